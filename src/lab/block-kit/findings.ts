@@ -128,7 +128,10 @@ export function byType(rules: Readonly<Record<string, Rule>>): Rule {
     }
     const rule = typeof type === 'string' && Object.hasOwn(rules, type) ? rules[type] : undefined;
     if (rule) rule(value, at, run);
-    else complain(run, below(at, 'type'), `unsupported type: ${String(type)}`, Object.keys(rules));
+    else {
+      const named = typeof type === 'string' ? type : JSON.stringify(type);
+      complain(run, below(at, 'type'), `unsupported type: ${named}`, Object.keys(rules));
+    }
   };
 }
 

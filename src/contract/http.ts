@@ -1,0 +1,24 @@
+/** One listener serves all doors (`/slack/events`, `/hooks/<trigger>`, `/healthz`, ...); rooms contribute routes. */
+
+export interface HttpRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Header names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Raw bytes as received: signatures are over these. Never longer than the route's `body_bytes_max`. */
+  readonly body: Buffer;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+export interface HttpRoute {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** A longer body is answered 413 before it is read to the end. */
+  readonly body_bytes_max: number;
+  handle(request: HttpRequest): Promise<HttpResponse>;
+}

@@ -1,0 +1,170 @@
+import { z } from 'zod';
+import { ApprovalRule, Decision } from './approval.ts';
+import { EvidencePointer } from './evidence.ts';
+import { HaltReason, IncidentId, IncidentState, IsoTime, Severity, Sha256 } from './incident.ts';
+import { RiskEnvelope } from './risk.ts';
+import { Scope } from './scope.ts';
+import { FieldChange } from './tool.ts';
+
+/**
+ * What the harness wants people to see. A notice is a desired state of one card (`card_key`), not a message: Slack's
+ * outbox renders the newest revision and edits the message in place. All texts are plain; the card decides escaping.
+ */
+export const Segment = z.discriminatedUnion('t', [
+  z.strictObject({ t: z.literal('text'), text: z.string().max(3000) }),
+  z.strictObject({ t: z.literal('bold'), text: z.string().max(500) }),
+  z.strictObject({ t: z.literal('code'), text: z.string().max(500) }),
+  /** A person shown by name; `mention` notifies them (only where the house rules of mentions allow it). */
+  z.strictObject({ t: z.literal('person'), principal: z.string(), mention: z.boolean() }),
+  z.strictObject({ t: z.literal('time'), at: IsoTime }),
+]);
+export type Segment = z.infer<typeof Segment>;
+
+export const GateLine = z.strictObject({
+  gate: z.string(),
+  title: z.string(),
+  status: z.enum(['passed', 'refused', 'waiting', 'warning']),
+  reason: z.string(),
+  remedy: z.string(),
+});
+export type GateLine = z.infer<typeof GateLine>;
+
+export const CardButton = z.enum(['activate', 'evidence', 'stop', 'plan_again', 'resume', 'hand_over', 'postmortem']);
+
+/** The root card: one per incident, edited in place. */
+export const IncidentNotice = z.strictObject({
+  kind: z.literal('incident'),
+  incident_id: IncidentId,
+  title: z.string(),
+  severity: Severity,
+  state: IncidentState,
+  halt: z.strictObject({ reason: HaltReason, text: z.string(), next_step: z.string(), resume_to: IncidentState.nullable() }).nullable(),
+  scope: Scope,
+  /** "Execute with approval (2 people)", "Shadow: plans only, nothing is executed". */
+  mode: z.string(),
+  shadow: z.boolean(),
+  owner: z.string().nullable(),
+  recurrence_of: IncidentId.nullable(),
+  alerts: z.strictObject({ firing: z.int(), resolved: z.int() }),
+  /** What goes on right now: "Reading driver logs", "Step 1 of 1: …". */
+  doing: z.string(),
+  cause: z.strictObject({ text: z.string(), confidence: z.number(), evidence_count: z.int() }).nullable(),
+  budget: z.strictObject({ tool_calls: z.int(), tool_calls_max: z.int(), cost_usd: z.number(), cost_usd_max: z.number() }),
+  waiting_for: z.strictObject({ who: z.string(), until: IsoTime.nullable() }).nullable(),
+  checks: z.strictObject({ passed: z.int(), total: z.int() }).nullable(),
+  /** Set when closed: what was done, how long it took. */
+  outcome: z.string().nullable(),
+  buttons: z.array(CardButton),
+  /** Card key of the approval card, so that "Review plan" can link to it. */
+  approval_card: z.string().nullable(),
+  /** Sequence number of the step and head of the ledger at that moment. */
+  step: z.int(),
+  ledger_head: Sha256,
+  updated_at: IsoTime,
+  simulated: z.boolean(),
+});
+export type IncidentNotice = z.infer<typeof IncidentNotice>;
+
+/** One message of the thread's timeline; never edited. */
+export const TimelineNotice = z.strictObject({
+  kind: z.literal('timeline'),
+  incident_id: IncidentId,
+  topic: z.enum(['opened', 'triage', 'cause', 'no_cause', 'plan', 'decision', 'refusal', 'step', 'verify', 'halted', 'closed', 'recorded']),
+  segments: z.array(Segment).min(1).max(40),
+  broadcast: z.boolean(),
+});
+export type TimelineNotice = z.infer<typeof TimelineNotice>;
+
+export const ApprovalNotice = z.strictObject({
+  kind: z.literal('approval'),
+  incident_id: IncidentId,
+  approval_id: z.string(),
+  revision: z.int(),
+  plan_hash: Sha256,
+  effect_hash: Sha256,
+  status: z.enum(['open', 'approved', 'denied', 'expired', 'void', 'used']),
+  status_text: z.string(),
+  scope: Scope,
+  actions: z.array(
+    z.strictObject({
+      change_id: z.string(),
+      intent: z.string(),
+      target: z.string(),
+      tool: z.string(),
+      action_class: z.string(),
+      diff: z.array(z.string()),
+      changes: z.array(FieldChange),
+      side_changes: z.array(FieldChange),
+      rollback: z.string(),
+      previewed_at: IsoTime,
+      warnings: z.array(z.string()),
+      /** False for an embedded, non-revocable credential: the card says so. */
+      credential_revocable: z.boolean(),
+    }),
+  ),
+  started_by: z.string().nullable(),
+  cause: z.string(),
+  confidence: z.number(),
+  risk: RiskEnvelope,
+  gates: z.array(GateLine),
+  rule: ApprovalRule,
+  decisions: z.array(Decision),
+  approvals_given: z.int(),
+  /** Names of people or roles who can still approve. */
+  who_can: z.string(),
+  expires_at: IsoTime,
+  evidence: z.array(z.strictObject({ id: z.string(), claim: z.string(), role: z.enum(['cause', 'precondition']), pointer: EvidencePointer })),
+  /** Titles of the checks that follow. */
+  checks: z.array(z.string()),
+  gaps: z.array(z.string()),
+  simulated: z.boolean(),
+});
+export type ApprovalNotice = z.infer<typeof ApprovalNotice>;
+
+/** Progress of execution and verification: one card edited in place. */
+export const ProgressNotice = z.strictObject({
+  kind: z.literal('progress'),
+  incident_id: IncidentId,
+  title: z.string(),
+  tasks: z
+    .array(
+      z.strictObject({
+        id: z.string(),
+        title: z.string(),
+        status: z.enum(['pending', 'in_progress', 'complete', 'error']),
+        output: z.string().nullable(),
+      }),
+    )
+    .max(40),
+});
+export type ProgressNotice = z.infer<typeof ProgressNotice>;
+
+export const PostmortemNotice = z.strictObject({
+  kind: z.literal('postmortem'),
+  incident_id: IncidentId,
+  title: z.string(),
+  markdown: z.string().max(60_000),
+});
+export type PostmortemNotice = z.infer<typeof PostmortemNotice>;
+
+/** A sentence only for the person who acted; every refused click gets one. */
+export const PrivateNotice = z.strictObject({
+  kind: z.literal('private'),
+  incident_id: IncidentId.nullable(),
+  workspace: z.string(),
+  user: z.string(),
+  channel: z.string(),
+  thread_ts: z.string().nullable(),
+  segments: z.array(Segment).min(1).max(40),
+});
+export type PrivateNotice = z.infer<typeof PrivateNotice>;
+
+export const Notice = z.discriminatedUnion('kind', [
+  IncidentNotice,
+  TimelineNotice,
+  ApprovalNotice,
+  ProgressNotice,
+  PostmortemNotice,
+  PrivateNotice,
+]);
+export type Notice = z.infer<typeof Notice>;

@@ -1,0 +1,167 @@
+import { z } from 'zod';
+import { Role } from './approval.ts';
+import { Autonomy, Budget, PrincipalId, Severity } from './incident.ts';
+import { Name, Tier } from './scope.ts';
+
+/**
+ * `aegis.yaml` as written by a person (strict: an unknown key stops the start). Rooms receive the slice they need.
+ * Secrets are references, resolved by config.ts; no room reads the environment.
+ */
+export const SecretRef = z.union([
+  z.strictObject({ env: z.string().regex(/^[A-Z][A-Z0-9_]{0,99}$/) }),
+  z.strictObject({ file: z.string().min(1).max(1000) }),
+]);
+export type SecretRef = z.infer<typeof SecretRef>;
+
+const Url = z.url({ protocol: /^https?$/ }).max(1000);
+
+/** How a system is logged in to. `vault_kubernetes` leases one credential per write; `token` is the embedded default. */
+export const CredentialSource = z.union([
+  z.strictObject({ engine: z.literal('none') }),
+  z.strictObject({
+    engine: z.literal('vault_kubernetes'),
+    /** Mount path of Vault's Kubernetes secrets engine. */
+    mount: Name.default('kubernetes'),
+    read_role: Name,
+    write_role: Name,
+    /** Token role of the child tokens (`auth/token/create/<role>`), with a short explicit_max_ttl. */
+    token_role: Name,
+    ttl_s: z.int().min(600).max(3600).default(600),
+  }),
+  z.strictObject({ engine: z.literal('token'), token: SecretRef }),
+]);
+export type CredentialSource = z.infer<typeof CredentialSource>;
+
+export const KubernetesCluster = z.strictObject({
+  server: Url,
+  ca_file: z.string().max(1000).optional(),
+  region: Name.optional(),
+  credentials: CredentialSource,
+});
+export type KubernetesCluster = z.infer<typeof KubernetesCluster>;
+
+export const HttpSource = z.strictObject({
+  url: Url,
+  ca_file: z.string().max(1000).optional(),
+  credentials: CredentialSource.default({ engine: 'none' }),
+  /** Sent as X-Scope-OrgID (Loki). */
+  org_id: z.string().max(100).optional(),
+  /** The label that separates namespaces in this source; its matcher is injected into every query. */
+  namespace_label: z.string().regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/).default('namespace'),
+  /** Time from an event to its visibility: windows of stream evidence end two intervals before capture. */
+  ingest_interval_s: z.number().min(0).max(600).default(15),
+});
+export type HttpSource = z.infer<typeof HttpSource>;
+
+export const Mount = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('kubernetes'), cluster: Name, namespaces: z.array(Name).min(1).max(200) }),
+  z.strictObject({ kind: z.literal('jobs'), cluster: Name, namespaces: z.array(Name).min(1).max(200) }),
+  z.strictObject({
+    kind: z.literal('logs'),
+    source: Name,
+    namespaces: z.array(Name).min(1).max(200),
+    /** Named log files of the short form `/teams/<team>/<env>/logs/<name>.log`: stream selector labels. */
+    files: z.record(Name, z.record(z.string(), z.string())).default({}),
+  }),
+  z.strictObject({ kind: z.literal('metrics'), source: Name, namespaces: z.array(Name).min(1).max(200) }),
+]);
+export type Mount = z.infer<typeof Mount>;
+
+/** A node of the topology: who depends on whom, for blast radius and counterfactuals. */
+export const Service = z.strictObject({
+  name: Name,
+  team: Name,
+  env: Name,
+  tier: Tier,
+  namespace: Name,
+  cluster: Name,
+  kind: z.enum(['deployment', 'sparkapplication', 'cronjob', 'database', 'queue', 'external']),
+  /** The object's name in its cluster, when it differs from `name`. */
+  object: Name.optional(),
+  depends_on: z.array(Name).max(100).default([]),
+  slo: z.string().max(300).optional(),
+  /** Consequence of staying down, with the time to it: used for "if nothing is done". */
+  if_down: z.strictObject({ text: z.string().max(300), within_min: z.int().min(0).max(100_000) }).optional(),
+  owner: PrincipalId.optional(),
+});
+export type Service = z.infer<typeof Service>;
+
+export const Environment = z.strictObject({
+  tier: Tier,
+  region: Name.optional(),
+  autonomy: Autonomy.default('suggest'),
+  activation: z.enum(['auto', 'button']).default('button'),
+  /** Slack channel id (C…) that receives this environment's incidents. */
+  channel: z.string().regex(/^[CG][A-Z0-9]{2,20}$/),
+  on_call: z.array(PrincipalId).max(20).default([]),
+  approval_policy: z.string().min(1).max(64).default('default'),
+  budget: Budget.default({ tokens_max: 200_000, tool_calls_max: 60, cost_usd_max: 2, minutes_max: 120 }),
+  change_window: z
+    .strictObject({ days: z.array(z.int().min(0).max(6)).min(1), from: z.string().regex(/^\d\d:\d\d$/), to: z.string().regex(/^\d\d:\d\d$/), tz: z.literal('UTC') })
+    .nullable()
+    .default(null),
+  mounts: z.array(Mount).max(50).default([]),
+});
+export type Environment = z.infer<typeof Environment>;
+
+export const Identity = z.strictObject({
+  principal: PrincipalId,
+  name: z.string().min(1).max(100),
+  /** A person may have several Slack accounts; they count as one. */
+  slack: z.array(z.strictObject({ workspace: z.string().regex(/^[TE][A-Z0-9]{2,20}$/), user: z.string().regex(/^[UW][A-Z0-9]{2,20}$/) })).max(10),
+  roles: z.array(z.strictObject({ team: Name, env: z.union([Name, z.literal('*')]), role: Role })).max(100),
+});
+export type Identity = z.infer<typeof Identity>;
+
+export const AlertmanagerTrigger = z.strictObject({
+  kind: z.literal('alertmanager'),
+  name: Name,
+  secret: SecretRef,
+  /** The tenants this secret may speak for. Labels select only inside them. */
+  scopes: z.array(z.strictObject({ team: Name, env: Name, cluster: Name.optional(), namespaces: z.array(Name).max(200).default([]) })).min(1).max(100),
+  /** Label names that carry team, env, cluster, namespace and service in this sender's alerts. */
+  labels: z
+    .strictObject({ team: z.string(), env: z.string(), cluster: z.string(), namespace: z.string(), service: z.string() })
+    .default({ team: 'team', env: 'env', cluster: 'cluster', namespace: 'namespace', service: 'service' }),
+  severity: z.record(z.string(), Severity).default({ critical: 'sev1', page: 'sev2', warning: 'sev3', info: 'sev4' }),
+});
+export type AlertmanagerTrigger = z.infer<typeof AlertmanagerTrigger>;
+
+export const Settings = z.strictObject({
+  v: z.literal(1),
+  /** Directory of the state: database, blobs, keys. */
+  home: z.string().min(1).max(1000).default('./.aegis'),
+  http: z.strictObject({ host: z.string().default('127.0.0.1'), port: z.int().min(0).max(65_535).default(7070) }).default({ host: '127.0.0.1', port: 7070 }),
+  log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  /** Allows Slack, Vault and API addresses that are not the real, encrypted ones. Every card then says SIMULATED. */
+  unsafe_endpoints: z.boolean().default(false),
+  slack: z.strictObject({
+    workspace: z.string().regex(/^[TE][A-Z0-9]{2,20}$/),
+    bot_token: SecretRef,
+    signing_secret: SecretRef,
+    /** Only with `unsafe_endpoints`. */
+    api_url: Url.optional(),
+    fallback_channel: z.string().regex(/^[CG][A-Z0-9]{2,20}$/),
+    audit_channel: z.string().regex(/^[CG][A-Z0-9]{2,20}$/).optional(),
+  }),
+  vault: z
+    .strictObject({
+      address: Url,
+      namespace: z.string().max(200).optional(),
+      ca_file: z.string().max(1000).optional(),
+      auth: z.strictObject({ method: z.literal('approle'), mount: Name.default('approle'), role_id: SecretRef, secret_id: SecretRef }),
+      timeout_ms: z.int().min(100).max(60_000).default(5000),
+    })
+    .optional(),
+  clusters: z.record(Name, KubernetesCluster).default({}),
+  sources: z.strictObject({ loki: z.record(Name, HttpSource).default({}), prometheus: z.record(Name, HttpSource).default({}) }).default({ loki: {}, prometheus: {} }),
+  teams: z.record(Name, z.strictObject({ environments: z.record(Name, Environment) })),
+  services: z.array(Service).max(5000).default([]),
+  identity: z.array(Identity).max(10_000).default([]),
+  triggers: z.array(AlertmanagerTrigger).max(50).default([]),
+  policies_dir: z.string().max(1000).optional(),
+  skills_dir: z.string().max(1000).optional(),
+  /** `true` also writes signed checkpoints to an append-only file in `home`. */
+  witness_file: z.boolean().default(true),
+});
+export type Settings = z.infer<typeof Settings>;

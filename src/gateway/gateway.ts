@@ -1,0 +1,52 @@
+import type { ActionClass, Preview, ToolDefinition, ToolOutcome } from '../contract/tool.ts';
+import type { Refusal } from '../contract/verdict.ts';
+import type { GatewayRead } from './read.ts';
+
+/**
+ * L2, the one door out. `read`, `preview` and `execute` share one pipeline; a call that any step refuses never reaches
+ * an upstream. It does not believe its caller: for `execute` it consumes a single-use permit, reloads plan and approvals
+ * from the ledger and recomputes the plan hash.
+ */
+export interface PreviewRequest {
+  readonly token: string;
+  readonly tool: string;
+  readonly target: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly change_id: string;
+  readonly why: string;
+}
+
+export interface ExecuteRequest {
+  readonly token: string;
+  readonly permit_id: string;
+  readonly tool: string;
+  readonly target: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly timeout_ms: number;
+}
+
+export interface Classification {
+  readonly action_class: ActionClass;
+  /** Why the class is not the tool's base class, for the card. */
+  readonly reasons: readonly string[];
+}
+
+export interface Gateway extends GatewayRead {
+  preview(request: PreviewRequest, signal?: AbortSignal): Promise<{ call_id: string; preview: Preview } | Refusal>;
+  execute(request: ExecuteRequest, signal?: AbortSignal): Promise<{ call_id: string; outcome: ToolOutcome } | Refusal>;
+  /** After a restart or a lost answer: what does the object show? Never runs the write again. */
+  reconcile(input: { token: string; journal_key: string }, signal?: AbortSignal): Promise<{ outcome: ToolOutcome } | Refusal>;
+  /** Pure: class by tool, kind and touched paths. */
+  classify(action: { tool: string; target: string; params: Readonly<Record<string, unknown>> }): Classification | Refusal;
+  definitions(): readonly ToolDefinition[];
+  toolDefinitionsDigest(): string;
+  /** Digest of policies (cedar, guardrails, redaction) in force; null while a set failed to load: writes stop. */
+  policyDigest(): string | null;
+  /** Whether a write to this target gets a credential that can be revoked, for the card. */
+  credentialRevocable(target: string): boolean;
+  /** Revokes leases that a crash left behind; also run at start. */
+  sweepLeases(): Promise<{ revoked: number; failed: number }>;
+  /** Redacts free text with the same rules as results (Slack text, logs, prompts). */
+  redactText(text: string): string;
+  close(): Promise<void>;
+}

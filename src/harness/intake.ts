@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { Alert, Severity } from '../contract/incident.ts';
+import { Name } from '../contract/scope.ts';
+
+/**
+ * The front door of the harness. Whatever people, alerts and timers say becomes one durable inbox row; the caller may
+ * acknowledge once the promise resolves. Nothing is decided here: the machine decides when the row is taken in.
+ */
+export const SlackAccount = z.strictObject({
+  workspace: z.string(),
+  user: z.string(),
+  /** Facts from Slack (`users.info`), gathered by the listener; anything unknown is refused later. */
+  is_bot: z.boolean(),
+  is_guest: z.boolean(),
+  is_deactivated: z.boolean(),
+});
+export type SlackAccount = z.infer<typeof SlackAccount>;
+
+const Origin = z.strictObject({
+  account: SlackAccount,
+  channel: z.string(),
+  /** Thread that the act belongs to, when it has one: refusals answer there. */
+  thread_ts: z.string().nullable(),
+});
+
+const DecisionFields = {
+  origin: Origin,
+  incident_id: z.string(),
+  approval_id: z.string(),
+  /** What the person saw; compared with the store when the act is taken in. */
+  revision: z.int(),
+  plan_hash: z.string(),
+};
+
+/** What a person can do through Slack. */
+export const PersonAct = z.discriminatedUnion('act', [
+  /** Press Activate, `@aegis investigate` in a thread. */
+  z.strictObject({ act: z.literal('activate'), origin: Origin, incident_id: z.string() }),
+  /** `/aegis investigate <text>` or `@aegis investigate <text>` outside a thread: opens an incident in the channel's tenant. */
+  z.strictObject({ act: z.literal('investigate'), origin: Origin, text: z.string().max(3000) }),
+  z.strictObject({ act: z.literal('approve'), ...DecisionFields }),
+  z.strictObject({ act: z.literal('deny'), ...DecisionFields, reason: z.string().min(10).max(500), because: z.enum(['wrong_cause', 'too_risky', 'wrong_time', 'other']) }),
+  z.strictObject({ act: z.literal('withdraw'), ...DecisionFields }),
+  z.strictObject({ act: z.literal('stop'), origin: Origin, incident_id: z.string(), reason: z.string().max(500) }),
+  z.strictObject({ act: z.literal('plan_again'), origin: Origin, incident_id: z.string() }),
+  z.strictObject({ act: z.literal('resume'), origin: Origin, incident_id: z.string() }),
+  z.strictObject({ act: z.literal('hand_over'), origin: Origin, incident_id: z.string() }),
+]);
+export type PersonAct = z.infer<typeof PersonAct>;
+
+/** One alert group inside one scope, as a trigger has understood it. */
+export const AlertBatch = z.strictObject({
+  trigger: z.string(),
+  /** Delivered status of the group. */
+  status: z.enum(['firing', 'resolved']),
+  group_key: z.string().max(2000),
+  url: z.string().max(4000).optional(),
+  title: z.string().min(1).max(300),
+  severity: Severity,
+  /** Chosen by the trigger's configuration; labels only selected inside it. */
+  place: z.strictObject({ team: Name, env: Name, cluster: Name.optional(), namespace: Name.optional(), service: Name.optional() }),
+  labels: z.record(z.string(), z.string()),
+  alerts: z.array(Alert).min(1).max(500),
+});
+export type AlertBatch = z.infer<typeof AlertBatch>;
+
+export interface Intake {
+  /** Durable when it resolves. `dedup_key` must be stable over redeliveries of the same act. */
+  person(act: PersonAct, dedup_key: string): Promise<{ inbox_id: string; duplicate: boolean }>;
+  /** All batches of one delivery in one transaction. Duplicates by (fingerprint, startsAt, status) change nothing. */
+  alerts(batches: readonly AlertBatch[]): Promise<readonly { inbox_id: string; duplicate: boolean }[]>;
+}
