@@ -1,4 +1,5 @@
 import type { ActionClass, Preview, ToolDefinition, ToolOutcome } from '../contract/tool.ts';
+import type { Guardrails } from '../contract/guardrails.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { GatewayRead } from './read.ts';
 
@@ -42,6 +43,8 @@ export interface Gateway extends GatewayRead {
   toolDefinitionsDigest(): string;
   /** Digest of policies (cedar, guardrails, redaction) in force; null while a set failed to load: writes stop. */
   policyDigest(): string | null;
+  /** The guardrails in force; null while the set failed to load. */
+  guardrails(): Guardrails | null;
   /** Whether a write to this target gets a credential that can be revoked, for the card. */
   credentialRevocable(target: string): boolean;
   /** Revokes leases that a crash left behind; also run at start. */
