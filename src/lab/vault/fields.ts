@@ -36,7 +36,7 @@ export function boolField(fields: Fields, name: string): boolean | undefined {
   if (value === true || value === 'true' || value === 1) return true;
   if (value === false || value === 'false' || value === 0) return false;
   throw badRequest(
-    `error converting input for field "${name}": strconv.ParseBool: parsing "${String(value)}": invalid syntax`,
+    `error converting input for field "${name}": strconv.ParseBool: parsing "${JSON.stringify(value)}": invalid syntax`,
   );
 }
 
@@ -54,6 +54,8 @@ export function countField(fields: Fields, name: string): number | undefined {
 export function durationField(fields: Fields, name: string): number | undefined {
   const value = fields[name];
   if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value !== 'string' && typeof value !== 'number')
+    throw badRequest(`error converting input for field "${name}"`);
   const text = String(value).trim();
   if (/^\d+$/.test(text)) return Number(text);
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)/g)];

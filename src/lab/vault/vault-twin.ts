@@ -209,14 +209,12 @@ function administration({ setup, appRoles, ledger }: Core): Administration {
 
 function outstanding(ledger: LifeLedger): ReturnType<VaultTwin['outstanding']> {
   return {
-    leases: ledger
-      .leases()
-      .map(({ lease_id, owner, expires_ms, failure }) => ({
-        lease_id,
-        accessor: owner,
-        expires_ms,
-        failure,
-      })),
+    leases: ledger.leases().map(({ lease_id, owner, expires_ms, failure }) => ({
+      lease_id,
+      accessor: owner,
+      expires_ms,
+      failure,
+    })),
     tokens: ledger.tokens
       .all()
       .filter((token) => !token.policies.includes('root'))
@@ -233,7 +231,7 @@ function outstanding(ledger: LifeLedger): ReturnType<VaultTwin['outstanding']> {
 async function handle(core: Core, call: TwinCall): Promise<TwinReply> {
   try {
     const answer = await answerCall(core, call);
-    for (const token of [answer?.auth?.client_token]) if (token !== undefined) core.secrets.add(token);
+    if (answer?.auth !== undefined) core.secrets.add(answer.auth.client_token);
     return vaultReply(wrapIfAsked(core, call, answer));
   } catch (error) {
     if (error instanceof VaultError) return errorReply(error);
