@@ -86,7 +86,11 @@ function changedFields(before: unknown, after: unknown, listKey?: string): JsonO
   if (left === undefined && right === undefined) return {};
   const tree: JsonObject = {};
   for (const key of new Set([...Object.keys(left ?? {}), ...Object.keys(right ?? {})])) {
-    const inner = changedFields(left?.[key], right?.[key], key.startsWith('f:') ? LIST_KEYS[key.slice(2)] : undefined);
+    const inner = changedFields(
+      left?.[key],
+      right?.[key],
+      key.startsWith('f:') ? LIST_KEYS[key.slice(2)] : undefined,
+    );
     if (inner !== undefined) tree[key] = inner;
   }
   return tree;
@@ -119,7 +123,7 @@ function without(tree: JsonObject, removed: JsonObject): JsonObject {
   for (const [key, inner] of Object.entries(tree)) {
     const cut = removed[key];
     if (cut === undefined) kept[key] = inner;
-    else if (Object.keys(cut).length > 0) {
+    else if (Object.keys(cut as JsonObject).length > 0) {
       const rest = without(inner as JsonObject, cut as JsonObject);
       if (Object.keys(rest).length > 0) kept[key] = rest;
     }

@@ -70,7 +70,8 @@ export class ObjectStore {
   update(object: KubeObject, writer: Writer): KubeObject {
     const { kind, metadata } = object;
     const previous = this.get(kind, metadata.namespace, metadata.name);
-    if (previous === undefined) throw new Error(`${kind} ${metadata.namespace ?? ''}/${metadata.name} is gone`);
+    if (previous === undefined)
+      throw new Error(`${kind} ${metadata.namespace ?? ''}/${metadata.name} is gone`);
     const next = this.prepareUpdate(previous, object, writer);
     return next === previous ? previous : this.#put('MODIFIED', previous, next);
   }
@@ -153,6 +154,11 @@ function keyOf(namespace: string | undefined, name: string): string {
 }
 
 function withoutBookkeeping(object: KubeObject): KubeObject {
-  const { managedFields: _fields, resourceVersion: _version, generation: _generation, ...metadata } = object.metadata;
+  const {
+    managedFields: _fields,
+    resourceVersion: _version,
+    generation: _generation,
+    ...metadata
+  } = object.metadata;
   return { ...object, metadata };
 }

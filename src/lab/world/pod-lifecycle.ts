@@ -57,7 +57,8 @@ export function writeLog(cluster: Cluster, pod: KubeObject, lines: readonly stri
   if (current === undefined) return;
   const container = containerName(current);
   const { name, namespace = '', labels = {} } = current.metadata;
-  const app = labels['app.kubernetes.io/name'] ?? labels['sparkoperator.k8s.io/app-name'] ?? labels['app'] ?? name;
+  const app =
+    labels['app.kubernetes.io/name'] ?? labels['sparkoperator.k8s.io/app-name'] ?? labels['app'] ?? name;
   const stream = {
     cluster: cluster.name,
     namespace,
@@ -128,7 +129,8 @@ export function startContainer(cluster: Cluster, pod: KubeObject): KubeObject | 
     started: true,
   };
   const hostIp = stringAt(node, 'status', 'addresses', 0, 'address');
-  const podIp = stringAt(current, 'status', 'podIP') || `10.42.${cluster.random.int(1, 9)}.${cluster.random.int(2, 250)}`;
+  const podIp =
+    stringAt(current, 'status', 'podIP') || `10.42.${cluster.random.int(1, 9)}.${cluster.random.int(2, 250)}`;
   const types = ['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'PodScheduled'];
   const running = cluster.store.update(
     {

@@ -50,7 +50,10 @@ export function parseJvmMemory(text: string): number | undefined {
 }
 
 /** Container memory of a Spark pod: heap + max(384 MiB, factor x heap), Spark's documented default with factor 0.1. */
-export function sparkContainerBytes(heap_bytes: number, overhead: { factor?: number; bytes?: number }): number {
+export function sparkContainerBytes(
+  heap_bytes: number,
+  overhead: { factor?: number; bytes?: number },
+): number {
   const minimum = 384 * MIB;
   const extra = overhead.bytes ?? Math.max(minimum, Math.floor((overhead.factor ?? 0.1) * heap_bytes));
   return Math.floor((heap_bytes + extra) / MIB) * MIB;

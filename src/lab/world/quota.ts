@@ -5,7 +5,13 @@ import { listAt, objectAt, stringAt } from './kube-object.ts';
 import { formatBytes, formatCores, parseQuantity } from './quantity.ts';
 
 /** Resources that the world accounts for; a quota on anything else is refused when the world is built. */
-export const QUOTA_RESOURCES = ['requests.cpu', 'requests.memory', 'limits.cpu', 'limits.memory', 'pods'] as const;
+export const QUOTA_RESOURCES = [
+  'requests.cpu',
+  'requests.memory',
+  'limits.cpu',
+  'limits.memory',
+  'pods',
+] as const;
 export type QuotaResource = (typeof QUOTA_RESOURCES)[number];
 
 export function podDemand(pod: KubeObject): Record<QuotaResource, number> {
