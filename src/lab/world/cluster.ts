@@ -19,6 +19,8 @@ export interface Cluster {
   readonly random: Random;
   /** Running processes by `<pod uid>/<container>`. */
   readonly processes: Map<string, Process>;
+  /** Where the simulated past begins. What is older exists from here on, without a trace of its creation. */
+  readonly history_from_ms: number;
   /** The moment the world was started; what happens before it is the seeded past. */
   readonly live_from_ms: number;
 }
@@ -26,6 +28,11 @@ export interface Cluster {
 /** The uid, which every stored object has. */
 export function uidOf(object: KubeObject): string {
   return object.metadata.uid ?? '';
+}
+
+/** True while the world is furnished with what is older than its history. */
+export function isFurnishing(cluster: Cluster): boolean {
+  return cluster.timeline.now() < cluster.history_from_ms + 60_000;
 }
 
 /** True before the world was started: past jobs run at their own length, live ones are short. */

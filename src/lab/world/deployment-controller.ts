@@ -3,12 +3,12 @@
  * (healthy, or crashing after a while, which is how a bad deploy shows).
  */
 import type { Cluster } from './cluster.ts';
-import { isPast, uidOf } from './cluster.ts';
+import { isFurnishing, isPast, uidOf } from './cluster.ts';
 import { runContainer } from './container-behaviour.ts';
 import type { ImageBehaviour } from './definition.ts';
 import { recordEvent } from './kube-events.ts';
 import type { JsonObject, KubeObject } from './kube-object.ts';
-import { at, kubeTime, numberAt, objectAt, ownerReferenceTo, sameJson, stringAt } from './kube-object.ts';
+import { at, kubeTime, objectAt, ownerReferenceTo, sameJson, stringAt } from './kube-object.ts';
 import { launchPod } from './pod-lifecycle.ts';
 import { podDefaults } from './spark-pods.ts';
 
@@ -123,9 +123,7 @@ function ensureReplicaSet(cluster: Cluster, deployment: KubeObject): KubeObject 
 /** What is created while the world is being built is as old as its owner; later things are new. */
 function agedCreation(cluster: Cluster, owner: KubeObject): string {
   const now = kubeTime(cluster.timeline.now());
-  return numberAt(owner, 'metadata', 'generation') <= 1 && isPast(cluster)
-    ? (owner.metadata.creationTimestamp ?? now)
-    : now;
+  return isFurnishing(cluster) ? (owner.metadata.creationTimestamp ?? now) : now;
 }
 
 function markRevision(cluster: Cluster, deployment: KubeObject, revision: string): void {

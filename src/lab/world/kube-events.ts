@@ -1,6 +1,6 @@
 /** Kubernetes events of the world: repeated ones are counted in place, old ones are dropped after an hour, as in etcd. */
 import type { Cluster } from './cluster.ts';
-import { uidOf } from './cluster.ts';
+import { isFurnishing, uidOf } from './cluster.ts';
 import type { KubeObject } from './kube-object.ts';
 import { kubeTime, numberAt, stringAt } from './kube-object.ts';
 
@@ -17,6 +17,8 @@ export interface EventText {
 const EVENT_TTL_MS = 3_600_000;
 
 export function recordEvent(cluster: Cluster, involved: KubeObject, text: EventText): void {
+  // Events of old objects would have expired long ago.
+  if (isFurnishing(cluster)) return;
   const { store, timeline } = cluster;
   const now = kubeTime(timeline.now());
   const namespace = involved.metadata.namespace ?? 'default';

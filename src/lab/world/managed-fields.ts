@@ -102,9 +102,7 @@ function children(value: unknown, listKey?: string): JsonObject | undefined {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [`f:${key}`, item]));
   }
   if (!Array.isArray(value) || listKey === undefined || !value.every(isObject)) return undefined;
-  return Object.fromEntries(
-    (value as JsonObject[]).map((item) => [`k:${JSON.stringify({ [listKey]: item[listKey] })}`, item]),
-  );
+  return Object.fromEntries(value.map((item) => [`k:${JSON.stringify({ [listKey]: item[listKey] })}`, item]));
 }
 
 /** Keeps of `tree` what exists in `value`: a removed field is owned by nobody. */

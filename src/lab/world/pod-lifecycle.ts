@@ -3,7 +3,7 @@
  * runs a process, ends or is restarted with back-off. Callers decide what the process does and when it ends.
  */
 import type { Cluster, Process } from './cluster.ts';
-import { isPast, uidOf } from './cluster.ts';
+import { isFurnishing, isPast, uidOf } from './cluster.ts';
 import { recordEvent } from './kube-events.ts';
 import type { JsonObject, KubeObject } from './kube-object.ts';
 import { at, kubeTime, listAt, numberAt, objectAt, stringAt } from './kube-object.ts';
@@ -107,6 +107,12 @@ function bindPod(cluster: Cluster, pod: KubeObject): void {
   });
 }
 
+/** A pod that is older than the simulated past started when it was created. */
+function startTime(cluster: Cluster, pod: KubeObject): string {
+  const now = kubeTime(cluster.timeline.now());
+  return isFurnishing(cluster) ? (pod.metadata.creationTimestamp ?? now) : now;
+}
+
 /** Starts the pod's container: image events, running status, addresses. */
 export function startContainer(cluster: Cluster, pod: KubeObject): KubeObject | undefined {
   const current = currentPod(cluster, pod);
@@ -114,7 +120,7 @@ export function startContainer(cluster: Cluster, pod: KubeObject): KubeObject | 
   const container = objectAt(current, 'spec', 'containers', 0);
   const image = stringAt(container, 'image');
   const node = cluster.store.get('Node', undefined, stringAt(current, 'spec', 'nodeName'));
-  const now = kubeTime(cluster.timeline.now());
+  const now = startTime(cluster, current);
   const previous = objectAt(current, 'status', 'containerStatuses', 0);
   const ended = at(previous, 'state', 'terminated') ?? at(previous, 'lastState', 'terminated');
   const status: JsonObject = {

@@ -138,10 +138,7 @@ function successTail({ app_name }: DriverScriptOptions): ScriptLine[] {
   return lines.map((text, index) => ({ at: 0.975 + index * 0.003, text }));
 }
 
-function failureTail(
-  { random, executors, heap_max_bytes }: DriverScriptOptions,
-  fails_at: number,
-): ScriptLine[] {
+function failureTail({ random, heap_max_bytes }: DriverScriptOptions, fails_at: number): ScriptLine[] {
   const heap = `${Math.round(heap_max_bytes / MIB)}m`;
   const lines = [
     `WARN MemoryStore: Not enough space to cache broadcast_6 in memory! (computed ${random.int(380, 460)}.${random.int(0, 9)} MiB so far)`,
@@ -163,9 +160,8 @@ function failureTail(
     `\tat scala.collection.mutable.ResizableArray.ensureSize(ResizableArray.scala:106)`,
     `\tat scala.collection.mutable.ArrayBuffer.$plus$plus$eq(ArrayBuffer.scala:105)`,
     `\tat org.apache.spark.rdd.RDD.$anonfun$collect$2(RDD.scala:1048)`,
-    `WARN HeartbeatReceiver: Removing executor ${random.int(1, Math.max(1, executors))} with no recent heartbeats: 131072 ms exceeds timeout 120000 ms`,
-    `ERROR TaskSchedulerImpl: Lost executor 1 on 10.42.1.21: Executor heartbeat timed out after 131072 ms`,
-    `WARN NativeMemory: committed heap ${heap} of ${heap}, direct buffers growing while the heap is full`,
+    `WARN NettyRpcEnv: Ignored message: HeartbeatResponse(false)`,
+    `WARN GarbageCollectionMetrics: G1 Old Generation ran ${random.int(31, 58)} times in 10 s, heap ${heap} of ${heap} committed`,
     `Exception in thread "main" java.lang.OutOfMemoryError: Java heap space`,
   ];
   const width = 0.05 / lines.length;

@@ -138,6 +138,7 @@ function createCluster(definition: WorldDefinition, random: Random, live_from_ms
     logs: new LogBook(),
     random: random.fork('cluster'),
     processes: new Map<string, Process>(),
+    history_from_ms: timeline.now(),
     live_from_ms,
   };
 }
