@@ -22,7 +22,10 @@ export const PathExpr = z.strictObject({
 export type PathExpr = z.infer<typeof PathExpr>;
 
 /** A window bound: relative to "now" (`1h` ago) or absolute (ISO time). The VFS makes it absolute before it reads. */
-export const TimeBound = z.union([z.strictObject({ ago_s: z.int().min(0) }), z.strictObject({ at: z.string() })]);
+export const TimeBound = z.union([
+  z.strictObject({ ago_s: z.int().min(0) }),
+  z.strictObject({ at: z.string() }),
+]);
 export type TimeBound = z.infer<typeof TimeBound>;
 
 export const Window = z.strictObject({ since: TimeBound.optional(), until: TimeBound.optional() });
