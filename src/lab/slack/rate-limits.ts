@@ -1,7 +1,7 @@
 // Slack's rate limits: a tier per method and minute, and one post per second and channel with a short burst. All of it
 // can be tightened, loosened or switched off, because a test wants one thing and a demo another.
 
-export type Tier = 1 | 2 | 3 | 4 | 'post';
+export type Tier = 1 | 2 | 3 | 4 | 'post' | 'special';
 
 export interface RateLimits {
   enforced: boolean;
@@ -38,7 +38,7 @@ export class RateLimiter {
 
   /** Counts one call. Answers the seconds to wait when it is one too many, else 0. */
   take(method: string, tier: Tier, channel: string): number {
-    if (!this.limits.enforced) return 0;
+    if (!this.limits.enforced || tier === 'special') return 0;
     return tier === 'post' ? this.takePost(channel) : this.takeCall(method, tier);
   }
 

@@ -165,5 +165,5 @@ export const chatMethods: Readonly<Record<string, Method>> = {
   'chat.update': { tier: 3, scope: 'chat:write', run: update },
   'chat.delete': { tier: 3, scope: 'chat:write', run: remove },
   'chat.postEphemeral': { tier: 4, scope: 'chat:write', run: postEphemeral },
-  'chat.getPermalink': { tier: 'post', run: getPermalink },
+  'chat.getPermalink': { tier: 'special', run: getPermalink },
 };

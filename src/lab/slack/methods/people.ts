@@ -44,7 +44,7 @@ function usergroupUsers(core: Core, args: Args): Json {
 }
 
 export const peopleMethods: Readonly<Record<string, Method>> = {
-  'auth.test': { tier: 'post', run: authTest },
+  'auth.test': { tier: 'special', run: authTest },
   'users.info': { tier: 4, scope: 'users:read', run: usersInfo },
   'users.list': { tier: 2, scope: 'users:read', run: usersList },
   'usergroups.list': { tier: 2, scope: 'usergroups:read', run: usergroupsList },

@@ -37,5 +37,5 @@ function validate(_core: Core, args: Args): Json {
 }
 
 export const validateMethods: Readonly<Record<string, Method>> = {
-  'blocks.validate': { tier: 'post', run: validate },
+  'blocks.validate': { tier: 'special', run: validate },
 };
