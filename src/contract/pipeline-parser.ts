@@ -209,8 +209,8 @@ function sortWords(
       if (values.has(attached.name))
         return problem(`${attached.name} is given twice`, word.at, `usage: ${usage}`);
       values.set(attached.name, value);
-    } else if (/^-[A-Za-z]+$/.test(text) && [...text.slice(1)].every((f) => flags_known.includes(`-${f}`)))
-      for (const f of text.slice(1)) flags.add(`-${f}`);
+    } else if (/^-[A-Za-z]+$/.test(text) && flagsOf(text).every((flag) => flags_known.includes(flag)))
+      for (const flag of flagsOf(text)) flags.add(flag);
     else
       return problem(
         `${command} has no option ${text}`,
@@ -219,6 +219,14 @@ function sortWords(
       );
   }
   return { command, at: (words[0] as WordToken).at, positional, values, flags, usage };
+}
+
+/** `-iv` is `-i -v`. */
+function flagsOf(text: string): string[] {
+  return text
+    .slice(1)
+    .split('')
+    .map((letter) => `-${letter}`);
 }
 
 /** `-n 50`, `-n50`, `-50`, `--since 1h`, `--since=1h`. */

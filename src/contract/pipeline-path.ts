@@ -22,7 +22,7 @@ export function parsePath(text: string, options: { readonly allow_vars: boolean 
   if (token?.kind !== 'word' || rest.length > 0)
     return problem('give one path', 0, 'a path has no spaces and no |');
   const last = token.parts.at(-1) as Word;
-  const trimmed = last.w === 'text' && last.text.length > 1 && last.text.endsWith('/');
+  const trimmed = last.w === 'text' && last.text.length > 1 && /[^/]\/$/.test(last.text);
   const parts = trimmed
     ? [...token.parts.slice(0, -1), { ...last, text: last.text.slice(0, -1) }]
     : token.parts;

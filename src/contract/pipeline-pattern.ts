@@ -24,9 +24,7 @@ export function patternProblem(words: readonly Word[], fixed: boolean): string |
 
 /** The pattern with each value as literal text; a repeat after a variable repeats the whole value. */
 export function escapePatternValue(value: string, next: Word | undefined): string {
-  const escaped = value.replaceAll(/[^A-Za-z0-9\u0080-\uffff]/g, (char) =>
-    char === ' ' ? char : `\\${char}`,
-  );
+  const escaped = value.replaceAll(/[\\.+*?()|[\]{}^$]/g, String.raw`\$&`);
   return next?.w === 'text' && /^[*+?{]/.test(next.text) ? `(?:${escaped})` : escaped;
 }
 

@@ -145,38 +145,16 @@ function namesOf(words: readonly Word[]): string {
 // ---------------------------------------------------------------- print
 
 function printSource(source: SourceStage): string {
-  switch (source.cmd) {
-    case 'find':
-      return join(
-        'find',
-        printPathWord(source.path),
-        source.name === undefined ? '' : `-name ${quote(source.name)}`,
-      );
-    case 'diff':
-      return join(
-        'diff',
-        printPathWord(source.left),
-        printPathWord(source.right),
-        printWindow(source.window),
-      );
-    case 'grep':
-      return join(
-        'grep',
-        grepFlags(source),
-        quote(source.pattern),
-        printPathWord(source.path),
-        printWindow(source.window),
-      );
-    case 'read':
-      return join(
-        'read',
-        printPathWord(source.path),
-        source.lines === undefined ? '' : `--lines ${source.lines}`,
-        printWindow(source.window),
-      );
-    default:
-      return join(source.cmd, `-n ${source.n}`, printPathWord(source.path), printWindow(source.window));
-  }
+  if (source.cmd === 'diff')
+    return join('diff', printPath(source.left), printPath(source.right), printWindow(source.window));
+  const path = printPath(source.path);
+  if (source.cmd === 'find')
+    return join('find', path, source.name === undefined ? '' : `-name ${quote(source.name)}`);
+  const window = printWindow(source.window);
+  if (source.cmd === 'grep') return join('grep', grepFlags(source), quote(source.pattern), path, window);
+  if (source.cmd === 'read')
+    return join('read', path, source.lines === undefined ? '' : `--lines ${source.lines}`, window);
+  return join(source.cmd, `-n ${source.n}`, path, window);
 }
 
 function printFilter(stage: FilterStage): string {
@@ -212,11 +190,6 @@ function printBound(bound: TimeBound): string {
   ] as const)
     if (bound.ago_s > 0 && bound.ago_s % seconds === 0) return `${bound.ago_s / seconds}${unit}`;
   return `${bound.ago_s}s`;
-}
-
-/** Path text needs no quotes (its characters are checked). */
-function printPathWord(path: PathExpr): string {
-  return printPath(path);
 }
 
 function quote(words: readonly Word[]): string {
