@@ -1,6 +1,7 @@
 // A person at a keyboard. An actor can only do what Slack would let that person do: press what is really there in the real
 // stored message, write where they are a member. Where something is missing it fails loudly, because a test that
 // presses nothing proves nothing.
+import { str, type Json } from './json.ts';
 import { piecesOf, escapeText } from './mrkdwn.ts';
 import { ApiRefusal } from './method.ts';
 import { post, type Core } from './core.ts';
@@ -16,7 +17,7 @@ import {
   type ClickPlace,
 } from './payloads.ts';
 import { showAnswer } from './respond.ts';
-import type { Json, OpenView, StoredEphemeral, StoredMessage } from './store.ts';
+import type { OpenView, StoredEphemeral, StoredMessage } from './store.ts';
 import type { Channel, UserDefinition } from './workspace.ts';
 
 export interface Click {
@@ -254,7 +255,7 @@ export class Actor {
       return;
     }
     if (attempt.body === '') return;
-    const is_json = String(attempt.headers['content-type']).startsWith('application/json');
+    const is_json = str(attempt.headers['content-type']).startsWith('application/json');
     const body: Json = is_json ? (JSON.parse(attempt.body) as Json) : { text: attempt.body };
     try {
       showAnswer(this.core, { channel: channel.id, user: this.user.id }, body);
@@ -295,11 +296,11 @@ export class Actor {
       if (element['action_id'] !== click.action_id) return false;
       if (click.block_id !== undefined && block['block_id'] !== click.block_id) return false;
       if (value === undefined) return true;
-      const own = String(element['value'] ?? '');
+      const own = str(element['value']);
       return typeof value === 'string' ? own === value : value(own);
     });
     if (matching.length === 1) return matching[0]!;
-    const there = all.map(({ element }) => String(element['action_id'])).join(', ') || 'nothing';
+    const there = all.map(({ element }) => str(element['action_id'])).join(', ') || 'nothing';
     const how = matching.length === 0 ? 'no' : `${matching.length} times`;
     throw new ActorError(`found ${how} "${click.action_id}" to press; there is: ${there}`);
   }

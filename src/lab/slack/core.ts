@@ -1,8 +1,9 @@
 // What the parts of the twin share. The Web API, the deliveries and the people (actors) meet only here.
+import type { Json } from './json.ts';
 import type { Deliveries } from './deliveries.ts';
 import { notifyOfPost } from './notifications.ts';
 import type { ResponseUrls, Triggers } from './short-lived.ts';
-import type { Json, SlackStore, StoredMessage } from './store.ts';
+import type { SlackStore, StoredMessage } from './store.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface Core {

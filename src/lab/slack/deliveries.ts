@@ -1,8 +1,8 @@
 // What Slack sends to the app: signed requests, three seconds of patience, and retries for events only. Every request
 // is kept as bytes, so that a test can send it again, late, out of order, changed, or signed by somebody else.
+import type { Json } from './json.ts';
 import { createHmac, randomUUID } from 'node:crypto';
 import { request } from 'node:http';
-import type { Json } from './store.ts';
 
 export type DeliveryKind = 'event' | 'command' | 'interaction';
 

@@ -1,5 +1,5 @@
 // Finding what a person can press or fill in, in the blocks that are really there, and writing down the choice as Slack does.
-import type { Json } from './store.ts';
+import { items, str, type Json } from './json.ts';
 
 export interface Found {
   block: Json;
@@ -9,38 +9,39 @@ export interface Found {
 /** What a person picks or types: an option value, several, a user id, a date, a text. */
 export type Choice = string | readonly string[];
 
-function list(value: unknown): Json[] {
-  return Array.isArray(value) ? (value as Json[]) : [];
-}
-
 /** Every element with an action_id, in reading order; cards and containers included. */
 export function interactiveElements(blocks: readonly Json[]): Found[] {
   return blocks.flatMap((block) => {
-    const own = [block['accessory'], block['element'], ...list(block['elements']), ...list(block['actions'])];
+    const own = [
+      block['accessory'],
+      block['element'],
+      ...items(block['elements']),
+      ...items(block['actions']),
+    ];
     const elements = own.filter((element): element is Json => {
       return typeof element === 'object' && element !== null && 'action_id' in element;
     });
-    const cards = list(block['elements']).filter((element) => element['type'] === 'card');
-    const nested = interactiveElements([...cards, ...list(block['child_blocks'])]);
+    const cards = items(block['elements']).filter((element) => element['type'] === 'card');
+    const nested = interactiveElements([...cards, ...items(block['child_blocks'])]);
     return [...elements.map((element) => ({ block, element })), ...nested];
   });
 }
 
 export function optionsOf(element: Json): Json[] {
-  const groups = list(element['option_groups']).flatMap((group) => list(group['options']));
-  return [...list(element['options']), ...groups];
+  const groups = items(element['option_groups']).flatMap((group) => items(group['options']));
+  return [...items(element['options']), ...groups];
 }
 
 /** Option values that the element offers; empty when it is free. */
 export function offered(element: Json): string[] {
-  return optionsOf(element).map((option) => String(option['value'] ?? ''));
+  return optionsOf(element).map((option) => str(option['value']));
 }
 
 function option(element: Json, value: string): Json {
   const found = optionsOf(element).find((candidate) => candidate['value'] === value);
   if (found) return found;
   const known = offered(element).join(', ');
-  throw new Error(`"${String(element['action_id'])}" offers no option "${value}"; it offers: ${known}`);
+  throw new Error(`"${str(element['action_id'])}" offers no option "${value}"; it offers: ${known}`);
 }
 
 const TYPED = ['plain_text_input', 'email_text_input', 'url_text_input', 'number_input'];
@@ -69,7 +70,7 @@ function all(choice: Choice | undefined): readonly string[] {
 
 /** The fields that carry a choice, both in an action and in `view.state.values`. */
 export function chosen(element: Json, choice: Choice | undefined): Json {
-  const type = String(element['type']);
+  const type = str(element['type']);
   const one = first(choice);
   if (TYPED.includes(type)) return { value: one ?? null };
   if (ONE_OPTION.includes(type)) return { selected_option: one === undefined ? null : option(element, one) };
@@ -94,7 +95,7 @@ function richText(text: string): Json {
 export function initialChoice(element: Json): Choice | undefined {
   const one = (element['initial_option'] as Json | undefined)?.['value'];
   if (typeof one === 'string') return one;
-  const several = list(element['initial_options']).map((each) => String(each['value']));
+  const several = items(element['initial_options']).map((each) => str(each['value']));
   if (several.length > 0) return several;
   const names = ['initial_value', 'initial_user', 'initial_channel', 'initial_conversation', 'initial_date'];
   for (const name of [...names, 'initial_time', 'initial_date_time']) {
@@ -110,7 +111,7 @@ function buttonFields(element: Json, choice: Choice | undefined): Json {
     const sides = [element['positive_button'], element['negative_button']] as Json[];
     const side = sides.find((candidate) => candidate['value'] === first(choice));
     if (!side)
-      throw new Error(`feedback buttons offer: ${sides.map((each) => String(each['value'])).join(', ')}`);
+      throw new Error(`feedback buttons offer: ${sides.map((each) => str(each['value'])).join(', ')}`);
     return { text: side['text'], value: side['value'] };
   }
   return {
@@ -125,7 +126,7 @@ const PRESSED = ['button', 'icon_button', 'feedback_buttons', 'workflow_button']
 /** One entry of `actions` in a block_actions payload. */
 export function actionOf(found: Found, choice: Choice | undefined, action_ts: string): Json {
   const { block, element } = found;
-  const type = String(element['type']);
+  const type = str(element['type']);
   const fields = PRESSED.includes(type) ? buttonFields(element, choice) : chosen(element, choice);
   return {
     type,

@@ -1,8 +1,8 @@
 // What a Web API method is made of: its arguments, its refusals, its tier and the scopes it needs.
+import { str, type Json } from './json.ts';
 import { sentence, type Finding } from '../block-kit/check-blocks.ts';
 import type { Core } from './core.ts';
 import type { Tier } from './rate-limits.ts';
-import type { Json } from './store.ts';
 import type { Channel } from './workspace.ts';
 
 /** Ends a call with Slack's `{ok:false, error}`. */
@@ -61,7 +61,7 @@ export class Args {
   }
 
   flag(name: string): boolean {
-    return ['true', '1'].includes(String(this.raw[name] ?? ''));
+    return ['true', '1'].includes(str(this.raw[name]));
   }
 
   count(name: string, fallback: number, max: number): number {
@@ -92,12 +92,10 @@ export class Args {
   }
 }
 
-export type ChannelScope = 'read' | 'history';
-
 export interface Method {
   tier: Tier;
-  /** A fixed scope, a scope that depends on the kind of conversation, or none. */
-  scope?: string | ChannelScope;
+  /** A fixed scope; `read` or `history` (then the kind of conversation decides); or none. */
+  scope?: string;
   run: (core: Core, args: Args) => Json;
 }
 
@@ -109,7 +107,7 @@ const KIND_OF: Readonly<Record<string, 'channels' | 'groups' | 'im'>> = {
 
 export function scopeFor(core: Core, scope: string | undefined, args: Args): string | undefined {
   if (scope !== 'read' && scope !== 'history') return scope;
-  const id = String(args.raw['channel'] ?? '');
+  const id = str(args.raw['channel']);
   const channel = core.workspace.channels.get(id);
   const kind = channel?.private ? 'groups' : (KIND_OF[id[0] ?? ''] ?? 'channels');
   return `${kind}:${scope}`;

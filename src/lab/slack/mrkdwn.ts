@@ -25,7 +25,8 @@ export function escapeText(text: string): string {
 function dateToken(body: string): Inline | undefined {
   const [, unix, rest = ''] = body.split('^', 3);
   if (!unix || !/^\d+$/.test(unix)) return undefined;
-  const [format = '', fallback = ''] = [rest.split('|')[0], body.split('|').slice(1).join('|')];
+  const format = rest.split('|', 1).join('');
+  const fallback = body.split('|').slice(1).join('|');
   return { kind: 'date', unix: Number(unix), format, fallback: unescapeText(fallback) };
 }
 
@@ -62,7 +63,7 @@ function opensMark(text: string, at: number): boolean {
   const mark = text[at]!;
   const before = at === 0 ? ' ' : text[at - 1]!;
   const after = text[at + 1];
-  if (!/[\s(\[{"'*_~>–—-]/.test(before) || after === undefined || /\s/.test(after) || after === mark)
+  if (!/[\s([{"'*_~>–—-]/.test(before) || after === undefined || /\s/.test(after) || after === mark)
     return false;
   const close = text.indexOf(mark, at + 1);
   return close > at + 1 && !text.slice(at, close).includes('\n');

@@ -1,8 +1,9 @@
 // Who hears about a message. The twin counts so that "quiet" can be tested: one notification per person and message,
 // with the strongest reason. Edits notify nobody; an edit that adds a mention is written down as `edit_mention`, because
 // nobody has measured what real Slack does there, and the product should not do it.
+import { str, type Json } from './json.ts';
 import { piecesOf, type Inline } from './mrkdwn.ts';
-import type { Json, NotificationReason, SlackStore, StoredMessage } from './store.ts';
+import type { NotificationReason, SlackStore, StoredMessage } from './store.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface Mentions {
@@ -18,8 +19,8 @@ function addPiece(piece: Inline, into: Mentions): void {
 }
 
 function addRichText(node: Json, into: Mentions): void {
-  if (node['type'] === 'user') into.users.add(String(node['user_id']));
-  if (node['type'] === 'usergroup') into.usergroups.add(String(node['usergroup_id']));
+  if (node['type'] === 'user') into.users.add(str(node['user_id']));
+  if (node['type'] === 'usergroup') into.usergroups.add(str(node['usergroup_id']));
   if (node['type'] === 'broadcast') into.broadcast = true;
 }
 
@@ -32,7 +33,7 @@ function walk(value: unknown, into: Mentions): void {
   const node = value as Json;
   // A confirm dialog or an option is shown on demand to one person: it notifies nobody.
   if (node['type'] === 'mrkdwn' || node['type'] === 'markdown') {
-    for (const piece of piecesOf(String(node['text']))) addPiece(piece, into);
+    for (const piece of piecesOf(str(node['text']))) addPiece(piece, into);
     return;
   }
   addRichText(node, into);

@@ -1,11 +1,13 @@
 // People and modals: fill in, submit, close. The client-side checks (required, lengths) refuse before anything is sent.
+import { str, type Json } from './json.ts';
 import { checkView } from '../block-kit/check-blocks.ts';
+import { characters } from '../block-kit/findings.ts';
 import type { Core } from './core.ts';
 import type { Attempt } from './deliveries.ts';
 import { chosen, initialChoice, type Choice } from './interactive.ts';
 import { changeView, showModal } from './methods/views.ts';
 import { viewPayload } from './payloads.ts';
-import type { Json, OpenView } from './store.ts';
+import type { OpenView } from './store.ts';
 import type { UserDefinition } from './workspace.ts';
 
 /** Values by `block_id`, by `action_id`, or by `block_id/action_id`. */
@@ -24,7 +26,7 @@ const DEPTH_MAX = 3;
 const LOST = 'We had some trouble connecting. Try again?';
 
 function lookUp(values: FormValues, block: Json, element: Json): Choice | undefined {
-  const [block_id, action_id] = [String(block['block_id']), String(element['action_id'])];
+  const [block_id, action_id] = [str(block['block_id']), str(element['action_id'])];
   return values[`${block_id}/${action_id}`] ?? values[block_id] ?? values[action_id];
 }
 
@@ -35,7 +37,7 @@ function isEmpty(choice: Choice | undefined): boolean {
 function clientError(block: Json, element: Json, choice: Choice | undefined): string | undefined {
   if (isEmpty(choice)) return block['optional'] === true ? undefined : 'Please complete this required field.';
   if (element['type'] !== 'plain_text_input') return undefined;
-  const length = [...String(choice)].length;
+  const length = characters(String(choice));
   const [min, max] = [Number(element['min_length'] ?? 0), Number(element['max_length'] ?? 3000)];
   if (length < min) return `This must be at least ${min} characters long.`;
   return length > max ? `This must be no more than ${max} characters long.` : undefined;
@@ -56,10 +58,10 @@ function fillIn(entry: OpenView, values: FormValues): Filled {
     if (given !== undefined) used.add(given);
     const choice = given ?? initialChoice(element);
     const error = clientError(block, element, choice);
-    const block_id = String(block['block_id']);
+    const block_id = str(block['block_id']);
     if (error) filled.errors[block_id] = error;
     const value = { type: element['type'], ...chosen(element, isEmpty(choice) ? undefined : choice) };
-    filled.values[block_id] = { ...filled.values[block_id], [String(element['action_id'])]: value };
+    filled.values[block_id] = { ...filled.values[block_id], [str(element['action_id'])]: value };
   }
   const lost = Object.entries(values).filter(([, value]) => !used.has(value));
   if (lost.length > 0) {
@@ -86,7 +88,7 @@ function lost(core: Core, entry: OpenView, why: string, attempt: Attempt): Submi
 
 function showErrors(core: Core, entry: OpenView, body: Json, attempt: Attempt): SubmitResult {
   const errors = (body['errors'] ?? {}) as Record<string, string>;
-  const known = new Set(entry.view.blocks.map((block) => String(block['block_id'])));
+  const known = new Set(entry.view.blocks.map((block) => str(block['block_id'])));
   const unknown = Object.keys(errors).filter((block_id) => !known.has(block_id));
   if (Object.keys(errors).length === 0 || unknown.length > 0) {
     return lost(core, entry, `errors name unknown blocks: ${unknown.join(', ')}`, attempt);

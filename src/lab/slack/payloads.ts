@@ -1,7 +1,8 @@
 // The bodies of what Slack sends: events, commands and interactions, field by field as documented.
+import type { Json } from './json.ts';
 import { messageRecord, type Core } from './core.ts';
 import { slackId, type ResponseTarget } from './short-lived.ts';
-import type { Json, StoredEphemeral, StoredMessage, StoredView } from './store.ts';
+import type { StoredEphemeral, StoredMessage, StoredView } from './store.ts';
 import type { Channel, UserDefinition } from './workspace.ts';
 
 export function eventEnvelope(core: Core, event: Json, by?: UserDefinition): Json {

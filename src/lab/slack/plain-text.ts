@@ -1,20 +1,13 @@
 // Messages for a terminal: every block as readable lines, diffs and tables included, names instead of ids.
+import { items, str, type Json } from './json.ts';
+import { characters } from '../block-kit/findings.ts';
 import { drawEmoji, formatDate, parseMrkdwn, type Inline } from './mrkdwn.ts';
-import type { Json } from './store.ts';
 import type { Workspace } from './workspace.ts';
 
 export interface PlainOptions {
   workspace: Workspace;
   /** IANA name for dates. Default Etc/UTC. */
   time_zone?: string;
-}
-
-function list(value: unknown): Json[] {
-  return Array.isArray(value) ? (value as Json[]) : [];
-}
-
-function str(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }
 
 export function userName(workspace: Workspace, id: string): string {
@@ -46,6 +39,7 @@ function inline(piece: Inline, { workspace, time_zone }: PlainOptions): string {
     case 'broadcast':
       return `@${piece.range}`;
     case 'date':
+    default:
       return formatDate(piece.unix, piece.format, time_zone ?? 'Etc/UTC');
   }
 }
@@ -86,17 +80,17 @@ function leaf(node: Json, options: PlainOptions): string {
 }
 
 function leaves(node: Json, options: PlainOptions): string {
-  return list(node['elements'])
+  return items(node['elements'])
     .map((each) => leaf(each, options))
     .join('');
 }
 
 function richTextLines(block: Json | undefined, options: PlainOptions): string[] {
-  return list(block?.['elements']).flatMap((part) => {
+  return items(block?.['elements']).flatMap((part) => {
     const indent = '  '.repeat(Number(part['indent'] ?? 0));
     switch (part['type']) {
       case 'rich_text_list':
-        return list(part['elements']).map((item, index) => {
+        return items(part['elements']).map((item, index) => {
           const sign = part['style'] === 'ordered' ? `${index + 1}.` : '•';
           return `${indent}${sign} ${leaves(item, options)}`;
         });
@@ -123,12 +117,12 @@ function tableLines(block: Json, options: PlainOptions): string[] {
   const rows = (block['rows'] as Json[][]).map((row) => row.map((cell) => cellText(cell, options)));
   const columns = Math.max(...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, column) =>
-    Math.max(...rows.map((row) => [...(row[column] ?? '')].length)),
+    Math.max(...rows.map((row) => characters(row[column] ?? ''))),
   );
   const line = (row: string[]): string =>
     row
       .map((text, column) =>
-        column === columns - 1 ? text : text + ' '.repeat(widths[column]! - [...text].length),
+        column === columns - 1 ? text : text + ' '.repeat(widths[column]! - characters(text)),
       )
       .join(' │ ');
   const rule = widths
@@ -165,7 +159,7 @@ function control(element: Json): string | undefined {
     case 'workflow_button':
       return `[ ${label} ]`;
     case 'overflow':
-      return `[⋯ ${list(element['options'])
+      return `[⋯ ${items(element['options'])
         .map((option) => str((option['text'] as Json)['text']))
         .join(' · ')}]`;
     case 'feedback_buttons':
@@ -186,7 +180,7 @@ function sectionLines(block: Json, options: PlainOptions): string[] {
   const accessory = block['accessory'] as Json | undefined;
   return [
     ...textLines(block['text'] as Json | undefined, options),
-    ...list(block['fields']).map((field) => textLines(field, options).join(' ')),
+    ...items(block['fields']).map((field) => textLines(field, options).join(' ')),
     ...controls(accessory ? [accessory] : []),
   ];
 }
@@ -204,7 +198,7 @@ export function blockLines(block: Json, options: PlainOptions): string[] {
       return textLines(block['text'] as Json, options).map((line) => `! ${line}`);
     case 'context':
       return [
-        list(block['elements'])
+        items(block['elements'])
           .map((each) =>
             each['type'] === 'image' ? `[${str(each['alt_text'])}]` : textLines(each, options).join(' '),
           )
@@ -217,13 +211,13 @@ export function blockLines(block: Json, options: PlainOptions): string[] {
       return tableLines(block, options);
     case 'actions':
     case 'context_actions':
-      return controls(list(block['elements']));
+      return controls(items(block['elements']));
     case 'input':
       return [`${str((block['label'] as Json)['text'])}: ${control(block['element'] as Json) ?? ''}`];
     case 'markdown':
       return str(block['text']).split('\n');
     case 'plan':
-      return [str(block['title']), ...list(block['tasks']).flatMap((task) => taskLines(task, options))];
+      return [str(block['title']), ...items(block['tasks']).flatMap((task) => taskLines(task, options))];
     case 'task_card':
       return taskLines(block, options);
     case 'image':
@@ -231,12 +225,12 @@ export function blockLines(block: Json, options: PlainOptions): string[] {
     case 'card':
       return [
         ...['title', 'subtitle', 'body'].flatMap((key) => textLines(block[key] as Json | undefined, options)),
-        ...controls(list(block['actions'])),
+        ...controls(items(block['actions'])),
       ];
     case 'container':
       return [
         ...textLines(block['title'] as Json | undefined, options),
-        ...list(block['child_blocks']).flatMap((child) => blockLines(child, options)),
+        ...items(block['child_blocks']).flatMap((child) => blockLines(child, options)),
       ];
     default:
       return [`[${str(block['type'])}]`];

@@ -1,10 +1,10 @@
 // Answers that the app gives outside the Web API: in the body of its ack to a command, and over a response URL.
+import type { Json } from './json.ts';
 import { ApiRefusal, refuse } from './method.ts';
 import { checkedBlocks } from './methods/chat.ts';
 import { post, type Core } from './core.ts';
 import { noteEditedMentions } from './notifications.ts';
 import type { ResponseTarget } from './short-lived.ts';
-import type { Json } from './store.ts';
 
 interface Answer {
   text: string;
@@ -73,6 +73,7 @@ export function useResponseUrl(core: Core, path: string, body: Buffer): { status
     return { status: 200, body: 'ok' };
   } catch (error) {
     const word = error instanceof ApiRefusal ? error.message : 'invalid_payload';
+    core.store.trouble(target.user, `an answer over response_url was refused: ${word}`);
     return {
       status: error instanceof ApiRefusal ? 200 : 400,
       body: JSON.stringify({ ok: false, error: word }),

@@ -1,8 +1,7 @@
 // What the workspace remembers: every message with every revision, ephemerals, views, who was notified of what, and what
 // people saw go wrong. It survives stop and start of the twin, as Slack's own storage survives an outage.
+import type { Json } from './json.ts';
 import { EventEmitter } from 'node:events';
-
-export type Json = Record<string, unknown>;
 
 export interface Revision {
   at_ms: number;

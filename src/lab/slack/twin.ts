@@ -1,6 +1,7 @@
 // The strict Slack twin: one workspace on loopback that speaks Slack's Web API, signs what it sends, refuses what Slack
 // refuses, and remembers everything so that tests and the demo can look. It imports nothing of the product and no Bolt:
 // its worth is that it was written from Slack's side. FIDELITY.md says what is documented, measured or from memory.
+import type { Json } from './json.ts';
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,7 +14,7 @@ import { eventEnvelope } from './payloads.ts';
 import { DOCUMENTED_LIMITS, RateLimiter, type RateLimits } from './rate-limits.ts';
 import { useResponseUrl } from './respond.ts';
 import { isResponsePath, ResponseUrls, Triggers } from './short-lived.ts';
-import { SlackStore, type Json, type StoreEvents } from './store.ts';
+import { SlackStore, type StoreEvents } from './store.ts';
 import { WebApi } from './web-api.ts';
 import { Workspace, type WorkspaceDefinition } from './workspace.ts';
 

@@ -1,5 +1,6 @@
 // The Web API door: reads the call, checks token, limits and scope in Slack's order, runs the method, writes the log.
 // What the twin does not know is `unknown_method` and a log line, never an empty success.
+import { str, type Json } from './json.ts';
 import type { Core } from './core.ts';
 import type { Fault, Faults } from './faults.ts';
 import { ApiRefusal, Args, scopeFor, type Method } from './method.ts';
@@ -10,7 +11,6 @@ import { peopleMethods } from './methods/people.ts';
 import { validateMethods } from './methods/validate.ts';
 import { viewMethods } from './methods/views.ts';
 import type { RateLimiter } from './rate-limits.ts';
-import type { Json } from './store.ts';
 
 export interface LoggedCall {
   at_ms: number;
@@ -124,7 +124,7 @@ export class WebApi {
     const refused = this.checkToken(call, parsed);
     if (refused) return answer({ ok: false, error: refused });
     const args = new Args(parsed);
-    const wait_s = this.limiter.take(call.method, method.tier, String(parsed['channel'] ?? ''));
+    const wait_s = this.limiter.take(call.method, method.tier, str(parsed['channel']));
     if (wait_s > 0) return ratelimited(wait_s);
     const needed = scopeFor(this.core, method.scope, args);
     const provided = [...this.token.scopes].join(',');
@@ -156,7 +156,7 @@ export class WebApi {
     result: NonNullable<HttpAnswer>,
     fault: Fault | undefined,
   ): void {
-    const { token: _token, ...args } = typeof parsed === 'string' ? { unreadable: parsed } : (parsed as Json);
+    const { token: _token, ...args } = typeof parsed === 'string' ? { unreadable: parsed } : parsed;
     const body = result.body === '' ? {} : (JSON.parse(result.body) as Json);
     this.log.push({
       at_ms: this.core.clock(),

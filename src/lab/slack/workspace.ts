@@ -1,5 +1,6 @@
 // Who and what exists in the simulated workspace, and how Slack's API describes it. Definitions come from the scenario;
 // roles, group members and channel members may change while it runs, as they do in a real company.
+import type { Json } from './json.ts';
 
 export type Role = 'owner' | 'admin' | 'member' | 'guest' | 'bot' | 'deactivated' | 'foreign';
 
@@ -52,8 +53,6 @@ export interface Channel extends ChannelDefinition {
   /** For a direct message: the person on the other side of the bot. */
   im_user?: string;
 }
-
-type Json = Record<string, unknown>;
 
 export class Workspace {
   readonly definition: WorkspaceDefinition;

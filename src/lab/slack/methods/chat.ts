@@ -1,11 +1,13 @@
 // chat.*: posting, editing, deleting. Strict where a bot gets it wrong in real life: unknown channel, not invited,
 // archived, foreign message, bad blocks, oversized metadata.
+import type { Json } from '../json.ts';
 import { checkMessageBlocks } from '../../block-kit/check-blocks.ts';
+import { isRecord } from '../../block-kit/findings.ts';
 import { messageRecord, permalink, post, withBlockIds, type Core } from '../core.ts';
 import { type Args, joinedChannel, type Method, refuse, refuseFindings, visibleChannel } from '../method.ts';
 import { noteEditedMentions } from '../notifications.ts';
 import { slackId } from '../short-lived.ts';
-import type { Json, StoredMessage } from '../store.ts';
+import type { StoredMessage } from '../store.ts';
 import type { Channel } from '../workspace.ts';
 
 const TEXT_CHARS_MAX = 40_000;
@@ -44,18 +46,16 @@ function contentOf(args: Args): Content {
 }
 
 function metadataOf(args: Args): Json | undefined {
-  const value = args.structure('metadata', 'invalid_metadata_format');
-  if (value === undefined) return undefined;
-  const metadata = value as Json | null;
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
-    refuse('invalid_metadata_format');
-  if (Object.keys(metadata!).length === 0) return {};
-  const { event_type, event_payload, ...rest } = metadata!;
+  const metadata = args.structure('metadata', 'invalid_metadata_format');
+  if (metadata === undefined) return undefined;
+  if (!isRecord(metadata)) return refuse('invalid_metadata_format');
+  if (Object.keys(metadata).length === 0) return {};
+  const { event_type, event_payload, ...rest } = metadata;
   const formed =
     typeof event_type === 'string' && typeof event_payload === 'object' && event_payload !== null;
   if (!formed || Object.keys(rest).length > 0) refuse('invalid_metadata_format');
   if (Buffer.byteLength(JSON.stringify(metadata)) > METADATA_BYTES_MAX) refuse('metadata_too_large');
-  return metadata!;
+  return metadata;
 }
 
 /** Posting takes an id, a name, or a user id (which opens the direct message). */

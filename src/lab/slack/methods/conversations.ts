@@ -1,7 +1,8 @@
 // conversations.*, pins, reactions and thread status: what the bot can read of channels and threads.
+import type { Json } from '../json.ts';
 import { messageRecord, type Core } from '../core.ts';
 import { type Args, joinedChannel, type Method, page, refuse, visibleChannel } from '../method.ts';
-import type { Json, StoredMessage } from '../store.ts';
+import type { StoredMessage } from '../store.ts';
 
 function info(core: Core, args: Args): Json {
   return { ok: true, channel: core.workspace.channelRecord(visibleChannel(core, args.need('channel'))) };
@@ -68,7 +69,7 @@ function history(core: Core, args: Args): Json {
   const top = core.store
     .messages(channel.id)
     .filter((message) => !message.thread_ts || message.reply_broadcast || message.thread_ts === message.ts);
-  const { items, next_cursor } = page(within(top, args).reverse(), args, 100);
+  const { items, next_cursor } = page(within(top, args).toReversed(), args, 100);
   return {
     ok: true,
     messages: items.map((message) => record(core, message, args)),

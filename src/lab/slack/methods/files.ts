@@ -1,8 +1,8 @@
 // files v2: ask for an upload address, put the bytes there, complete. Enough for a snippet in a thread.
+import { str, type Json } from '../json.ts';
 import { post, type Core } from '../core.ts';
 import { type Args, joinedChannel, type Method, refuse } from '../method.ts';
 import { slackId } from '../short-lived.ts';
-import type { Json } from '../store.ts';
 
 interface Upload {
   id: string;
@@ -53,9 +53,9 @@ export class Files {
     const wanted = args.structure('files', 'invalid_arguments');
     if (!Array.isArray(wanted) || wanted.length === 0) return refuse('invalid_arguments');
     const files = wanted.map((item: Json) => {
-      const upload = this.uploads.get(String(item['id']));
+      const upload = this.uploads.get(str(item['id']));
       if (!upload?.content) return refuse('file_not_found');
-      const title = String(item['title'] ?? upload.name);
+      const title = str(item['title']) || upload.name;
       return { id: upload.id, name: upload.name, title, size: upload.length, mimetype: 'text/plain' };
     });
     const channel_id = args.text('channel_id');

@@ -1,7 +1,7 @@
 // auth.test, users.* and usergroups.*: who is who.
+import type { Json } from '../json.ts';
 import type { Core } from '../core.ts';
 import { type Args, type Method, page, refuse } from '../method.ts';
-import type { Json } from '../store.ts';
 
 function authTest(core: Core): Json {
   const { team, bot } = core.workspace.definition;

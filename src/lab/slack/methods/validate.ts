@@ -1,8 +1,8 @@
 // blocks.validate: the checker over the wire, with pointers relative to what was sent.
+import type { Json } from '../json.ts';
 import { checkMessageBlocks, checkView, type Finding } from '../../block-kit/check-blocks.ts';
 import type { Core } from '../core.ts';
 import { type Args, type Method, refuse } from '../method.ts';
-import type { Json } from '../store.ts';
 
 function detailed(error: string, findings: readonly Finding[]): never {
   return refuse(error, {

@@ -1,11 +1,12 @@
 // views.*: modals and the Home tab. A modal opens only with a fresh trigger, three deep at most, and changes only under
 // the hash that the app last saw when it sends one.
+import { str, type Json } from '../json.ts';
 import { createHash } from 'node:crypto';
 import { checkView } from '../../block-kit/check-blocks.ts';
 import { withBlockIds, type Core } from '../core.ts';
 import { type Args, type Method, refuse, refuseArgument, refuseFindings } from '../method.ts';
 import { slackId } from '../short-lived.ts';
-import type { Json, OpenView, StoredView } from '../store.ts';
+import type { OpenView, StoredView } from '../store.ts';
 
 const DEPTH_MAX = 3;
 
@@ -16,7 +17,7 @@ function checkedView(value: unknown, type: 'modal' | 'home'): Json {
   if (verdict.error === 'view_too_large') return refuse('view_too_large');
   if (verdict.error) return refuseFindings(verdict.error, verdict.findings, false);
   const view = value as Json;
-  if (view['type'] !== type) return refuseArgument(`unsupported type: ${String(view['type'])}`, 'view/type');
+  if (view['type'] !== type) return refuseArgument(`unsupported type: ${str(view['type'])}`, 'view/type');
   return view;
 }
 
@@ -33,8 +34,8 @@ function hashOf(core: Core): string {
 function keptState(view: Json, before: StoredView | undefined): StoredView['state'] {
   const values: StoredView['state']['values'] = {};
   for (const block of view['blocks'] as Json[]) {
-    const old = before?.state.values[String(block['block_id'])];
-    if (old) values[String(block['block_id'])] = old;
+    const old = before?.state.values[str(block['block_id'])];
+    if (old) values[str(block['block_id'])] = old;
   }
   return { values };
 }
