@@ -1,0 +1,142 @@
+import type { EntityJson, StatefulAuthorizationCall } from '@cedar-policy/cedar-wasm/nodejs';
+import { ACTION_CLASSES, type ActionClass, type Phase, type Target } from '../../contract/tool.ts';
+import type { Autonomy } from '../../contract/incident.ts';
+
+/** One question to the policies. Everything in it was established by the pipeline, nothing is taken from arguments. */
+export interface AuthorizationRequest {
+  readonly principal: { readonly id: string; readonly tenant: string; readonly token_class: ActionClass; readonly has_incident: boolean };
+  readonly target: Target & { readonly uri: string; readonly tenants: readonly string[] };
+  readonly call:
+    | ({ readonly action: 'read' } & CallFacts)
+    | ({ readonly action: 'preview'; readonly dry_run: string } & CallFacts)
+    | ({ readonly action: 'execute' } & CallFacts & ExecuteFacts);
+}
+
+interface CallFacts {
+  readonly tool: string;
+  readonly action_class: ActionClass;
+  readonly env: string;
+  readonly tier: string;
+}
+
+interface ExecuteFacts {
+  readonly phase: Phase;
+  readonly autonomy: Autonomy;
+  readonly freeze: boolean;
+  readonly permit_valid: boolean;
+  readonly approvals: number;
+  readonly people_required: number;
+  readonly denied: boolean;
+}
+
+export interface AuthorizationAnswer {
+  readonly allow: boolean;
+  /** Ids of the policies that decided; empty when no rule allowed it. */
+  readonly reasons: readonly string[];
+  /** Evaluation errors: any of them is a deny, because an erroring `forbid` is skipped by Cedar. */
+  readonly errors: readonly string[];
+}
+
+export interface Authorizer {
+  decide(request: AuthorizationRequest): AuthorizationAnswer;
+}
+
+export type AuthorizerLoad =
+  | { readonly ok: true; readonly authorizer: Authorizer; readonly policy_ids: readonly string[] }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/**
+ * Parses and validates policies strictly against the schema. `set_name` must differ for different contents: parsed
+ * sets live in the engine under their name.
+ */
+export async function loadAuthorizer(
+  set_name: string,
+  schema: string,
+  files: readonly { readonly name: string; readonly text: string }[],
+): Promise<AuthorizerLoad> {
+  const cedar = await import('@cedar-policy/cedar-wasm/nodejs');
+  const policies: Record<string, string> = {};
+  const problems: string[] = [];
+  for (const file of files) {
+    const parts = cedar.policySetTextToParts(file.text);
+    if (parts.type === 'failure') {
+      problems.push(...parts.errors.map((error) => `${file.name}: ${error.message}`));
+      continue;
+    }
+    if (parts.policy_templates.length > 0) problems.push(`${file.name}: policy templates are not used here`);
+    for (const text of parts.policies) {
+      const json = cedar.policyToJson(text);
+      const id = json.type === 'success' ? json.json.annotations?.['id'] : undefined;
+      if (typeof id !== 'string') problems.push(`${file.name}: a policy has no @id("...")`);
+      else if (Object.hasOwn(policies, id)) problems.push(`${file.name}: the id "${id}" is used twice`);
+      else policies[id] = text;
+    }
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  const validation = cedar.validate({ schema, policies: { staticPolicies: policies } });
+  if (validation.type === 'failure') return { ok: false, problems: validation.errors.map((error) => error.message) };
+  if (validation.validationErrors.length > 0)
+    return { ok: false, problems: validation.validationErrors.map((e) => `${e.policyId}: ${e.error.message}`) };
+  const parsed = [
+    cedar.preparseSchema(set_name, schema),
+    cedar.preparsePolicySet(set_name, { staticPolicies: policies }),
+  ];
+  for (const answer of parsed) if (answer.type === 'failure') problems.push(...answer.errors.map((e) => e.message));
+  if (problems.length > 0) return { ok: false, problems };
+  return {
+    ok: true,
+    policy_ids: Object.keys(policies).sort(),
+    authorizer: { decide: (request) => decide(cedar.statefulIsAuthorized, set_name, request) },
+  };
+}
+
+function decide(
+  ask: typeof import('@cedar-policy/cedar-wasm/nodejs').statefulIsAuthorized,
+  set_name: string,
+  request: AuthorizationRequest,
+): AuthorizationAnswer {
+  const answer = ask(cedarCall(set_name, request));
+  if (answer.type === 'failure') return { allow: false, reasons: [], errors: answer.errors.map((e) => e.message) };
+  const { decision, diagnostics } = answer.response;
+  const errors = diagnostics.errors.map((e) => `${e.policyId}: ${e.error.message}`);
+  return { allow: decision === 'allow' && errors.length === 0, reasons: [...diagnostics.reason].sort(), errors };
+}
+
+function cedarCall(set_name: string, request: AuthorizationRequest): StatefulAuthorizationCall {
+  const { principal, target, call } = request;
+  const { action, ...facts } = call;
+  const agent = { type: 'Aegis::Agent', id: principal.id };
+  const resource = { type: 'Aegis::Target', id: target.uri };
+  const tenants = new Set([principal.tenant, ...target.tenants]);
+  const entities: EntityJson[] = [
+    ...[...tenants].map((id) => ({ uid: tenant(id), attrs: {}, parents: [] })),
+    {
+      uid: agent,
+      attrs: {
+        tenant: { __entity: tenant(principal.tenant) },
+        token_class: ACTION_CLASSES.indexOf(principal.token_class) + 1,
+        has_incident: principal.has_incident,
+      },
+      parents: [],
+    },
+    {
+      uid: resource,
+      attrs: { system: target.system, cluster: target.cluster, namespace: target.namespace, kind: target.kind },
+      parents: target.tenants.map(tenant),
+    },
+  ];
+  return {
+    principal: agent,
+    action: { type: 'Aegis::Action', id: action },
+    resource,
+    context: { ...facts },
+    preparsedSchemaName: set_name,
+    validateRequest: true,
+    preparsedPolicySetId: set_name,
+    entities,
+  };
+}
+
+function tenant(id: string): { type: string; id: string } {
+  return { type: 'Aegis::Tenant', id };
+}
