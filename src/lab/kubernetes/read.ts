@@ -35,7 +35,7 @@ export function shaped(world: World, request: ResourceRequest, object: KubeObjec
   const shape = shapeOf(request);
   if (shape === 'metadata') return metadataOnly(shown);
   if (shape === 'object') return shown;
-  return table(world, request, [shown], { resourceVersion: shown.metadata.resourceVersion });
+  return table(world, request, [object], { resourceVersion: object.metadata.resourceVersion });
 }
 
 export function getObject(world: World, request: ResourceRequest): JsonObject {
@@ -90,6 +90,7 @@ export function listObjects(world: World, request: ResourceRequest): JsonObject 
   }
 }
 
+/** Columns are the same for both versions of events and are computed from the stored form. */
 export function table(
   world: World,
   request: ResourceRequest,
@@ -97,11 +98,7 @@ export function table(
   list_metadata: JsonObject,
 ): JsonObject {
   const include_object = request.query.get('includeObject') ?? 'Metadata';
-  // Columns are the same for both versions of events and are computed from the stored form.
-  const stored = objects.map(
-    (object) => world.store.get(object.kind, object.metadata.namespace, object.metadata.name) ?? object,
-  );
-  return tableOf(request.kind, stored, { now_ms: world.now(), list_metadata, include_object });
+  return tableOf(request.kind, objects, { now_ms: world.now(), list_metadata, include_object });
 }
 
 export function metadataOnly(object: KubeObject): JsonObject {
