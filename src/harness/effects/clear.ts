@@ -1,0 +1,48 @@
+import { isRefusal } from '../../contract/verdict.ts';
+import type { HarnessEvent } from '../events.ts';
+import { gatherFacts, holdsAll, previewAll } from '../gate-facts.ts';
+import { checkGates } from '../gates/index.ts';
+import type { PreparedPlan } from '../state.ts';
+import { isOutage, withWorld } from '../world-session.ts';
+import type { Effect } from './effect.ts';
+import { failed } from './effect.ts';
+
+/**
+ * After the approvals, before anything runs: every gate once more, against the world as it is now. Changed evidence is
+ * collected again; a changed object is a conflict; anything else waits for a person.
+ */
+export const clearEffect: Effect = (input) =>
+  withWorld(input.deps, input.context, async (read) => {
+    const { deps, context } = input;
+    const { payload } = context.plan as PreparedPlan;
+    const previews = await previewAll(deps, payload.plan, read.session.token, input.signal);
+    const outage = [...previews.values()].find((p) => isRefusal(p) && isOutage(p.code));
+    if (outage !== undefined && isRefusal(outage)) return failed(input, outage.reason);
+    const holds = await holdsAll(read, payload.plan);
+    const unreachable = [...holds.values()].find((h) => h.status === 'unreachable');
+    if (unreachable !== undefined) return failed(input, unreachable.detail);
+    const facts = await gatherFacts(deps, context, {
+      phase: 'clear',
+      plan: payload.plan,
+      risk: payload.risk,
+      approval: context.approval,
+      previews,
+      holds,
+      digests_of_plan: { policy: payload.policy_digest, tools: payload.tool_definitions_digest },
+    });
+    const base = { type: 'cleared' as const, at: input.at(), effect_id: input.running.effect_id };
+    if (isRefusal(facts)) return { ...base, verdict: 'refused', gates: [], reason: facts.reason, remedy: facts.remedy };
+    return decide(base, checkGates(facts));
+  });
+
+function decide(base: { type: 'cleared'; at: string; effect_id: string }, gates: ReturnType<typeof checkGates>): HarnessEvent {
+  const bad = gates.filter((g) => g.status === 'refused');
+  const first = bad[0];
+  if (first === undefined) return { ...base, verdict: 'passed', gates, reason: '', remedy: '' };
+  // A changed object also changes the evidence about it: the conflict is the more precise sentence, so it goes first.
+  const conflict = bad.find((g) => g.gate === 'previewed');
+  const evidence = bad.find((g) => g.gate === 'evidence-current' || g.gate === 'evidence-present');
+  const told = conflict ?? evidence ?? first;
+  const verdict = conflict !== undefined ? 'conflict' : evidence !== undefined ? 'evidence_changed' : 'refused';
+  return { ...base, verdict, gates, reason: `${told.title}: ${told.reason}`.slice(0, 1000), remedy: told.remedy };
+}

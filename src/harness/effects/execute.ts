@@ -1,0 +1,63 @@
+import { hashOf } from '../../contract/canonical.ts';
+import type { Action } from '../../contract/plan.ts';
+import { journalKey } from '../../contract/tool.ts';
+import type { Permit } from '../../contract/tool.ts';
+import { isRefusal } from '../../contract/verdict.ts';
+import { mintToken } from '../deps.ts';
+import { incidentOf } from '../state.ts';
+import type { PreparedPlan } from '../state.ts';
+import { isOutage } from '../world-session.ts';
+import type { Effect, EffectInput } from './effect.ts';
+import { failed } from './effect.ts';
+
+/** A permit that is not used within this time is void. */
+const PERMIT_TTL_MS = 60_000;
+
+/**
+ * EXECUTING: one action. Mints the single-use permit and asks the gateway, which believes none of it. After a crash the
+ * journal says whether bytes had left: then the object is looked at, and the write is never run blindly again.
+ */
+export const executeEffect: Effect = async (input) => {
+  const { deps, context, running } = input;
+  const { payload } = context.plan as PreparedPlan;
+  const action = payload.plan.actions.find((a) => a.change_id === running.change_id) as Action;
+  const key = journalKey(incidentOf(context).incident_id, action.change_id, 'apply');
+  const { token, token_id } = await mintToken(deps, context, 'write');
+  try {
+    const earlier = await deps.store.journal.get(key);
+    const base = { at: input.at(), effect_id: running.effect_id, change_id: action.change_id };
+    if (earlier !== null && earlier.status !== 'accepted') {
+      const settled = await deps.gateway.reconcile({ token, journal_key: key }, input.signal);
+      if (isRefusal(settled)) return isOutage(settled.code) ? failed(input, settled.reason) : { type: 'execute_refused', ...base, code: settled.code, reason: settled.reason, remedy: settled.remedy };
+      return { type: 'executed', ...base, outcome: settled.outcome };
+    }
+    const permit = await mintPermit(input, action);
+    // No abort signal: once asked, a write is finished or reported unknown; Stop is read by the gateway before dispatch.
+    const result = await deps.gateway.execute({ token, permit_id: permit.permit_id, tool: action.tool, target: action.target, params: action.params, timeout_ms: action.timeout_s * 1000 });
+    if (!isRefusal(result)) return { type: 'executed', ...base, at: input.at(), outcome: result.outcome };
+    if (isOutage(result.code)) return failed(input, result.reason);
+    return { type: 'execute_refused', ...base, at: input.at(), code: result.code, reason: result.reason, remedy: result.remedy };
+  } finally {
+    await deps.store.tokens.revoke(token_id);
+  }
+};
+
+async function mintPermit({ deps, context }: EffectInput, action: Action): Promise<Permit> {
+  const prepared = context.plan as PreparedPlan;
+  const preview = prepared.previews.find((p) => p.change_id === action.change_id);
+  const permit: Permit = {
+    permit_id: deps.ids.next('prm'),
+    incident_id: incidentOf(context).incident_id,
+    change_id: action.change_id,
+    phase: 'apply',
+    revision: prepared.payload.plan.revision,
+    plan_hash: prepared.payload.plan_hash,
+    effect_hash: preview?.preview.effect_hash ?? '',
+    tool: action.tool,
+    target: action.target,
+    args_hash: hashOf(action.params),
+    expires_at_ms: deps.clock.now() + PERMIT_TTL_MS,
+  };
+  await deps.store.journal.mintPermit(permit, { kind: 'permit', actor: 'aegis:harness', payload: { permit } });
+  return permit;
+}

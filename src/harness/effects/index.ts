@@ -1,0 +1,20 @@
+import type { EffectKind } from '../state.ts';
+import { clearEffect } from './clear.ts';
+import type { Effect } from './effect.ts';
+import { executeEffect } from './execute.ts';
+import { investigateEffect, planEffect, triageEffect } from './investigate.ts';
+import { prepareEffect } from './prepare.ts';
+import { reviewEffect } from './review.ts';
+import { verifyEffect } from './verify.ts';
+
+/** Every kind of work that a step can start. */
+export const EFFECTS: Readonly<Record<EffectKind, Effect>> = {
+  triage: triageEffect,
+  investigate: investigateEffect,
+  plan: planEffect,
+  prepare: prepareEffect,
+  clear: clearEffect,
+  execute: executeEffect,
+  verify: verifyEffect,
+  review: reviewEffect,
+};

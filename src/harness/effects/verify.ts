@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { evaluateExpectation } from '../../contract/expectation.ts';
+import type { Check } from '../../contract/plan.ts';
+import type { World } from '../../contract/world.ts';
+import type { PreparedPlan } from '../state.ts';
+import { withWorld } from '../world-session.ts';
+import type { Effect, EffectInput } from './effect.ts';
+
+interface CheckResult {
+  check_id: string;
+  title: string;
+  status: 'passed' | 'failed' | 'unknown';
+  found: string;
+  evidence_id: string | null;
+  tries: number;
+}
+
+/**
+ * VERIFYING: each check is read again and again until it passes or its time is over; what it said last counts. Absence,
+ * an error or data older than the change is `unknown`, and unknown is never success (law 11).
+ */
+export const verifyEffect: Effect = (input) =>
+  withWorld(input.deps, input.context, async ({ world }) => {
+    const { payload } = input.context.plan as PreparedPlan;
+    const changed_at_ms = Date.parse(input.context.done[0]?.at ?? input.at());
+    const started_ms = input.deps.clock.now();
+    const checks: CheckResult[] = [];
+    for (const check of payload.plan.verify) checks.push(await runCheck(input, world, check, changed_at_ms, started_ms));
+    return { type: 'verified', at: input.at(), effect_id: input.running.effect_id, checks };
+  });
+
+async function runCheck(input: EffectInput, world: World, check: Check, changed_at_ms: number, started_ms: number): Promise<CheckResult> {
+  const result: CheckResult = { check_id: check.id, title: check.title, status: 'unknown', found: 'not read yet', evidence_id: null, tries: 0 };
+  const deadline_ms = started_ms + check.within_s * 1000;
+  for (;;) {
+    result.tries += 1;
+    const response = await world.call({ op: 'run', command: check.read, why_needed: `verify: ${check.title}` }, input.signal);
+    if (!response.ok) {
+      result.status = 'unknown';
+      result.found = response.refusal.reason.slice(0, 500);
+    } else if (response.op === 'run') {
+      const verdict = evaluateExpectation(response.capture.lines, check.expect, changed_at_ms);
+      result.status = response.capture.complete || verdict.status !== 'passed' ? verdict.status : 'unknown';
+      result.found = verdict.found.slice(0, 500);
+      result.evidence_id = response.capture.pointer.evidence_id;
+    }
+    if (result.status === 'passed' || input.deps.clock.now() >= deadline_ms) return result;
+    await sleep(Math.min(check.every_s * 1000, Math.max(50, deadline_ms - input.deps.clock.now())), undefined, { signal: input.signal });
+  }
+}

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { ApprovalRequest, Role } from '../contract/approval.ts';
+import { Alert, IncidentContext, IsoTime, PrincipalId } from '../contract/incident.ts';
+import { PlanPayload, VerifyPayload } from '../contract/ledger.ts';
+import { GateLine } from '../contract/notice.ts';
+import { Findings, PlanDraft } from '../contract/plan.ts';
+import { Preview, ToolOutcome } from '../contract/tool.ts';
+
+/**
+ * What happens to an incident, as facts. These are the `event` entries of the ledger: replay folds them and nothing
+ * else, so each carries all that the machine needs (who, when, with which role), and no clock is read while folding.
+ */
+const base = { at: IsoTime };
+const person = { ...base, by: PrincipalId };
+const result = { ...base, effect_id: z.string().max(200) };
+
+export const SkillHint = z.strictObject({ skill: z.string(), summary: z.string(), score: z.number() });
+
+export const HarnessEvent = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('opened'), ...base, context: IncidentContext, channel: z.string() }),
+  z.strictObject({ type: z.literal('alerts'), ...base, status: z.enum(['firing', 'resolved']), alerts: z.array(Alert).max(500) }),
+  z.strictObject({ type: z.literal('activated'), ...person }),
+  z.strictObject({ type: z.literal('triaged'), ...result, skills: z.array(SkillHint).max(10) }),
+  z.strictObject({ type: z.literal('investigated'), ...result, findings: Findings }),
+  z.strictObject({ type: z.literal('drafted'), ...result, draft: PlanDraft }),
+  z.strictObject({ type: z.literal('plan_failed'), ...result, code: z.string(), reason: z.string(), remedy: z.string() }),
+  z.strictObject({
+    type: z.literal('prepared'),
+    ...result,
+    payload: PlanPayload,
+    previews: z.array(z.strictObject({ change_id: z.string(), previewed_at: IsoTime, credential_revocable: z.boolean(), preview: Preview })).max(10),
+    gates: z.array(GateLine).max(30),
+    request: ApprovalRequest,
+  }),
+  z.strictObject({ type: z.literal('prepare_refused'), ...result, gates: z.array(GateLine).max(30), code: z.string(), reason: z.string(), remedy: z.string() }),
+  z.strictObject({
+    type: z.literal('decided'),
+    ...person,
+    approval_id: z.string(),
+    revision: z.int(),
+    plan_hash: z.string(),
+    decision: z.enum(['approve', 'deny', 'withdraw']),
+    via: z.enum(['slack', 'cli', 'link']),
+    role: Role,
+    reason: z.string().max(500),
+    because: z.enum(['wrong_cause', 'too_risky', 'wrong_time', 'other']).nullable(),
+  }),
+  z.strictObject({
+    type: z.literal('cleared'),
+    ...result,
+    verdict: z.enum(['passed', 'evidence_changed', 'conflict', 'refused']),
+    gates: z.array(GateLine).max(30),
+    reason: z.string().max(1000),
+    remedy: z.string().max(1000),
+  }),
+  z.strictObject({ type: z.literal('executed'), ...result, change_id: z.string(), outcome: ToolOutcome }),
+  z.strictObject({ type: z.literal('execute_refused'), ...result, change_id: z.string(), code: z.string(), reason: z.string(), remedy: z.string() }),
+  z.strictObject({ type: z.literal('verified'), ...result, checks: z.array(VerifyPayload).max(20) }),
+  z.strictObject({ type: z.literal('reviewed'), ...result, title: z.string(), markdown: z.string() }),
+  /** An effect could not do its work: a dependency is down. Retried within limits, then HALTED. */
+  z.strictObject({ type: z.literal('effect_failed'), ...result, reason: z.string().max(1000), retryable: z.boolean() }),
+  z.strictObject({ type: z.literal('timer'), ...base, kind: z.enum(['retry', 'approval_expiry', 'quiet', 'minutes']), armed_step: z.int() }),
+  z.strictObject({ type: z.literal('stopped'), ...person, reason: z.string().max(500) }),
+  z.strictObject({ type: z.literal('resumed'), ...person }),
+  z.strictObject({ type: z.literal('plan_again'), ...person }),
+  z.strictObject({ type: z.literal('handed_over'), ...person }),
+]);
+export type HarnessEvent = z.infer<typeof HarnessEvent>;
+export type EventType = HarnessEvent['type'];
+export type EventOf<T extends EventType> = Extract<HarnessEvent, { type: T }>;

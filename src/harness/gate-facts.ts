@@ -1,0 +1,99 @@
+import type { Approval } from '../contract/approval.ts';
+import type { EvidenceRecord, HoldsResult } from '../contract/evidence.ts';
+import type { Plan } from '../contract/plan.ts';
+import type { RiskEnvelope } from '../contract/risk.ts';
+import type { Preview } from '../contract/tool.ts';
+import type { Refusal } from '../contract/verdict.ts';
+import { isRefusal } from '../contract/verdict.ts';
+import { environmentOf } from './deps.ts';
+import type { HarnessDeps } from './deps.ts';
+import type { GateFacts } from './gates/gate.ts';
+import { rolesOf } from './identity.ts';
+import { incidentOf, involvedSet } from './state.ts';
+import type { MachineContext } from './state.ts';
+import { parseSnapshot } from './machine.ts';
+import type { ReadSession } from './world-session.ts';
+
+/** Most open incidents that are looked through for target locks. */
+const OPEN_INCIDENTS_MAX = 2000;
+
+/** Runs the dry run of every action. A refusal stands in the map, so that the gate can say why. */
+export async function previewAll(deps: HarnessDeps, plan: Plan, token: string, signal: AbortSignal): Promise<Map<string, Preview | Refusal>> {
+  const previews = new Map<string, Preview | Refusal>();
+  for (const action of plan.actions) {
+    const result = await deps.gateway.preview({ token, tool: action.tool, target: action.target, params: action.params, change_id: action.change_id, why: action.intent }, signal);
+    previews.set(action.change_id, isRefusal(result) ? result : result.preview);
+  }
+  return previews;
+}
+
+/** Checks every cited pointer against store and source. */
+export async function holdsAll(read: ReadSession, plan: Plan): Promise<Map<string, HoldsResult>> {
+  const holds = new Map<string, HoldsResult>();
+  for (const cited of plan.evidence) holds.set(cited.id, await read.vfs.holds(cited.pointer, read.session));
+  return holds;
+}
+
+/** Everything else that the gates look at, read just now. */
+export async function gatherFacts(
+  deps: HarnessDeps,
+  context: MachineContext,
+  input: {
+    readonly phase: GateFacts['phase'];
+    readonly plan: Plan;
+    readonly risk: RiskEnvelope;
+    readonly approval: Approval | null;
+    readonly previews: ReadonlyMap<string, Preview | Refusal>;
+    readonly holds: ReadonlyMap<string, HoldsResult>;
+    readonly digests_of_plan: { readonly policy: string; readonly tools: string };
+  },
+): Promise<GateFacts | Refusal> {
+  const incident = incidentOf(context);
+  const guardrails = deps.gateway.guardrails();
+  const { team, env, service } = incident.scope;
+  if (guardrails === null)
+    return { allow: false, code: 'policy-broken', reason: 'The policy set failed to load, so writes are stopped.', remedy: 'Run "aegis policy check" and mend the file it names.' };
+  const records = new Map<string, EvidenceRecord>();
+  for (const cited of input.plan.evidence) {
+    const record = await deps.store.evidence.record(cited.pointer.evidence_id);
+    if (record !== null) records.set(cited.id, record);
+  }
+  const identities = new Map(deps.settings.identity.map((i) => [i.principal, i]));
+  const approvers = input.approval?.decisions.map((d) => d.principal) ?? [];
+  return {
+    phase: input.phase,
+    now_ms: deps.clock.now(),
+    incident,
+    plan: input.plan,
+    mounts: environmentOf(deps.settings, incident.scope).mounts,
+    guardrails,
+    records,
+    holds: input.holds,
+    previews: input.previews,
+    approved_effects: new Map((context.plan?.previews ?? []).map((p) => [p.change_id, p.preview.effect_hash])),
+    freezes: await deps.store.freezes.active({ team, env, service }),
+    stopped: await deps.store.freezes.stopped(incident.incident_id),
+    risk: input.risk,
+    approval: input.approval,
+    involved: involvedSet(context),
+    roles_now: new Map(approvers.map((p) => [p, identities.has(p) ? rolesOf(identities.get(p) as never, team, env) : []])),
+    digests: { policy_now: deps.gateway.policyDigest(), policy_plan: input.digests_of_plan.policy, tools_now: deps.gateway.toolDefinitionsDigest(), tools_plan: input.digests_of_plan.tools },
+    calls_used: await callsUsed(deps, incident.incident_id),
+    locks: await targetLocks(deps, incident.incident_id),
+  };
+}
+
+/** Gateway calls of an incident so far, from its ledger: two rows a call. */
+export async function callsUsed(deps: Pick<HarnessDeps, 'store'>, incident_id: string): Promise<number> {
+  return Math.ceil((await deps.store.ledger.count(incident_id, ['call'])) / 2);
+}
+
+async function targetLocks(deps: HarnessDeps, own_id: string): Promise<Map<string, string>> {
+  const locks = new Map<string, string>();
+  for (const row of await deps.store.incidents.list({ open: true, limit: OPEN_INCIDENTS_MAX })) {
+    if (row.incident_id === own_id || (row.state !== 'EXECUTING' && row.state !== 'VERIFYING')) continue;
+    const { plan } = parseSnapshot(row.snapshot).context;
+    for (const action of plan?.payload.plan.actions ?? []) locks.set(action.target, row.incident_id);
+  }
+  return locks;
+}

@@ -1,0 +1,37 @@
+import type { Gate, GateFacts } from './gate.ts';
+import { passed, refused } from './gate.ts';
+
+/**
+ * Each action cites preconditions, each pointer equals a stored record of this incident in every field, and at least
+ * one fact per action comes from a source that an attacker cannot write (law 4).
+ */
+export const evidencePresentGate: Gate = {
+  gate: 'evidence-present',
+  title: 'Evidence is cited and stored',
+  check(facts) {
+    for (const cited of facts.plan.evidence) {
+      const problem = pointerProblem(facts, cited.id);
+      if (problem !== null) return refused(`Evidence "${cited.id}" ${problem}.`, 'Plan again: evidence must come from this investigation.');
+    }
+    for (const action of facts.plan.actions) {
+      const trusted = action.preconditions.some((id) => facts.records.get(id)?.attacker_writable === false);
+      if (!trusted)
+        return refused(
+          `${action.change_id} rests only on logs or labels, which others can write.`,
+          'At least one fact must come from the control plane (status, spec, quota).',
+        );
+    }
+    return passed(`${facts.plan.evidence.length} pointers, all stored`);
+  },
+};
+
+function pointerProblem(facts: GateFacts, id: string): string | null {
+  const pointer = facts.plan.evidence.find((e) => e.id === id)?.pointer;
+  const record = facts.records.get(id);
+  if (pointer === undefined || record === undefined) return 'is not stored';
+  if (record.incident_id !== facts.incident.incident_id) return 'belongs to another incident';
+  const same = (['evidence_id', 'path', 'query', 'sha256', 'captured_at'] as const).every((k) => pointer[k] === record[k]);
+  if (!same) return 'differs from what was captured';
+  const [first, last] = pointer.lines.split('-').map(Number) as [number, number];
+  return first <= last && last <= record.line_count ? null : `cites lines ${pointer.lines} of a file with ${record.line_count}`;
+}

@@ -1,0 +1,34 @@
+import { AUTONOMY_LEVELS } from '../contract/incident.ts';
+import type { HarnessEvent } from './events.ts';
+import type { GuardName } from './moves.ts';
+import { EFFECT_RETRIES_MAX, incidentOf, RECOLLECT_MAX } from './state.ts';
+import type { MachineContext } from './state.ts';
+
+type Guard = (context: MachineContext, event: HarnessEvent) => boolean;
+
+/** The conditions of the table of moves. Pure and total: an event of another type never holds. */
+export const GUARDS: Readonly<Record<GuardName, Guard>> = {
+  auto: (c) => c.activated || incidentOf(c).activation === 'auto',
+  conclusive: (_c, e) => e.type === 'investigated' && e.findings.conclusive,
+  may_execute: (c) => AUTONOMY_LEVELS.indexOf(incidentOf(c).autonomy) >= AUTONOMY_LEVELS.indexOf('approve'),
+  denied_wrong_cause: (_c, e) => e.type === 'decided' && e.decision === 'deny' && e.because === 'wrong_cause',
+  denied: (_c, e) => e.type === 'decided' && e.decision === 'deny',
+  clear_passed: (_c, e) => e.type === 'cleared' && e.verdict === 'passed',
+  clear_may_recollect: (c, e) => e.type === 'cleared' && e.verdict === 'evidence_changed' && c.recollections < RECOLLECT_MAX,
+  outcome_done_more: (c, e) => e.type === 'executed' && e.outcome.status === 'done' && c.done.length + 1 < actionCount(c),
+  outcome_done_last: (c, e) => e.type === 'executed' && e.outcome.status === 'done' && c.done.length + 1 >= actionCount(c),
+  all_passed: (_c, e) => e.type === 'verified' && e.checks.length > 0 && e.checks.every((check) => check.status === 'passed'),
+  can_retry: (c, e) => e.type === 'effect_failed' && e.retryable && c.retries < EFFECT_RETRIES_MAX,
+  resolved: (_c, e) => e.type === 'alerts' && e.status === 'resolved' && e.alerts.every((a) => a.status === 'resolved'),
+  quiet_is_over: (c, e) => e.type === 'timer' && e.kind === 'quiet' && c.done.length === 0,
+  minutes_are_over: (_c, e) => e.type === 'timer' && e.kind === 'minutes',
+  back_to_triage: (c) => c.halt?.resume_to === 'TRIAGE',
+  back_to_diagnosing: (c) => c.halt?.resume_to === 'DIAGNOSING',
+  back_to_planning: (c) => c.halt?.resume_to === 'PLANNING',
+  back_to_pending: (c) => c.halt?.resume_to === 'PENDING_APPROVAL',
+  back_to_verifying: (c) => c.halt?.resume_to === 'VERIFYING',
+};
+
+function actionCount(context: MachineContext): number {
+  return context.plan?.payload.plan.actions.length ?? 0;
+}

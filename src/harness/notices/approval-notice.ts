@@ -1,0 +1,87 @@
+import { tallyDecisions } from '../../contract/approval.ts';
+import type { ApprovalNotice } from '../../contract/notice.ts';
+import { incidentOf, involvedSet } from '../state.ts';
+import type { MachineContext, Snapshot } from '../state.ts';
+import type { CardView } from './cards-of.ts';
+
+/** The approval card as data: everything that is pinned, and nothing that is not. Null while there is no plan. */
+export function approvalNotice(snapshot: Snapshot, view: CardView): ApprovalNotice | null {
+  const c = snapshot.context;
+  if (c.plan === null) return null;
+  const { plan, risk, rule, plan_hash, effect_hash } = c.plan.payload;
+  const incident = incidentOf(c);
+  const approval = c.approval;
+  const expires_at = approval?.expires_at ?? c.updated_at;
+  const tally = tallyDecisions(rule, approval?.decisions ?? [], involvedSet(c), Date.parse(expires_at));
+  return {
+    kind: 'approval',
+    incident_id: incident.incident_id,
+    approval_id: approval?.approval_id ?? 'none',
+    revision: plan.revision,
+    plan_hash,
+    effect_hash,
+    status: approval?.status ?? 'void',
+    status_text: statusText(snapshot, view),
+    scope: incident.scope,
+    actions: actionLines(c),
+    started_by: incident.involved.map((i) => i.principal)[0] ?? null,
+    cause: plan.hypothesis,
+    confidence: plan.confidence,
+    risk,
+    gates: c.plan.gates.map((g) => (g.gate === 'approvals' ? { ...g, status: tally.satisfied ? ('passed' as const) : ('waiting' as const), reason: `${tally.approvals.length} of ${rule.people} given` } : g)),
+    rule,
+    decisions: approval?.decisions ?? [],
+    approvals_given: tally.approvals.length,
+    who_can: view.approvers,
+    expires_at,
+    evidence: plan.evidence.map((e) => ({ id: e.id, claim: e.claim, role: e.role, pointer: e.pointer })),
+    checks: plan.verify.map((v) => v.title),
+    gaps: plan.gaps,
+    simulated: view.simulated,
+  };
+}
+
+function actionLines(c: MachineContext): ApprovalNotice['actions'] {
+  const prepared = c.plan as NonNullable<MachineContext['plan']>;
+  return prepared.payload.plan.actions.map((action) => {
+    const found = prepared.previews.find((p) => p.change_id === action.change_id);
+    return {
+      change_id: action.change_id,
+      intent: action.intent,
+      target: action.target,
+      tool: action.tool,
+      action_class: action.action_class,
+      diff: found?.preview.diff ?? [],
+      changes: found?.preview.changes ?? [],
+      side_changes: found?.preview.side_changes ?? [],
+      rollback: rollbackWords(action.rollback),
+      previewed_at: found?.previewed_at ?? c.updated_at,
+      warnings: found?.preview.warnings ?? [],
+      credential_revocable: found?.credential_revocable ?? false,
+    };
+  });
+}
+
+function rollbackWords(rollback: { from: 'before_image' } | { none: true; reason: string } | { tool: string; params: Record<string, unknown> }): string {
+  if ('from' in rollback) return 'put the observed prior values back';
+  return 'none' in rollback ? `none: ${rollback.reason}` : `${rollback.tool} ${JSON.stringify(rollback.params)}`;
+}
+
+function statusText(snapshot: Snapshot, view: CardView): string {
+  const c = snapshot.context;
+  if (c.approval === null) return 'Shadow: this plan is shown for comparison and cannot be executed by Aegis.';
+  switch (c.approval.status) {
+    case 'open':
+      return `Waiting for ${view.approvers}.`;
+    case 'approved':
+      return snapshot.state === 'HALTED' ? `Approved, but not run: ${c.halt?.text ?? ''}` : 'Approved; every gate is checked again, then it runs.';
+    case 'denied':
+      return 'Denied; nothing ran.';
+    case 'expired':
+      return 'Expired; nothing ran. Press Plan again for a fresh plan.';
+    case 'void':
+      return `Void; nothing ran. ${c.halt?.text ?? c.status_text}`;
+    case 'used':
+      return snapshot.state === 'HALTED' ? (c.halt?.text ?? 'Halted.') : 'Executed as approved.';
+  }
+}

@@ -1,0 +1,99 @@
+import type { IncidentNotice } from '../../contract/notice.ts';
+import { modeWords } from '../halt-texts.ts';
+import { incidentOf } from '../state.ts';
+import type { MachineContext, Snapshot } from '../state.ts';
+import { approvalKey } from './cards-of.ts';
+import type { CardView } from './cards-of.ts';
+
+/** The root card of an incident as data. Pure. */
+export function incidentNotice(snapshot: Snapshot, view: CardView): IncidentNotice {
+  const c = snapshot.context;
+  const incident = incidentOf(c);
+  return {
+    kind: 'incident',
+    incident_id: incident.incident_id,
+    title: incident.title,
+    severity: incident.severity,
+    state: snapshot.state,
+    halt: c.halt,
+    scope: incident.scope,
+    mode: modeWords(c),
+    shadow: incident.autonomy === 'suggest' || incident.autonomy === 'read_only',
+    owner: incident.on_call[0] ?? null,
+    recurrence_of: incident.recurrence_of,
+    alerts: {
+      firing: incident.alerts.filter((a) => a.status === 'firing').length,
+      resolved: incident.alerts.filter((a) => a.status === 'resolved').length,
+    },
+    doing: doing(snapshot),
+    cause: c.findings?.cause == null ? null : { text: c.findings.cause, confidence: c.findings.confidence, evidence_count: c.findings.evidence.length },
+    budget: { tool_calls: view.tool_calls, tool_calls_max: incident.budget.tool_calls_max, cost_usd: 0, cost_usd_max: incident.budget.cost_usd_max },
+    waiting_for: waitingFor(snapshot, view),
+    checks: snapshot.state === 'VERIFYING' || c.checks.length > 0 ? { passed: c.checks.filter((k) => k.status === 'passed').length, total: c.plan?.payload.plan.verify.length ?? c.checks.length } : null,
+    outcome: c.outcome,
+    buttons: buttons(snapshot),
+    approval_card: approvalKey(incident.incident_id, snapshot),
+    step: c.step,
+    ledger_head: view.ledger_head,
+    updated_at: c.updated_at,
+    simulated: view.simulated,
+  };
+}
+
+function waitingFor(snapshot: Snapshot, view: CardView): IncidentNotice['waiting_for'] {
+  const c = snapshot.context;
+  if (snapshot.state === 'TRIAGE' && !c.activated) return { who: 'somebody to press Activate', until: null };
+  if (snapshot.state === 'PENDING_APPROVAL' && c.approval?.status === 'open') return { who: view.approvers, until: c.approval.expires_at };
+  return null;
+}
+
+function doing(snapshot: Snapshot): string {
+  const c = snapshot.context;
+  if (c.retries > 0) return `Trying again (${c.retries}): ${c.status_text}`;
+  switch (snapshot.state) {
+    case 'IDLE':
+    case 'TRIAGE':
+      return c.skills[0] === undefined ? 'Reading the alert' : `Looks like ${c.skills[0].skill}: ${c.skills[0].summary}`;
+    case 'DIAGNOSING':
+      return 'Collecting evidence, read-only';
+    case 'PLANNING':
+      return c.running?.kind === 'prepare' ? 'Checking the plan: risk, dry run, gates' : 'Writing a plan';
+    case 'PENDING_APPROVAL':
+      return pendingWords(c);
+    case 'EXECUTING':
+      return `Step ${Math.min(c.done.length + 1, steps(c))} of ${steps(c)}: ${c.plan?.payload.plan.actions[c.done.length]?.intent ?? ''}`;
+    case 'VERIFYING':
+      return 'Checking that it helped';
+    case 'ROLLING_BACK':
+      return 'Rolling back';
+    case 'OBSERVING':
+      return c.resolved_at === null ? 'Plan posted; people act' : 'The alert resolved by itself; closing after five quiet minutes';
+    case 'HALTED':
+      return c.halt?.text ?? 'Halted';
+    case 'CLOSED':
+      return c.outcome ?? 'Closed';
+  }
+}
+
+function pendingWords(c: MachineContext): string {
+  if (c.running?.kind === 'clear') return 'Approved: checking every gate again before anything runs';
+  if (c.approval?.status === 'expired') return 'The approval expired; nothing ran';
+  return 'Waiting for approval';
+}
+
+function steps(c: MachineContext): number {
+  return c.plan?.payload.plan.actions.length ?? 0;
+}
+
+function buttons(snapshot: Snapshot): IncidentNotice['buttons'] {
+  const c = snapshot.context;
+  const list: IncidentNotice['buttons'] = [];
+  if (snapshot.state === 'TRIAGE' && !c.activated) list.push('activate');
+  if ((c.findings?.evidence.length ?? 0) > 0) list.push('evidence');
+  if (snapshot.state === 'HALTED' && c.halt?.resume_to != null) list.push('resume');
+  const over = c.approval !== null && ['expired', 'void', 'denied'].includes(c.approval.status);
+  if (snapshot.state === 'HALTED' || snapshot.state === 'OBSERVING' || (snapshot.state === 'PENDING_APPROVAL' && over)) list.push('plan_again');
+  if (snapshot.state === 'CLOSED') return c.postmortem === null ? list : [...list, 'postmortem'];
+  if (snapshot.state !== 'HALTED') list.push('stop', 'hand_over');
+  return list;
+}

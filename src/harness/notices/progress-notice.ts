@@ -1,0 +1,53 @@
+import type { ProgressNotice } from '../../contract/notice.ts';
+import { incidentOf } from '../state.ts';
+import type { MachineContext, Snapshot } from '../state.ts';
+
+type Task = ProgressNotice['tasks'][number];
+
+const SHOWN = new Set(['EXECUTING', 'VERIFYING']);
+
+/** Execution and verification as one list of tasks, edited in place; null while nothing has been approved. */
+export function progressNotice(from: Snapshot, to: Snapshot): ProgressNotice | null {
+  const c = to.context;
+  const clearing = c.running?.kind === 'clear' || from.context.running?.kind === 'clear';
+  if (c.plan === null || !(clearing || SHOWN.has(to.state) || SHOWN.has(from.state))) return null;
+  return {
+    kind: 'progress',
+    incident_id: incidentOf(c).incident_id,
+    title: `Executing plan revision ${c.plan.payload.plan.revision}`,
+    tasks: [gateTask(from, to), ...actionTasks(from, to), ...checkTasks(to)],
+  };
+}
+
+function gateTask(from: Snapshot, to: Snapshot): Task {
+  const c = to.context;
+  const base = { id: 'gates', title: 'Check every gate again: evidence, dry run, policy, approvals' };
+  if (c.running?.kind === 'clear') return { ...base, status: 'in_progress', output: null };
+  const refused = from.context.running?.kind === 'clear' && to.state !== 'EXECUTING';
+  if (refused) return { ...base, status: 'error', output: c.halt?.text ?? c.status_text };
+  const passed = c.plan?.gates.filter((g) => g.status === 'passed' || g.status === 'warning').length ?? 0;
+  return { ...base, status: 'complete', output: `${passed} of ${c.plan?.gates.length ?? 0} gates passed` };
+}
+
+function actionTasks(from: Snapshot, to: Snapshot): Task[] {
+  const c = to.context;
+  const failed_here = from.state === 'EXECUTING' && to.state === 'HALTED';
+  return (c.plan?.payload.plan.actions ?? []).map((action, n): Task => {
+    const done = c.done.find((d) => d.change_id === action.change_id);
+    const title = `${action.change_id}: ${action.intent}`;
+    if (done !== undefined) return { id: action.id, title, status: done.outcome.status === 'done' ? 'complete' : 'error', output: done.outcome.summary };
+    if (n === c.done.length && failed_here) return { id: action.id, title, status: 'error', output: c.halt?.text ?? null };
+    return { id: action.id, title, status: n === c.done.length && to.state === 'EXECUTING' ? 'in_progress' : 'pending', output: null };
+  });
+}
+
+function checkTasks(to: Snapshot): Task[] {
+  const c: MachineContext = to.context;
+  return (c.plan?.payload.plan.verify ?? []).map((check): Task => {
+    const result = c.checks.find((k) => k.check_id === check.id);
+    const title = `Verify: ${check.title}`;
+    if (result === undefined) return { id: check.id, title, status: to.state === 'VERIFYING' ? 'in_progress' : 'pending', output: null };
+    const status = result.status === 'passed' ? 'complete' : 'error';
+    return { id: check.id, title, status, output: `${result.status === 'unknown' ? 'no answer: ' : ''}${result.found}` };
+  });
+}

@@ -1,0 +1,106 @@
+import type { Segment, TimelineNotice } from '../../contract/notice.ts';
+import { undoAdvice } from '../halt-texts.ts';
+import type { EventOf, HarnessEvent } from '../events.ts';
+import { incidentOf } from '../state.ts';
+import type { Snapshot } from '../state.ts';
+
+/** Messages of the thread: only what people wait for (slack-platform: under twelve per incident). Pure. */
+export function timelineNotices(from: Snapshot, event: HarnessEvent, to: Snapshot): TimelineNotice[] {
+  const id = incidentOf(to.context).incident_id;
+  const lines = linesOf(from, event, to);
+  const list = lines.map(({ topic, segments, broadcast }): TimelineNotice => ({ kind: 'timeline', incident_id: id, topic, segments, broadcast: broadcast ?? false }));
+  if (to.state === 'HALTED' && from.state !== 'HALTED' && to.context.halt !== null) {
+    const { text, next_step } = to.context.halt;
+    list.push({ kind: 'timeline', incident_id: id, topic: 'halted', segments: [bold('Halted. '), plain(text), plain(`\nNext: ${next_step}`)], broadcast: false });
+  }
+  return list;
+}
+
+interface Line {
+  readonly topic: TimelineNotice['topic'];
+  readonly segments: Segment[];
+  readonly broadcast?: boolean;
+}
+
+function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
+  switch (event.type) {
+    case 'activated':
+    case 'plan_again':
+    case 'resumed':
+      return [{ topic: 'triage', segments: [who(event.by), plain({ activated: ' asked Aegis to investigate.', plan_again: ' asked for a new plan.', resumed: ' resumed the incident.' }[event.type])] }];
+    case 'investigated':
+      return [foundLine(event)];
+    case 'prepared':
+      return [];
+    case 'decided':
+      return [decisionLine(event, to)];
+    case 'executed':
+      return [{ topic: 'step', segments: [bold(`${event.change_id} `), plain(outcomeWords(event)), plain(event.outcome.summary)] }];
+    case 'verified':
+      return verifyLines(event);
+    case 'stopped':
+      return [{ topic: 'decision', segments: [who(event.by), plain(' pressed Stop.')] }];
+    case 'handed_over':
+      return [{ topic: 'decision', segments: [who(event.by), plain(' took the incident over by hand.')] }];
+    case 'alerts':
+      return alertLines(from, event);
+    case 'timer':
+      return to.state === 'CLOSED' ? [closedLine(to)] : [];
+    default:
+      return [];
+  }
+}
+
+function foundLine(event: EventOf<'investigated'>): Line {
+  const f = event.findings;
+  const ruled_out = f.hypotheses.filter((h) => h.status === 'refuted').map((h) => h.text);
+  const tail: Segment[] = [];
+  if (ruled_out.length > 0) tail.push(plain(`\nRuled out: ${ruled_out.join('; ')}`.slice(0, 1500)));
+  if (f.gaps.length > 0) tail.push(plain(`\nNot seen: ${f.gaps.join('; ')}`.slice(0, 1500)));
+  if (f.conclusive && f.cause !== null)
+    return { topic: 'cause', segments: [bold('Cause: '), plain(f.cause), plain(` (confidence ${f.confidence.toFixed(2)}, ${f.evidence.length} pieces of evidence)`), ...tail] };
+  const lead = f.hypotheses.toSorted((a, b) => b.confidence - a.confidence)[0];
+  return { topic: 'no_cause', segments: [bold('No cause found. '), plain(lead === undefined ? 'No skill fits what was seen.' : `Strongest lead: ${lead.text}`), ...tail] };
+}
+
+function decisionLine(event: EventOf<'decided'>, to: Snapshot): Line {
+  const approval = to.context.approval;
+  const given = new Set(approval?.decisions.filter((d) => d.decision === 'approve').map((d) => d.principal)).size;
+  const words = { approve: ` approved as ${event.role}`, deny: ' denied the plan', withdraw: ' withdrew the approval' }[event.decision];
+  const count = event.decision === 'approve' ? ` (${given} of ${approval?.rule.people ?? 0}).` : '.';
+  const why: Segment[] = event.reason === '' ? [] : [plain(` Reason: ${event.reason}`)];
+  return { topic: 'decision', segments: [who(event.by), plain(`${words} ${event.approval_id}${count}`), ...why] };
+}
+
+function outcomeWords(event: EventOf<'executed'>): string {
+  return { done: 'done. ', failed: 'failed. ', conflict: 'was not run, the object changed. ', outcome_unknown: 'has an unknown outcome. ' }[event.outcome.status];
+}
+
+function verifyLines(event: EventOf<'verified'>): Line[] {
+  const passed = event.checks.filter((c) => c.status === 'passed').length;
+  const rows = event.checks.map((c) => `\n${{ passed: 'passed', failed: 'FAILED', unknown: 'no answer' }[c.status]}: ${c.title} (${c.found})`);
+  return [{ topic: 'verify', segments: [bold(`Verified ${passed} of ${event.checks.length}.`), plain(rows.join('').slice(0, 2500))], broadcast: passed === event.checks.length }];
+}
+
+function alertLines(from: Snapshot, event: EventOf<'alerts'>): Line[] {
+  if (event.status === 'firing') return [];
+  const done = from.context.done.length > 0;
+  const before = from.state === 'EXECUTING' || from.state === 'VERIFYING' || done ? 'recorded; the run goes on.' : 'plan voided; closing after five quiet minutes.';
+  return [{ topic: 'recorded', segments: [plain(`Alertmanager says resolved: ${before}`)] }];
+}
+
+function closedLine(to: Snapshot): Line {
+  return { topic: 'closed', segments: [bold('Closed. '), plain(to.context.outcome ?? ''), plain(undoAdvice(to.context))].filter((s) => s.text !== ''), broadcast: false };
+}
+
+function plain(text: string): Extract<Segment, { t: 'text' }> {
+  return { t: 'text', text: text.slice(0, 3000) };
+}
+
+function bold(text: string): Extract<Segment, { t: 'bold' }> {
+  return { t: 'bold', text: text.slice(0, 500) };
+}
+
+function who(principal: string): Segment {
+  return { t: 'person', principal, mention: false };
+}
