@@ -157,7 +157,7 @@ export class Actor {
   }
 
   /** Opens the app's Home tab (or its messages tab). */
-  openHome(tab: 'home' | 'messages' = 'home'): Promise<Attempt> {
+  async openHome(tab: 'home' | 'messages' = 'home'): Promise<Attempt> {
     this.mustBeUp();
     const home = this.core.store.homeOf(this.user.id);
     return this.event({
@@ -180,12 +180,12 @@ export class Actor {
   }
 
   /** Fills in and submits a modal, by default the one on top. */
-  submit(values: FormValues = {}, view_id?: string): Promise<SubmitResult> {
+  async submit(values: FormValues = {}, view_id?: string): Promise<SubmitResult> {
     this.mustBeUp();
     return submitView(this.core, this.user, this.modal(view_id), values);
   }
 
-  closeView(view_id?: string): Promise<Attempt | undefined> {
+  async closeView(view_id?: string): Promise<Attempt | undefined> {
     this.mustBeUp();
     return closeView(this.core, this.user, this.modal(view_id));
   }

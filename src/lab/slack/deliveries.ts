@@ -49,6 +49,12 @@ export interface Redelivery {
   headers?: Record<string, string>;
 }
 
+/** A delivery that waits behind `hold`. */
+interface Held {
+  go: () => void;
+  done: Promise<void>;
+}
+
 export function signature(secret: string, timestamp: string, body: string): string {
   return `v0=${createHmac('sha256', secret).update(`v0:${timestamp}:${body}`).digest('hex')}`;
 }
@@ -70,7 +76,7 @@ export class Deliveries {
   /** Where the app listens; undefined until the app is connected. */
   app_url: string | undefined;
   private readonly options: DeliveryOptions;
-  private held: (() => void)[] | undefined;
+  private held: Held[] | undefined;
   private reachable = true;
 
   constructor(options: DeliveryOptions) {
@@ -82,13 +88,16 @@ export class Deliveries {
     this.reachable = reachable;
   }
 
-  /** From now on deliveries wait; the returned function lets them go, in the order of the given indexes. */
-  hold(): (order?: readonly number[]) => void {
-    const held: (() => void)[] = [];
+  /** From now on deliveries wait; the returned function lets them go one by one, in the order of the given indexes. */
+  hold(): (order?: readonly number[]) => Promise<void> {
+    const held: Held[] = [];
     this.held = held;
-    return (order) => {
+    return async (order) => {
       this.held = undefined;
-      for (const index of order ?? held.keys()) held[index]?.();
+      for (const index of order ?? held.keys()) {
+        held[index]?.go();
+        await held[index]?.done;
+      }
     };
   }
 
@@ -101,8 +110,10 @@ export class Deliveries {
   async send(kind: DeliveryKind, payload: Json): Promise<Attempt> {
     const delivery = this.prepare(kind, payload);
     this.log.push(delivery);
-    if (this.held) await new Promise<void>((resolve) => this.held?.push(resolve));
-    const attempt = await this.attempt(delivery, delivery.headers, delivery.body);
+    const held = this.held;
+    const attempt = held
+      ? await this.sendLater(delivery, held)
+      : await this.attempt(delivery, delivery.headers, delivery.body);
     if (kind === 'event' && this.wantsRetry(attempt)) void this.retry(delivery, attempt);
     return attempt;
   }
@@ -124,6 +135,20 @@ export class Deliveries {
       headers['x-slack-request-timestamp'] = how.timestamp_without_resigning;
     }
     return this.attempt(delivery, { ...headers, ...how.headers }, body);
+  }
+
+  private sendLater(delivery: Delivery, held: Held[]): Promise<Attempt> {
+    return new Promise((resolve) => {
+      let finish: () => void = () => {};
+      const done = new Promise<void>((end) => (finish = end));
+      const go = (): void => {
+        void this.attempt(delivery, delivery.headers, delivery.body).then((attempt) => {
+          resolve(attempt);
+          finish();
+        });
+      };
+      held.push({ go, done });
+    });
   }
 
   private prepare(kind: DeliveryKind, payload: Json): Delivery {

@@ -57,6 +57,19 @@ async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   return Buffer.concat(chunks);
 }
 
+/** Slack takes the bytes as the raw body or as the one file of a form. */
+async function uploadedBytes(request: IncomingMessage, body: Buffer): Promise<Buffer> {
+  const content_type = request.headers['content-type'] ?? '';
+  if (!content_type.startsWith('multipart/form-data')) return body;
+  const form = await new Response(new Uint8Array(body), {
+    headers: { 'content-type': content_type },
+  }).formData();
+  for (const part of form.values()) {
+    if (typeof part !== 'string') return Buffer.from(await part.arrayBuffer());
+  }
+  return Buffer.alloc(0);
+}
+
 export class SlackTwin {
   readonly workspace: Workspace;
   readonly store: SlackStore;
@@ -185,7 +198,7 @@ export class SlackTwin {
     }
     const upload = /^\/upload\/v1\/(F[A-Z0-9]+)$/.exec(url.pathname)?.[1];
     if (upload !== undefined) {
-      const taken = this.api.files.receive(upload, body);
+      const taken = this.api.files.receive(upload, await uploadedBytes(request, body));
       return this.reply(response, taken ? 200 : 400, {}, taken ? `OK - ${body.length}` : 'bad upload');
     }
     const method = /^\/api\/([\w.]+)$/.exec(url.pathname)?.[1];
