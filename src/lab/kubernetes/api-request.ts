@@ -10,6 +10,8 @@ export interface RawRequest {
   query: URLSearchParams;
   headers: Readonly<Record<string, string | undefined>>;
   body: string;
+  /** The body as received, for the few messages that arrive as protobuf. */
+  raw_body: Buffer;
 }
 
 export interface ResourceRequest extends RawRequest {

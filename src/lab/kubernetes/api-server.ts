@@ -86,11 +86,13 @@ export class ApiServer {
       query: url.searchParams,
       headers: incoming.headers as Record<string, string | undefined>,
       body: '',
+      raw_body: Buffer.alloc(0),
     };
     const entry = this.#newEntry(raw);
     let drop_after = false;
     try {
-      raw.body = await readAll(incoming);
+      raw.raw_body = await readAll(incoming);
+      raw.body = raw.raw_body.toString('utf8');
       entry.body = parsedBody(raw.body);
       entry.dry_run = raw.query.getAll('dryRun').includes('All');
       for (const fault of this.#options.faults.take(entry)) {
@@ -354,7 +356,7 @@ function send(response: ServerResponse, answer: Answer, entry: LoggedRequest): v
   response.end(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body));
 }
 
-async function readAll(incoming: IncomingMessage): Promise<string> {
+async function readAll(incoming: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
@@ -367,7 +369,7 @@ async function readAll(incoming: IncomingMessage): Promise<string> {
       );
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 function parsedBody(text: string): unknown {

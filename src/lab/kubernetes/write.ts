@@ -9,6 +9,7 @@ import { integerParameter } from './api-request.ts';
 import { groupVersion, kindNamed } from './kinds.ts';
 import { SCHEMAS } from './kind-schemas.ts';
 import { jsonPatch, mergePatch } from './patch.ts';
+import { decodeKubernetesProtobuf } from './protobuf.ts';
 import type { Checked } from './schema.ts';
 import { checkSchema } from './schema.ts';
 import {
@@ -33,8 +34,17 @@ const NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 
 export function readBody(request: ResourceRequest): JsonObject {
   const type = (request.headers['content-type'] ?? 'application/json').split(';')[0]?.trim();
+  if (type === 'application/vnd.kubernetes.protobuf') {
+    const decoded = decodeKubernetesProtobuf(request.raw_body);
+    if (decoded !== undefined) return decoded;
+    throw notImplemented(`a ${request.kind.kind} as protobuf`);
+  }
   if (type !== 'application/json' && type !== 'application/yaml') {
-    throw unsupportedMediaType(['application/json', 'application/yaml']);
+    throw unsupportedMediaType([
+      'application/json',
+      'application/yaml',
+      'application/vnd.kubernetes.protobuf',
+    ]);
   }
   return parseDocument(request.body, type === 'application/yaml');
 }

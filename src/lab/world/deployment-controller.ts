@@ -77,9 +77,9 @@ function reconcile(options: DeploymentControllerOptions, deployment: KubeObject)
 }
 
 function ensureReplicaSet(cluster: Cluster, deployment: KubeObject): KubeObject {
-  const template = objectAt(deployment, 'spec', 'template');
+  const template = bareTemplate(objectAt(deployment, 'spec', 'template'));
   const sets = replicaSetsOf(cluster, deployment);
-  const found = sets.find((set) => sameJson(withoutHash(objectAt(set, 'spec', 'template')), template));
+  const found = sets.find((set) => sameJson(bareTemplate(objectAt(set, 'spec', 'template')), template));
   const latest = Math.max(0, ...sets.map((set) => Number(set.metadata.annotations?.[REVISION] ?? 0)));
   const revision = String(
     found !== undefined && Number(found.metadata.annotations?.[REVISION]) === latest ? latest : latest + 1,
@@ -302,7 +302,9 @@ function isReady(pod: KubeObject | undefined): boolean {
   return at(pod, 'status', 'containerStatuses', 0, 'ready') === true;
 }
 
-function withoutHash(template: JsonObject): JsonObject {
+/** The template without what the controller and clients add to it: two of these equal means the same revision. */
+function bareTemplate(template: JsonObject): JsonObject {
+  const { creationTimestamp: _created, ...metadata } = objectAt(template, 'metadata');
   const { [HASH]: _hash, ...labels } = objectAt(template, 'metadata', 'labels');
-  return { ...template, metadata: { ...objectAt(template, 'metadata'), labels } };
+  return { ...template, metadata: { ...metadata, labels } };
 }
