@@ -33,12 +33,25 @@ export interface Classification {
 }
 
 export interface Gateway extends GatewayRead {
-  preview(request: PreviewRequest, signal?: AbortSignal): Promise<{ call_id: string; preview: Preview } | Refusal>;
-  execute(request: ExecuteRequest, signal?: AbortSignal): Promise<{ call_id: string; outcome: ToolOutcome } | Refusal>;
+  preview(
+    request: PreviewRequest,
+    signal?: AbortSignal,
+  ): Promise<{ call_id: string; preview: Preview } | Refusal>;
+  execute(
+    request: ExecuteRequest,
+    signal?: AbortSignal,
+  ): Promise<{ call_id: string; outcome: ToolOutcome } | Refusal>;
   /** After a restart or a lost answer: what does the object show? Never runs the write again. */
-  reconcile(input: { token: string; journal_key: string }, signal?: AbortSignal): Promise<{ outcome: ToolOutcome } | Refusal>;
+  reconcile(
+    input: { token: string; journal_key: string },
+    signal?: AbortSignal,
+  ): Promise<{ outcome: ToolOutcome } | Refusal>;
   /** Pure: class by tool, kind and touched paths. */
-  classify(action: { tool: string; target: string; params: Readonly<Record<string, unknown>> }): Classification | Refusal;
+  classify(action: {
+    tool: string;
+    target: string;
+    params: Readonly<Record<string, unknown>>;
+  }): Classification | Refusal;
   definitions(): readonly ToolDefinition[];
   toolDefinitionsDigest(): string;
   /** Digest of policies (cedar, guardrails, redaction) in force; null while a set failed to load: writes stop. */

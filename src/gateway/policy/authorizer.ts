@@ -4,7 +4,12 @@ import type { Autonomy } from '../../contract/incident.ts';
 
 /** One question to the policies. Everything in it was established by the pipeline, nothing is taken from arguments. */
 export interface AuthorizationRequest {
-  readonly principal: { readonly id: string; readonly tenant: string; readonly token_class: ActionClass; readonly has_incident: boolean };
+  readonly principal: {
+    readonly id: string;
+    readonly tenant: string;
+    readonly token_class: ActionClass;
+    readonly has_incident: boolean;
+  };
   readonly target: Target & { readonly uri: string; readonly tenants: readonly string[] };
   readonly call:
     | ({ readonly action: 'read' } & CallFacts)
@@ -74,14 +79,19 @@ export async function loadAuthorizer(
   }
   if (problems.length > 0) return { ok: false, problems };
   const validation = cedar.validate({ schema, policies: { staticPolicies: policies } });
-  if (validation.type === 'failure') return { ok: false, problems: validation.errors.map((error) => error.message) };
+  if (validation.type === 'failure')
+    return { ok: false, problems: validation.errors.map((error) => error.message) };
   if (validation.validationErrors.length > 0)
-    return { ok: false, problems: validation.validationErrors.map((e) => `${e.policyId}: ${e.error.message}`) };
+    return {
+      ok: false,
+      problems: validation.validationErrors.map((e) => `${e.policyId}: ${e.error.message}`),
+    };
   const parsed = [
     cedar.preparseSchema(set_name, schema),
     cedar.preparsePolicySet(set_name, { staticPolicies: policies }),
   ];
-  for (const answer of parsed) if (answer.type === 'failure') problems.push(...answer.errors.map((e) => e.message));
+  for (const answer of parsed)
+    if (answer.type === 'failure') problems.push(...answer.errors.map((e) => e.message));
   if (problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
@@ -96,10 +106,15 @@ function decide(
   request: AuthorizationRequest,
 ): AuthorizationAnswer {
   const answer = ask(cedarCall(set_name, request));
-  if (answer.type === 'failure') return { allow: false, reasons: [], errors: answer.errors.map((e) => e.message) };
+  if (answer.type === 'failure')
+    return { allow: false, reasons: [], errors: answer.errors.map((e) => e.message) };
   const { decision, diagnostics } = answer.response;
   const errors = diagnostics.errors.map((e) => `${e.policyId}: ${e.error.message}`);
-  return { allow: decision === 'allow' && errors.length === 0, reasons: [...diagnostics.reason].sort(), errors };
+  return {
+    allow: decision === 'allow' && errors.length === 0,
+    reasons: [...diagnostics.reason].sort(),
+    errors,
+  };
 }
 
 function cedarCall(set_name: string, request: AuthorizationRequest): StatefulAuthorizationCall {
@@ -121,7 +136,12 @@ function cedarCall(set_name: string, request: AuthorizationRequest): StatefulAut
     },
     {
       uid: resource,
-      attrs: { system: target.system, cluster: target.cluster, namespace: target.namespace, kind: target.kind },
+      attrs: {
+        system: target.system,
+        cluster: target.cluster,
+        namespace: target.namespace,
+        kind: target.kind,
+      },
       parents: target.tenants.map(tenant),
     },
   ];

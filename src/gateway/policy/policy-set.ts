@@ -37,9 +37,14 @@ export async function loadPolicySet(dir: string): Promise<PolicyLoad> {
   const redaction = compileRedaction(parsePart(texts, 'redaction.yaml', RedactionRules, problems), problems);
   const schema = texts.get('schema.cedarschema');
   if (schema === undefined) problems.push('schema.cedarschema is missing');
-  const cedar = [...texts].filter(([name]) => name.endsWith('.cedar')).map(([name, text]) => ({ name, text }));
+  const cedar = [...texts]
+    .filter(([name]) => name.endsWith('.cedar'))
+    .map(([name, text]) => ({ name, text }));
   if (cedar.length === 0) problems.push('there is no *.cedar file: nothing would be allowed');
-  const loaded = problems.length === 0 && schema !== undefined ? await loadAuthorizer(`aegis-${digest}`, schema, cedar) : null;
+  const loaded =
+    problems.length === 0 && schema !== undefined
+      ? await loadAuthorizer(`aegis-${digest}`, schema, cedar)
+      : null;
   if (loaded !== null && !loaded.ok) problems.push(...loaded.problems);
   if (problems.length > 0 || !loaded?.ok || guardrails === null || redaction === null)
     return { set: null, problems, files, redaction };
@@ -61,7 +66,12 @@ async function readTexts(dir: string, problems: string[]): Promise<Map<string, s
   return texts;
 }
 
-function parsePart<T>(texts: Map<string, string>, name: string, schema: z.ZodType<T>, problems: string[]): T | null {
+function parsePart<T>(
+  texts: Map<string, string>,
+  name: string,
+  schema: z.ZodType<T>,
+  problems: string[],
+): T | null {
   const text = texts.get(name);
   if (text === undefined) {
     problems.push(`${name} is missing`);

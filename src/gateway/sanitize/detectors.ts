@@ -76,7 +76,8 @@ const SERVICE_TOKEN = pattern(
 const ASSIGNMENT = pattern(
   /\b((?:[A-Za-z0-9]+[_.-])*(?:password|passwd|passphrase|secret[_-]?(?:access[_-]?)?key|client[_-]?secret|api[_-]?(?:key|token)|(?:access|auth|session|refresh)[_-]?token|private[_-]?key)["']?\s{0,3}[=:]\s{0,3}\\?["']?)([^\s"'\\,;&}{[\]]{4,400})/gi,
   (text) => /passw|passphrase|secret|api[_-]?(?:key|token)|[hs]s?[_-]?token|private[_-]?key/i.test(text),
-  ([, name, value], mark) => (/^(?:null|true|false|none|undefined|\*+)$/i.test(value ?? '') ? null : `${name}${mark}`),
+  ([, name, value], mark) =>
+    /^(?:null|true|false|none|undefined|\*+)$/i.test(value ?? '') ? null : `${name}${mark}`,
 );
 
 // Not `spark://Scheduler@host.svc` (a place, not a person) and not systemd units (`getty@tty1.service`).
@@ -108,7 +109,8 @@ const IPV4 = pattern(
   (text) => /\d\.\d{1,3}\.\d{1,3}\.\d/.test(text),
   ([, ...octets], mark) => {
     const [first, ...rest] = octets.map(Number) as [number, ...number[]];
-    if (octets.some((octet) => Number(octet) > 255 || (octet.length > 1 && octet.startsWith('0')))) return null;
+    if (octets.some((octet) => Number(octet) > 255 || (octet.length > 1 && octet.startsWith('0'))))
+      return null;
     return first === 0 || first === 127 || (first === 255 && rest[0] === 255) ? null : mark;
   },
 );

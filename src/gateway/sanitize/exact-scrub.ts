@@ -27,7 +27,13 @@ function formsOf(secret: string): string[] {
   if (secret.length < CREDENTIAL_CHARS_MIN) return [];
   const bytes = Buffer.from(secret);
   const hex = bytes.toString('hex');
-  const forms = [secret, hex, hex.toUpperCase(), encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)];
+  const forms = [
+    secret,
+    hex,
+    hex.toUpperCase(),
+    encodeURIComponent(secret),
+    JSON.stringify(secret).slice(1, -1),
+  ];
   for (const offset of [0, 1, 2]) {
     const text = alignedBase64(bytes, offset);
     forms.push(text, text.replaceAll('+', '-').replaceAll('/', '_'));
@@ -37,7 +43,9 @@ function formsOf(secret: string): string[] {
 
 /** The characters of a base64 text that depend only on the secret when it starts at `offset` modulo 3. */
 function alignedBase64(bytes: Buffer, offset: number): string {
-  const encoded = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64').replaceAll('=', '');
+  const encoded = Buffer.concat([Buffer.alloc(offset), bytes])
+    .toString('base64')
+    .replaceAll('=', '');
   const first = offset === 0 ? 0 : offset + 1;
   const shared_tail = (bytes.length + offset) % 3 === 0 ? 0 : 1;
   return encoded.slice(first, encoded.length - shared_tail);

@@ -43,7 +43,10 @@ export function compileRules(rules: RedactionRules): CompiledRules {
     const mark = rules.detectors[name];
     return mark === undefined ? [] : [{ detector: DETECTORS[name], mark }];
   });
-  const own = rules.patterns.map((rule) => ({ detector: re2Detector(rule.pattern, rule.literals), mark: rule.mark }));
+  const own = rules.patterns.map((rule) => ({
+    detector: re2Detector(rule.pattern, rule.literals),
+    mark: rule.mark,
+  }));
   return {
     detectors: [...built_in, ...own],
     secret_keys: new Set(rules.secret_keys),

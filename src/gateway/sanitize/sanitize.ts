@@ -12,7 +12,11 @@ export interface Sanitized {
 
 export const SECRET_VALUE_MARK = '[REDACTED_SECRET]';
 
-export function sanitizeText(text: string, rules: CompiledRules, exact?: ExactScrub): { text: string; redactions: number } {
+export function sanitizeText(
+  text: string,
+  rules: CompiledRules,
+  exact?: ExactScrub,
+): { text: string; redactions: number } {
   let redactions = 0;
   const hit = (): void => {
     redactions += 1;
@@ -79,7 +83,8 @@ function isSecretKey(key: string, rules: CompiledRules): boolean {
   if (key.length > 80) return false;
   const flat = key.replaceAll(/[-_.]/g, '').toLowerCase();
   if (rules.secret_keys.has(flat)) return true;
-  for (const secret of rules.secret_keys) if (flat.length > secret.length && flat.endsWith(secret)) return true;
+  for (const secret of rules.secret_keys)
+    if (flat.length > secret.length && flat.endsWith(secret)) return true;
   return false;
 }
 

@@ -1,0 +1,113 @@
+import type { z } from 'zod';
+import type { FieldChange, Preview, Target, ToolDefinition } from '../../contract/tool.ts';
+import type { HttpSource, KubernetesCluster } from '../../contract/settings.ts';
+
+/**
+ * What a driver is: tools that turn a canonical target and checked arguments into calls of one system's API. A driver
+ * never sees a credential, never picks a host, and cannot tell a preview from the real thing: the HTTP face that it is
+ * lent for one call carries the credential, the dry run and the limits.
+ */
+export interface DriverRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH';
+  /** Absolute path below the upstream's address, already encoded. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  readonly content_type?: string;
+}
+
+export interface DriverHttp {
+  /** Answers of 2xx only. @throws UpstreamError for everything else. */
+  request(request: DriverRequest): Promise<{ readonly status: number; readonly text: string }>;
+}
+
+/** Everything that belongs to one call, looked up by its id; nothing of it travels inside MCP messages. */
+export interface CallHandle {
+  readonly call_id: string;
+  readonly target: Target;
+  readonly http: DriverHttp;
+  readonly upstream: Upstream;
+  /** For `apply`: the state that people approved; the server must still show it. */
+  readonly precondition: Precondition | null;
+}
+
+export type Upstream =
+  | { readonly system: 'k8s'; readonly name: string; readonly config: KubernetesCluster }
+  | { readonly system: 'loki' | 'prometheus'; readonly name: string; readonly config: HttpSource };
+
+export interface Precondition {
+  readonly object_uid: string;
+  /** Touched fields with the prior values of the approved preview. */
+  readonly changes: readonly FieldChange[];
+}
+
+export interface ReadAnswer {
+  readonly result: unknown;
+  /** The query as sent: LogQL, PromQL or API call. */
+  readonly source_query: string;
+}
+
+/** What a preview found; the pipeline redacts it, draws the diff and hashes the effect. */
+export interface DriverPreview {
+  readonly object_uid: string;
+  readonly before: unknown;
+  readonly after: unknown;
+  readonly changes: readonly FieldChange[];
+  readonly side_changes: readonly FieldChange[];
+  readonly warnings: readonly string[];
+  readonly resources: Preview['resources'];
+}
+
+/** The touched fields as the object shows them now; `uid` is null when the object does not exist. */
+export interface Observation {
+  readonly object_uid: string | null;
+  readonly values: Readonly<Record<string, unknown>>;
+}
+
+export type ApplyAnswer =
+  | { readonly status: 'done'; readonly result: unknown }
+  /** The server said that the precondition does not hold: nothing was written. */
+  | { readonly status: 'conflict'; readonly message: string };
+
+export interface TouchedField {
+  readonly path: string;
+  readonly after: unknown;
+}
+
+type Declaration = Omit<ToolDefinition, 'input_schema' | 'observe' | 'before_image'>;
+
+export interface ReadTool<Args = never> extends Declaration {
+  readonly mode: 'read';
+  readonly input: z.ZodType<Args>;
+  read(handle: CallHandle, args: Args): Promise<ReadAnswer>;
+}
+
+export interface WriteTool<Args = never> extends Declaration {
+  readonly mode: 'write';
+  readonly input: z.ZodType<Args>;
+  /** Pure: what the arguments would set, for classification and bounds. */
+  touched(args: Args): readonly TouchedField[];
+  /** Pure: the arguments that bring back the before-image. */
+  undo(before_image: Readonly<Record<string, unknown>>): unknown;
+  /** Conditions are checked by the server: a second identical request cannot act twice. */
+  readonly conditional: boolean;
+  preview(handle: CallHandle, args: Args): Promise<DriverPreview>;
+  observe(handle: CallHandle, args: Args): Promise<Observation>;
+  apply(handle: CallHandle, args: Args): Promise<ApplyAnswer>;
+}
+
+export type DriverTool = ReadTool | WriteTool;
+
+export interface Driver {
+  readonly system: Upstream['system'];
+  readonly tools: readonly DriverTool[];
+}
+
+/** Keeps the argument type inside the tool and gives it up at the registry, where the schema vouches for it. */
+export function readTool<Args>(tool: Omit<ReadTool<Args>, 'mode'>): ReadTool {
+  return { ...tool, mode: 'read' } as unknown as ReadTool;
+}
+
+export function writeTool<Args>(tool: Omit<WriteTool<Args>, 'mode'>): WriteTool {
+  return { ...tool, mode: 'write' } as unknown as WriteTool;
+}

@@ -1,0 +1,48 @@
+import { sparkMemoryBytes } from '../../quantity.ts';
+import { valueAt } from '../../json-pointer.ts';
+import type { Preview } from '../../../contract/tool.ts';
+
+/**
+ * What a SparkApplication asks of its namespace while it runs: per pod the heap plus Spark's overhead, which is the
+ * larger of 384 MiB and a factor of the heap (0.1 for JVM jobs, 0.4 for others; Spark's documented defaults).
+ */
+const OVERHEAD_BYTES_MIN = 384 * 2 ** 20;
+
+export function sparkResources(before: unknown, after: unknown): Preview['resources'] {
+  const was = demand(before);
+  const will = demand(after);
+  if (was === null || will === null) return null;
+  return {
+    memory_bytes_before: was.memory_bytes,
+    memory_bytes_after: will.memory_bytes,
+    cpu_millis_before: was.cpu_millis,
+    cpu_millis_after: will.cpu_millis,
+  };
+}
+
+function demand(app: unknown): { memory_bytes: number; cpu_millis: number } | null {
+  const driver = podMemoryBytes(app, '/spec/driver');
+  const executor = podMemoryBytes(app, '/spec/executor');
+  if (driver === null || executor === null) return null;
+  const executors = Number(valueAt(app, '/spec/executor/instances') ?? 1);
+  const cores = Number(valueAt(app, '/spec/driver/cores') ?? 1);
+  const executor_cores = Number(valueAt(app, '/spec/executor/cores') ?? 1);
+  const memory_bytes = Math.round(driver + executors * executor);
+  const cpu_millis = Math.round((cores + executors * executor_cores) * 1000);
+  return Number.isFinite(memory_bytes) && Number.isFinite(cpu_millis) ? { memory_bytes, cpu_millis } : null;
+}
+
+/** Heap plus overhead of one pod; Spark's default heap is 1g. */
+function podMemoryBytes(app: unknown, role: string): number | null {
+  const heap = sparkMemoryBytes(valueAt(app, `${role}/memory`) ?? '1g');
+  if (heap === null) return null;
+  const fixed = valueAt(app, `${role}/memoryOverhead`);
+  if (fixed !== undefined) {
+    const overhead = sparkMemoryBytes(fixed);
+    return overhead === null ? null : heap + overhead;
+  }
+  const kind = String(valueAt(app, '/spec/type') ?? 'Scala');
+  const default_factor = ['Java', 'Scala'].includes(kind) ? 0.1 : 0.4;
+  const factor = Number(valueAt(app, '/spec/memoryOverheadFactor') ?? default_factor);
+  return Number.isFinite(factor) ? heap + Math.max(OVERHEAD_BYTES_MIN, factor * heap) : null;
+}
