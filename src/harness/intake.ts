@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { hashOf } from '../contract/canonical.ts';
 import { Alert, Severity } from '../contract/incident.ts';
 import { Name } from '../contract/scope.ts';
+import type { InboxStore } from '../store/store.ts';
 
 /**
  * The front door of the harness. Whatever people, alerts and timers say becomes one durable inbox row; the caller may
@@ -69,4 +71,28 @@ export interface Intake {
   person(act: PersonAct, dedup_key: string): Promise<{ inbox_id: string; duplicate: boolean }>;
   /** All batches of one delivery in one transaction. Duplicates by (fingerprint, startsAt, status) change nothing. */
   alerts(batches: readonly AlertBatch[]): Promise<readonly { inbox_id: string; duplicate: boolean }[]>;
+}
+
+/** The intake over an inbox. Duplicates answer as the first one did. */
+export function createIntake(inbox: Pick<InboxStore, 'append' | 'appendAll'>, wake: () => void): Intake {
+  return {
+    async person(act, dedup_key) {
+      const incident_id = 'incident_id' in act ? act.incident_id : null;
+      const answer = await inbox.append({ source: 'slack', dedup_key: `person:${dedup_key}`, incident_id, kind: 'person', payload: PersonAct.parse(act) });
+      wake();
+      return answer;
+    },
+    async alerts(batches) {
+      const rows = batches.map((batch) => ({ source: 'alertmanager' as const, dedup_key: `alerts:${alertsKey(batch)}`, incident_id: null, kind: 'alerts', payload: AlertBatch.parse(batch) }));
+      const answers = await inbox.appendAll(rows);
+      wake();
+      return answers;
+    },
+  };
+}
+
+/** A delivery says the same again when place, group and every alert's (fingerprint, startsAt, status) are the same. */
+function alertsKey(batch: AlertBatch): string {
+  const alerts = batch.alerts.map((a) => `${a.fingerprint} ${a.starts_at} ${a.status}`).toSorted();
+  return hashOf([batch.trigger, batch.group_key, batch.place, batch.status, alerts]);
 }

@@ -1,0 +1,115 @@
+import { lineRange } from '../contract/evidence.ts';
+import type { EvidencePointer } from '../contract/evidence.ts';
+import { isoTime } from '../contract/ports.ts';
+import { isRefusal, refuse } from '../contract/verdict.ts';
+import type { Refusal } from '../contract/verdict.ts';
+import type { IncidentRow } from '../store/store.ts';
+import { approversInWords } from './approvers.ts';
+import type { HarnessDeps } from './deps.ts';
+import { resolveAccount, rolesOf } from './identity.ts';
+import type { EvidenceItem, Inspect } from './inspect.ts';
+import type { SlackAccount } from './intake.ts';
+import { parseSnapshot } from './machine.ts';
+import { approvalNotice } from './notices/approval-notice.ts';
+import type { MachineContext } from './state.ts';
+import { withWorld } from './world-session.ts';
+import type { ReadSession } from './world-session.ts';
+
+/** Lines shown around the cited ones. */
+const CONTEXT_LINES = 2;
+/** Open incidents in a status answer. */
+const STATUS_INCIDENTS_MAX = 50;
+const NOT_YOURS = refuse('not-found', 'There is nothing with that id that you can see.', 'Check the id with /aegis status.');
+
+/** The viewer's reads: the same identity map as for acts, and "not yours" looks exactly like "not there". */
+export function createInspect(deps: HarnessDeps): Inspect {
+  return {
+    async evidence(viewer, incident_id) {
+      const row = await visibleIncident(deps, viewer, incident_id);
+      if (isRefusal(row)) return row;
+      const { context } = parseSnapshot(row.snapshot);
+      const cited = context.plan?.payload.plan.evidence ?? context.findings?.evidence ?? [];
+      const items = await withWorld(deps, context, async (read) => {
+        const list: EvidenceItem[] = [];
+        for (const piece of cited) {
+          const item = await evidenceItem(deps, read, piece);
+          if (item !== null) list.push(item);
+        }
+        return list;
+      });
+      return { incident_id, title: context.findings?.cause ?? row.title, items, checked_at: isoTime(deps.clock.now()) };
+    },
+
+    async approval(viewer, approval_id) {
+      const approval = await deps.store.approvals.get(approval_id);
+      if (approval === null) return NOT_YOURS;
+      const row = await visibleIncident(deps, viewer, approval.incident_id);
+      if (isRefusal(row)) return row;
+      const snapshot = parseSnapshot(row.snapshot);
+      if (snapshot.context.approval?.approval_id !== approval_id)
+        return refuse('stale-approval', `${approval_id} was replaced by a newer plan.`, 'Use the newest approval card in the thread.');
+      const view = { ledger_head: '0'.repeat(64), tool_calls: 0, simulated: deps.settings.unsafe_endpoints, approvers: approversInWords(deps.settings, snapshot.context) };
+      return approvalNotice(snapshot, view) ?? NOT_YOURS;
+    },
+
+    async status(viewer) {
+      const identity = resolveAccount(deps.settings.identity, deps.settings.slack.workspace, viewer);
+      if (isRefusal(identity)) return identity;
+      const rows = await deps.store.incidents.list({ open: true, limit: STATUS_INCIDENTS_MAX });
+      const mine = rows.filter((r) => rolesOf(identity, r.team, r.env).length > 0);
+      const incidents = [];
+      for (const row of mine) incidents.push(await statusLine(deps, row));
+      const freezes = await deps.store.freezes.active({ team: '*', env: '*' });
+      return { incidents, freezes: freezes.map((f) => ({ scope: f.scope, reason: f.reason, by: f.by, until: f.until_ms === null ? null : isoTime(f.until_ms) })) };
+    },
+
+    async incidentOfThread(channel, thread_ts) {
+      return (await deps.store.incidents.findByThread(channel, thread_ts))?.incident_id ?? null;
+    },
+
+    person(principal) {
+      const found = deps.settings.identity.find((i) => i.principal === principal);
+      return { name: found?.name ?? principal, slack_user: found?.slack.find((s) => s.workspace === deps.settings.slack.workspace)?.user ?? null };
+    },
+  };
+}
+
+async function visibleIncident(deps: HarnessDeps, viewer: SlackAccount, incident_id: string): Promise<IncidentRow | Refusal> {
+  const identity = resolveAccount(deps.settings.identity, deps.settings.slack.workspace, viewer);
+  if (isRefusal(identity)) return identity;
+  const row = await deps.store.incidents.get(incident_id);
+  return row !== null && rolesOf(identity, row.team, row.env).length > 0 ? row : NOT_YOURS;
+}
+
+async function evidenceItem(deps: HarnessDeps, read: ReadSession, piece: { id: string; claim: string; role: 'cause' | 'precondition'; pointer: EvidencePointer }): Promise<EvidenceItem | null> {
+  const record = await deps.store.evidence.record(piece.pointer.evidence_id);
+  if (record === null) return null;
+  const holds = await read.vfs.holds(piece.pointer, read.session);
+  const opened = await deps.store.evidence.open(piece.pointer.evidence_id);
+  const all = 'text' in opened ? opened.text.split('\n') : [];
+  const { first, last } = lineRange(piece.pointer.lines);
+  const from = Math.max(1, first - CONTEXT_LINES);
+  const lines = all.slice(from - 1, last + CONTEXT_LINES).map((text, n) => ({ number: from + n, text, cited: from + n >= first && from + n <= last }));
+  return { id: piece.id, claim: piece.claim, role: piece.role, pointer: piece.pointer, record, lines, holds };
+}
+
+async function statusLine(deps: HarnessDeps, row: IncidentRow) {
+  const { context } = parseSnapshot(row.snapshot);
+  const root = await deps.store.outbox.get(`root:${row.incident_id}`);
+  return {
+    incident_id: row.incident_id,
+    title: row.title,
+    state: row.state,
+    team: row.team,
+    env: row.env,
+    waiting_for: waiting(deps, row.state, context),
+    channel: row.channel,
+    thread_ts: root?.ts ?? null,
+  };
+}
+
+function waiting(deps: HarnessDeps, state: string, context: MachineContext): string | null {
+  if (state === 'TRIAGE' && !context.activated) return 'somebody to press Activate';
+  if (state === 'PENDING_APPROVAL' && context.approval?.status === 'open') return approversInWords(deps.settings, context);
+  return state === 'HALTED' ? 'a person to decide how to go on' : null;
+}

@@ -1,0 +1,175 @@
+import { isoTime } from '../contract/ports.ts';
+import type { Segment } from '../contract/notice.ts';
+import type { Refusal } from '../contract/verdict.ts';
+import { DuplicateIncidentError, SeqConflictError } from '../store/errors.ts';
+import type { InboxRow, TimerRow } from '../store/store.ts';
+import { approversInWords } from './approvers.ts';
+import { commitOf } from './commit-of.ts';
+import type { HarnessDeps } from './deps.ts';
+import { EffectPool } from './effect-pool.ts';
+import { callsUsed } from './gate-facts.ts';
+import { parseSnapshot, step } from './machine.ts';
+import type { CardView } from './notices/cards-of.ts';
+import { emptySnapshot } from './state.ts';
+import type { Snapshot } from './state.ts';
+import { takeIn } from './take-in.ts';
+import type { Origin, TakenIn } from './take-in.ts';
+
+/** Rows taken in one round; a round ends and the next begins at once while rows are left. */
+const ROUND_ROWS_MAX = 200;
+/** A row that throws this often is set aside as dead, with the reason. */
+const ROW_ATTEMPTS_MAX = 5;
+/** Longest sleep between rounds: another process may have added rows. */
+const POLL_MS_MAX = 1000;
+
+/**
+ * The one runner of L4: takes durable rows one after the other, lets the pure machine decide, commits the step in one
+ * transaction, then starts the effect that the step asked for. It holds no state that a restart would miss.
+ */
+export class Runner {
+  readonly #deps: HarnessDeps;
+  readonly #effects: EffectPool;
+  #timer: NodeJS.Timeout | null = null;
+  #round: Promise<void> | null = null;
+  #again = false;
+  #stopping = false;
+
+  constructor(deps: HarnessDeps) {
+    this.#deps = deps;
+    this.#effects = new EffectPool(deps, () => this.wake());
+  }
+
+  /** Resumes what a crash left behind, then works until `stop`. */
+  async start(): Promise<void> {
+    await this.#effects.resumeOpen();
+    this.wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#round;
+    await this.#effects.stop();
+  }
+
+  /** Something new may be in the inbox. Cheap; calls while a round runs cause exactly one more. */
+  wake(): void {
+    if (this.#stopping) return;
+    if (this.#round !== null) {
+      this.#again = true;
+      return;
+    }
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#round = this.#runRound().finally(() => {
+      this.#round = null;
+      if (this.#again) {
+        this.#again = false;
+        this.wake();
+      } else void this.#sleep();
+    });
+  }
+
+  async #sleep(): Promise<void> {
+    const due = await this.#deps.store.timers.nextDue().catch(() => null);
+    const wait = due === null ? POLL_MS_MAX : Math.min(POLL_MS_MAX, Math.max(5, due - this.#deps.clock.now()));
+    if (this.#stopping || this.#round !== null) return;
+    this.#timer = setTimeout(() => this.wake(), wait);
+  }
+
+  async #runRound(): Promise<void> {
+    try {
+      await this.#fireTimers();
+      const rows = await this.#deps.store.inbox.pending(ROUND_ROWS_MAX);
+      for (const row of rows) await this.#handle(row);
+      if (rows.length === ROUND_ROWS_MAX) this.#again = true;
+    } catch (error) {
+      this.#deps.log.error({ error: String(error) }, 'a round of the runner failed; trying again');
+    }
+  }
+
+  async #fireTimers(): Promise<void> {
+    for (const timer of await this.#deps.store.timers.due(this.#deps.clock.now(), ROUND_ROWS_MAX)) {
+      await this.#deps.store.inbox.append({
+        source: 'timer',
+        dedup_key: `timer:${timer.incident_id}:${timer.kind}:${timer.armed_step}`,
+        incident_id: timer.incident_id,
+        kind: 'event',
+        payload: timerEvent(timer, this.#deps.clock.now()),
+      });
+      await this.#deps.store.timers.fired(timer);
+    }
+  }
+
+  async #handle(row: InboxRow): Promise<void> {
+    try {
+      await this.#take(row);
+    } catch (error) {
+      if (error instanceof SeqConflictError || error instanceof DuplicateIncidentError) return void (this.#again = true);
+      const outcome = await this.#deps.store.inbox.failed(row.inbox_id, String(error), ROW_ATTEMPTS_MAX);
+      this.#deps.log.error({ inbox_id: row.inbox_id, kind: row.kind, outcome, error: String(error) }, 'inbox row could not be taken in');
+      if (outcome === 'retry') this.#again = true;
+    }
+  }
+
+  async #take(row: InboxRow): Promise<void> {
+    const taken = await takeIn(this.#deps, row);
+    if (taken.kind === 'nothing') return this.#deps.store.inbox.consume(row.inbox_id, taken.note);
+    if (taken.kind === 'refused') return this.#refuse(row, taken.incident_id, taken.refusal, taken.by, taken.about, taken.origin);
+    await this.#step(row, taken);
+  }
+
+  async #step(row: InboxRow, taken: Extract<TakenIn, { kind: 'event' }>): Promise<void> {
+    const from = taken.row === null ? emptySnapshot() : parseSnapshot(taken.row.snapshot);
+    // Time never runs backwards inside an incident.
+    const at = taken.event.at < from.context.updated_at ? from.context.updated_at : taken.event.at;
+    const event = { ...taken.event, at };
+    if (event.type === 'stopped') await this.#deps.store.freezes.stop(taken.incident_id, event.by, event.reason);
+    const stepped = step(from, event);
+    if (!stepped.ok) {
+      const by = taken.actor.startsWith('person:') ? taken.actor.slice('person:'.length) : null;
+      return this.#refuse(row, taken.incident_id, stepped.refusal, by, event.type === 'decided' ? `${event.decision} ${event.approval_id}` : event.type, taken.origin);
+    }
+    if (event.type === 'plan_again' || event.type === 'resumed') await this.#deps.store.freezes.clearStop(taken.incident_id);
+    const commit = commitOf(from, event, stepped.snapshot, taken.actor, row.inbox_id, await this.#cardView(taken.incident_id, stepped.snapshot));
+    await this.#deps.store.step.commit(commit);
+    this.#deps.notify();
+    this.#effects.afterStep(taken.incident_id, stepped.snapshot);
+  }
+
+  async #cardView(incident_id: string, to: Snapshot): Promise<CardView> {
+    const heads = await this.#deps.store.ledger.heads();
+    return {
+      ledger_head: heads.find((h) => h.incident_id === incident_id)?.hash ?? '0'.repeat(64),
+      tool_calls: await callsUsed(this.#deps, incident_id),
+      simulated: this.#deps.settings.unsafe_endpoints,
+      approvers: approversInWords(this.#deps.settings, to.context),
+    };
+  }
+
+  /** A refusal is a ledger entry and, when a person acted, a sentence only for that person. */
+  async #refuse(row: InboxRow, incident_id: string | null, refusal: Refusal, by: string | null, about: string, origin: Origin | null): Promise<void> {
+    const { code, reason, remedy } = refusal;
+    const stale = code === 'stale-effect' || code === 'stale-timer';
+    const actor = by === null ? 'aegis:harness' : `person:${by}`;
+    if (!stale) await this.#deps.store.ledger.append(incident_id ?? 'SYSTEM', [{ kind: 'refusal', actor, payload: { code, reason, remedy, by, about } }]);
+    if (origin !== null) {
+      const segments: Segment[] = [{ t: 'text', text: `${reason} ${remedy}`.trim() }];
+      const { workspace, user } = origin.account;
+      await this.#deps.store.outbox.put(
+        {
+          card_key: `private:${row.inbox_id}`,
+          placement: 'private',
+          channel: origin.channel,
+          notice: { kind: 'private', incident_id, workspace, user, channel: origin.channel, thread_ts: origin.thread_ts, segments },
+        },
+        incident_id,
+      );
+      this.#deps.notify();
+    }
+    await this.#deps.store.inbox.consume(row.inbox_id, `refused: ${code}`);
+  }
+}
+
+function timerEvent(timer: TimerRow, now_ms: number): Record<string, unknown> {
+  return { type: 'timer', at: isoTime(now_ms), kind: timer.kind, armed_step: timer.armed_step };
+}
