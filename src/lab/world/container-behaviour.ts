@@ -4,7 +4,14 @@ import { uidOf } from './cluster.ts';
 import type { ImageBehaviour } from './definition.ts';
 import type { KubeObject } from './kube-object.ts';
 import { stringAt } from './kube-object.ts';
-import { containerName, currentPod, exitContainer, runProcess, writeLog } from './pod-lifecycle.ts';
+import {
+  containerName,
+  currentPod,
+  exitContainer,
+  markReady,
+  runProcess,
+  writeLog,
+} from './pod-lifecycle.ts';
 import { MIB } from './quantity.ts';
 
 export function runContainer(
@@ -33,6 +40,12 @@ export function runContainer(
     cluster.timeline.after(behaviour.log_every_ms * (0.7 + 0.6 * random.next()), steady);
   }
   if (behaviour.log_every_ms > 0) cluster.timeline.after(behaviour.log_every_ms * random.next(), steady);
+  const ready_after_ms = behaviour.ready_after_ms ?? 0;
+  if (ready_after_ms > 0) {
+    cluster.timeline.after(ready_after_ms, () => {
+      if (cluster.processes.get(key) === process) markReady(cluster, pod);
+    });
+  }
   const { crash } = behaviour;
   if (crash === undefined) return;
   cluster.timeline.after(crash.after_ms, () => {
@@ -41,7 +54,10 @@ export function runContainer(
     exitContainer(cluster, pod, {
       exit_code: crash.exit_code,
       reason: crash.reason,
-      restart: { onRunning: (again) => runContainer(cluster, again, behaviourOf) },
+      restart: {
+        ready_at_start: ready_after_ms === 0,
+        onRunning: (again) => runContainer(cluster, again, behaviourOf),
+      },
     });
   });
 }

@@ -23,6 +23,8 @@ export interface ImageBehaviour {
   /** The image reference this describes, exactly. */
   image: string;
   memory_mib: number;
+  /** How long after its start the readiness probe passes. Default 0: ready at once, as without a probe. */
+  ready_after_ms?: number;
   startup_log: readonly string[];
   /** One of these is written about every `log_every_ms`. `{n}` becomes a number, `{ms}` a latency, `{ip}` an address. */
   steady_log: readonly string[];

@@ -198,6 +198,7 @@ function createPod(options: DeploymentControllerOptions, set: KubeObject): boole
     manager: 'kube-controller-manager',
     schedule_ms: 80 * pace,
     start_ms: 1_900 * pace,
+    ready_at_start: (options.behaviourOf(stringAt(spec, 'containers', 0, 'image')).ready_after_ms ?? 0) === 0,
     onRunning: (pod) => runContainer(cluster, pod, options.behaviourOf),
   });
   if ('refused' in launched) {

@@ -14,6 +14,8 @@ export interface LaunchPlan {
   manager: string;
   schedule_ms: number;
   start_ms: number;
+  /** False where a readiness probe has to pass first; `markReady` says when. Default true. */
+  ready_at_start?: boolean;
   onRunning: (pod: KubeObject) => void;
 }
 
@@ -35,7 +37,7 @@ export function launchPod(cluster: Cluster, plan: LaunchPlan): { pod: KubeObject
   );
   cluster.timeline.after(plan.schedule_ms, () => bindPod(cluster, created));
   cluster.timeline.after(plan.schedule_ms + plan.start_ms, () => {
-    const running = startContainer(cluster, created);
+    const running = startContainer(cluster, created, plan.ready_at_start ?? true);
     if (running !== undefined) plan.onRunning(running);
   });
   return { pod: created };
@@ -114,7 +116,7 @@ function startTime(cluster: Cluster, pod: KubeObject): string {
 }
 
 /** Starts the pod's container: image events, running status, addresses. */
-export function startContainer(cluster: Cluster, pod: KubeObject): KubeObject | undefined {
+export function startContainer(cluster: Cluster, pod: KubeObject, is_ready: boolean): KubeObject | undefined {
   const current = currentPod(cluster, pod);
   if (current === undefined) return undefined;
   const container = objectAt(current, 'spec', 'containers', 0);
@@ -127,7 +129,7 @@ export function startContainer(cluster: Cluster, pod: KubeObject): KubeObject | 
     name: containerName(current),
     state: { running: { startedAt: now } },
     lastState: ended === undefined ? {} : { terminated: ended },
-    ready: true,
+    ready: is_ready,
     restartCount: numberAt(previous, 'restartCount'),
     image,
     imageID: `${image.split(':')[0] ?? image}@sha256:${cluster.random.fork(image).hex(64)}`,
@@ -144,7 +146,9 @@ export function startContainer(cluster: Cluster, pod: KubeObject): KubeObject | 
       status: {
         ...current.status,
         phase: 'Running',
-        conditions: types.map((type) => condition(type, 'True', now)),
+        conditions: types.map((type) =>
+          condition(type, is_ready || !type.endsWith('Ready') ? 'True' : 'False', now),
+        ),
         hostIP: hostIp,
         hostIPs: [{ ip: hostIp }],
         podIP: podIp,
@@ -161,11 +165,26 @@ export function startContainer(cluster: Cluster, pod: KubeObject): KubeObject | 
   return running;
 }
 
+/** The readiness probe passed. */
+export function markReady(cluster: Cluster, pod: KubeObject): void {
+  const current = currentPod(cluster, pod);
+  if (current === undefined) return;
+  const now = kubeTime(cluster.timeline.now());
+  const status = { ...objectAt(current, 'status', 'containerStatuses', 0), ready: true };
+  const conditions = listAt(current, 'status', 'conditions').map((entry) =>
+    stringAt(entry, 'status') === 'False' ? condition(stringAt(entry, 'type'), 'True', now) : entry,
+  );
+  cluster.store.update(
+    { ...current, status: { ...current.status, conditions, containerStatuses: [status] } },
+    kubelet,
+  );
+}
+
 export interface Exit {
   exit_code: number;
   reason: 'Completed' | 'Error' | 'OOMKilled';
   /** Restart with back-off after this many earlier restarts; absent: the pod ends (restartPolicy Never). */
-  restart?: { onRunning: (pod: KubeObject) => void };
+  restart?: { ready_at_start: boolean; onRunning: (pod: KubeObject) => void };
 }
 
 /** Ends the container's process; the pod ends with it, or waits for its restart. */
@@ -204,7 +223,7 @@ export function exitContainer(cluster: Cluster, pod: KubeObject, exit: Exit): Ku
     { ...current, status: { ...current.status, phase, conditions, containerStatuses: [status] } },
     kubelet,
   );
-  if (exit.restart !== undefined) scheduleRestart(cluster, after, restarts, exit.restart.onRunning);
+  if (exit.restart !== undefined) scheduleRestart(cluster, after, restarts, exit.restart);
   return after;
 }
 
@@ -221,15 +240,15 @@ function scheduleRestart(
   cluster: Cluster,
   pod: KubeObject,
   restarts: number,
-  onRunning: (pod: KubeObject) => void,
+  restart: NonNullable<Exit['restart']>,
 ): void {
   const delay_ms = Math.min(300_000, 10_000 * 2 ** restarts) / (isPast(cluster) ? 1 : 10);
   const { namespace, name } = pod.metadata;
   const text = `Back-off restarting failed container ${containerName(pod)} in pod ${name}_${namespace}(${uidOf(pod)})`;
   announce(cluster, pod, 'Warning', 'BackOff', text);
   cluster.timeline.after(delay_ms, () => {
-    const running = startContainer(cluster, pod);
-    if (running !== undefined) onRunning(running);
+    const running = startContainer(cluster, pod, restart.ready_at_start);
+    if (running !== undefined) restart.onRunning(running);
   });
 }
 
