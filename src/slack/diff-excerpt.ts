@@ -1,0 +1,89 @@
+// Which part of a plan's diff a card can show at first glance. A line that is cut counts as hidden: what was not on
+// screen must not be approved from there. Pure.
+import { visible } from './block-limits.ts';
+import type { ApprovalNotice } from '../contract/notice.ts';
+
+type Action = ApprovalNotice['actions'][number];
+
+const LINES_MAX = 40;
+const CHARS_MAX = 4_000;
+const LINE_CHARS_MAX = 240;
+
+/** Everything that applying an action changes, one line each: the diff, then what the server adds by itself. */
+export function changeLines(action: Action): string[] {
+  const diff = action.diff.length > 0 ? action.diff : action.changes.map((change) => fieldLine(change));
+  const side = action.side_changes.map((change) => fieldLine(change));
+  const lines = side.length === 0 ? diff : [...diff, '# the server also changes:', ...side];
+  // A line break inside a "line" would forge a diff line of its own.
+  return lines.map((line) => visible(line).replaceAll('\n', '\\n'));
+}
+
+/** `/spec/driver/memory: "1g" -> "2g"`. */
+export function fieldLine(change: Action['changes'][number]): string {
+  return `${change.path}: ${JSON.stringify(change.before ?? null)} -> ${JSON.stringify(change.after ?? null)}`;
+}
+
+export interface Excerpt {
+  readonly shown: readonly { readonly change_id: string; readonly lines: readonly string[] }[];
+  readonly total: number;
+  readonly hidden: number;
+}
+
+export function excerptOf(actions: readonly Action[]): Excerpt {
+  const shown: { change_id: string; lines: string[] }[] = [];
+  let total = 0;
+  let room_lines = LINES_MAX;
+  let room_chars = CHARS_MAX;
+  let hidden = 0;
+  for (const action of actions) {
+    const lines = changeLines(action);
+    total += lines.length;
+    const kept: string[] = [];
+    for (const line of lines) {
+      if (room_lines === 0 || line.length > LINE_CHARS_MAX || line.length > room_chars) break;
+      kept.push(line);
+      room_lines -= 1;
+      room_chars -= line.length + 1;
+    }
+    if (kept.length < lines.length) {
+      hidden += lines.length - kept.length;
+      // Whatever follows the first hidden line is hidden too: no picture with holes.
+      room_lines = 0;
+    }
+    if (kept.length > 0) shown.push({ change_id: action.change_id, lines: kept });
+  }
+  return { shown, total, hidden };
+}
+
+/** The whole of all diffs in pages for a modal: `chunk_chars` a block, `chunks_max` blocks a page. Nothing is left out. */
+export function diffPages(actions: readonly Action[], chunk_chars: number, chunks_max: number): string[][] {
+  const chunks: string[] = [];
+  for (const action of actions) {
+    let chunk = actions.length > 1 ? `${action.change_id}  ${action.target}` : '';
+    for (const line of changeLines(action).flatMap((text) => foldLine(text, chunk_chars))) {
+      if (chunk !== '' && chunk.length + 1 + line.length > chunk_chars) {
+        chunks.push(chunk);
+        chunk = line;
+      } else chunk = chunk === '' ? line : `${chunk}\n${line}`;
+    }
+    if (chunk !== '') chunks.push(chunk);
+  }
+  const pages: string[][] = [];
+  for (let at = 0; at < chunks.length; at += chunks_max) pages.push(chunks.slice(at, at + chunks_max));
+  return pages.length === 0 ? [['(no field changes)']] : pages;
+}
+
+/** A line longer than a block goes on in the next one, marked with an arrow. */
+function foldLine(line: string, chars: number): string[] {
+  const parts: string[] = [];
+  for (let rest = line; ; ) {
+    const size = parts.length === 0 ? chars : chars - 2;
+    if (rest.length <= size) {
+      parts.push(parts.length === 0 ? rest : `↪ ${rest}`);
+      return parts;
+    }
+    const end = size - (/[\ud800-\udbff]/.test(rest[size - 1] ?? '') ? 1 : 0);
+    parts.push(parts.length === 0 ? rest.slice(0, end) : `↪ ${rest.slice(0, end)}`);
+    rest = rest.slice(end);
+  }
+}
