@@ -69,25 +69,23 @@ export function listObjects(world: World, request: ResourceRequest): JsonObject 
     metadata['remainingItemCount'] = rest.length - page.length;
   }
   const items = page.map((object) => inVersionOf(kind, object));
-  switch (shapeOf(request)) {
-    case 'table':
-      return table(world, request, page, metadata);
-    case 'metadata':
-      return {
-        kind: 'PartialObjectMetadataList',
-        apiVersion: 'meta.k8s.io/v1',
-        metadata,
-        items: items.map(metadataOnly),
-      };
-    case 'object':
-      // List items of built-in kinds carry no kind of their own; those of custom resources do.
-      return {
-        kind: `${kind.kind}List`,
-        apiVersion: groupVersion(kind),
-        metadata,
-        items: kind.is_custom ? items : items.map(({ apiVersion: _version, kind: _kind, ...item }) => item),
-      };
+  const shape = shapeOf(request);
+  if (shape === 'table') return table(world, request, page, metadata);
+  if (shape === 'metadata') {
+    return {
+      kind: 'PartialObjectMetadataList',
+      apiVersion: 'meta.k8s.io/v1',
+      metadata,
+      items: items.map(metadataOnly),
+    };
   }
+  // List items of built-in kinds carry no kind of their own; those of custom resources do.
+  return {
+    kind: `${kind.kind}List`,
+    apiVersion: groupVersion(kind),
+    metadata,
+    items: kind.is_custom ? items : items.map(({ apiVersion: _version, kind: _kind, ...item }) => item),
+  };
 }
 
 /** Columns are the same for both versions of events and are computed from the stored form. */

@@ -158,9 +158,9 @@ function deploymentCells(deployment: KubeObject, now_ms: number): unknown[] {
 }
 
 function quotaCells(quota: KubeObject, now_ms: number): unknown[] {
-  const used = objectAt(quota, 'status', 'used');
+  const used = objectAt(quota, 'status', 'used') as Record<string, string>;
   const parts = Object.entries(objectAt(quota, 'status', 'hard')).map(
-    ([resource, hard]) => [resource, `${resource}: ${String(used[resource] ?? 0)}/${String(hard)}`] as const,
+    ([resource, hard]) => [resource, `${resource}: ${used[resource] ?? '0'}/${String(hard)}`] as const,
   );
   const show = (isLimit: boolean) =>
     parts

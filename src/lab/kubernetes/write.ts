@@ -1,7 +1,7 @@
 /** Create, update, patch and delete: preconditions, validation, dry run, field managers. */
 import { parse as parseYaml } from 'yaml';
 import type { JsonObject, KubeObject } from '../world/kube-object.ts';
-import { isObject, sameJson } from '../world/kube-object.ts';
+import { isObject, sameJson, stringAt } from '../world/kube-object.ts';
 import type { Writer } from '../world/managed-fields.ts';
 import type { World } from '../world/world.ts';
 import type { ResourceRequest } from './api-request.ts';
@@ -107,7 +107,7 @@ export function createObject(world: World, request: ResourceRequest): Written {
     apiVersion: groupVersion(kind),
     kind: kind.kind,
     metadata: { ...given, name, ...(namespace === undefined ? {} : { namespace }) },
-  } as KubeObject);
+  });
   if (kind.is_custom || kind.kind === 'Deployment') delete object.status;
   if (world.store.get(kind.kind, namespace, name) !== undefined) throw alreadyExists(kind, name);
   const writer = writerOf(request);
@@ -261,7 +261,7 @@ function checkTypeMeta(request: ResourceRequest, body: JsonObject): void {
     throw badRequest("Object 'Kind' is missing in request body");
   if (body['kind'] !== kind.kind || body['apiVersion'] !== wanted) {
     throw badRequest(
-      `${String(body['kind'])} in version "${String(body['apiVersion'])}" cannot be handled as a ${kind.kind}: no kind "${String(body['kind'])}" is registered for version "${wanted}"`,
+      `${stringAt(body, 'kind')} in version "${stringAt(body, 'apiVersion')}" cannot be handled as a ${kind.kind}: no kind "${stringAt(body, 'kind')}" is registered for version "${wanted}"`,
     );
   }
 }
@@ -276,11 +276,11 @@ export function deleteObject(world: World, request: ResourceRequest): Written {
     ['resourceVersion', 'ResourceVersion'],
   ] as const) {
     if (wanted[key] === undefined || wanted[key] === current.metadata[key]) continue;
-    const why = `Precondition failed: ${label} in precondition: ${String(wanted[key])}, ${label} in object meta: ${current.metadata[key] ?? ''}`;
+    const why = `Precondition failed: ${label} in precondition: ${JSON.stringify(wanted[key])}, ${label} in object meta: ${current.metadata[key] ?? ''}`;
     throw conflict(kind, name, why);
   }
   const policy = options['propagationPolicy'] ?? request.query.get('propagationPolicy') ?? 'Background';
-  if (policy !== 'Background') throw notImplemented(`propagationPolicy ${String(policy)}`);
+  if (policy !== 'Background') throw notImplemented(`propagationPolicy ${JSON.stringify(policy)}`);
   if (Array.isArray(options['dryRun']) && options['dryRun'].includes('All')) request.dry_run = true;
   if ((current.metadata.finalizers ?? []).length > 0)
     throw notImplemented('deleting an object that has finalizers');

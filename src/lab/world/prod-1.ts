@@ -44,7 +44,13 @@ export function prod1(options: Prod1Options = {}): WorldDefinition {
   return {
     cluster: 'prod-1',
     history_ms: 30 * MINUTE_MS,
-    objects: [...platform(), ...dataTeam(oom_before_ms), ...otherTeams(), ...(options.objects ?? [])],
+    objects: [
+      ...platform(),
+      ...dataTeam(),
+      ...dataJobs(oom_before_ms),
+      ...otherTeams(),
+      ...(options.objects ?? []),
+    ],
     spark: {
       'spark-jobs/nightly-settlement': {
         ...STEADY_JOB,
@@ -138,12 +144,9 @@ function platform(): TimedObject[] {
   ];
 }
 
-function dataTeam(oom_before_ms: number): TimedObject[] {
+function dataTeam(): TimedObject[] {
   const namespace = 'spark-jobs';
   const labels = { team: 'data', env: 'prod' };
-  const image = 'registry.example.com/data/spark-settlement:3.5.1-2026.11';
-  // The driver dies at about 64 % of a run (10 % start-up, then work up to the failing allocation).
-  const submitted_ms = oom_before_ms + SETTLEMENT_PAST_RUN_MS * 0.55;
   return [
     old(namespaceManifest(namespace, { ...labels, tier: 'tier-1' }), 140 * DAY_MS),
     old(
@@ -182,6 +185,16 @@ function dataTeam(oom_before_ms: number): TimedObject[] {
       }),
       26 * DAY_MS,
     ),
+  ];
+}
+
+function dataJobs(oom_before_ms: number): TimedObject[] {
+  const namespace = 'spark-jobs';
+  const labels = { team: 'data', env: 'prod' };
+  const image = 'registry.example.com/data/spark-settlement:3.5.1-2026.11';
+  // The driver dies at about 64 % of a run (10 % start-up, then work up to the failing allocation).
+  const submitted_ms = oom_before_ms + SETTLEMENT_PAST_RUN_MS * 0.55;
+  return [
     {
       object: sparkManifest({
         namespace,

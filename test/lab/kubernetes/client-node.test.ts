@@ -56,7 +56,7 @@ describe('@kubernetes/client-node', () => {
       namespace: 'spark-jobs',
       fieldSelector: 'involvedObject.name=nightly-settlement-driver,type=Normal',
     });
-    expect(events.items.map(({ reason }) => reason).sort()).toEqual([
+    expect(events.items.map(({ reason }) => reason ?? '').toSorted((a, b) => a.localeCompare(b))).toEqual([
       'Created',
       'Pulled',
       'Scheduled',
