@@ -5,6 +5,7 @@
  */
 import type { CardDelivery } from '../store/store.ts';
 import { CardSender, type Delivered, type SenderOptions } from './card-sender.ts';
+import { AUTH_FAULTS } from './slack-api.ts';
 
 const BATCH = 200;
 const POLL_MS = 1_000;
@@ -33,6 +34,7 @@ export class OutboxWorker {
   #running = false;
   #down_count = 0;
   #down_until_ms = 0;
+  #unwelcome = false;
 
   constructor(options: SenderOptions) {
     this.#options = options;
@@ -72,8 +74,9 @@ export class OutboxWorker {
     });
   }
 
+  /** False while Slack does not answer or refuses our token. */
   healthy(): boolean {
-    return this.#running && this.#down_count < DOWN_UNHEALTHY;
+    return this.#running && !this.#unwelcome && this.#down_count < DOWN_UNHEALTHY;
   }
 
   async #run(): Promise<void> {
@@ -142,6 +145,7 @@ export class OutboxWorker {
       this.#down_until_ms = 0;
     }
     if (delivered.result === 'sent') memory.last_sent_ms = now;
+    this.#unwelcome = delivered.result === 'wait' && AUTH_FAULTS.has(delivered.why);
     memory.not_before_ms = delivered.result === 'wait' ? now + delivered.wait_ms : 0;
     return delivered.result;
   }
