@@ -55,15 +55,17 @@ export async function connectDriver(driver: Driver, lookup: HandleLookup): Promi
         input_schema: tool.inputSchema,
       })),
     call: async (tool, args, { call_id, timeout_ms, signal }) => {
-      const answer = await client.callTool(
-        { name: tool, arguments: { ...args }, _meta: { [META_CALL_ID]: call_id } },
-        undefined,
-        {
-          timeout: timeout_ms + SDK_MARGIN_MS,
-          ...(signal === undefined ? {} : { signal }),
-        },
-      );
-      return peerAnswer(answer);
+      const request = { name: tool, arguments: { ...args }, _meta: { [META_CALL_ID]: call_id } };
+      const timeout = timeout_ms + SDK_MARGIN_MS;
+      try {
+        return peerAnswer(
+          await client.callTool(request, undefined, { timeout, ...(signal === undefined ? {} : { signal }) }),
+        );
+      } catch (error) {
+        const problem = signal?.aborted === true ? 'aborted' : 'timeout';
+        const message = `the tool gave no answer: ${(error as Error).message}`.slice(0, 300);
+        return { ok: false, error: { problem, sent: 'maybe', status: null, message } };
+      }
     },
     close: async () => {
       await client.close();
@@ -114,15 +116,12 @@ const ErrorInfo = z.object({
   retry_after_ms: z.number().optional(),
 });
 
-function peerAnswer(answer: {
-  isError?: unknown;
-  structuredContent?: unknown;
-  content?: unknown;
-}): PeerAnswer {
-  if (answer.isError !== true) return { ok: true, structured: answer.structuredContent };
-  const parsed = z.object({ error: ErrorInfo }).safeParse(answer.structuredContent);
+function peerAnswer(answer: object): PeerAnswer {
+  const { isError, structuredContent, content } = answer as Readonly<Record<string, unknown>>;
+  if (isError !== true) return { ok: true, structured: structuredContent };
+  const parsed = z.object({ error: ErrorInfo }).safeParse(structuredContent);
   if (parsed.success) return { ok: false, error: parsed.data.error as UpstreamErrorInfo };
-  const text = z.array(z.object({ text: z.string() })).safeParse(answer.content);
+  const text = z.array(z.object({ text: z.string() })).safeParse(content);
   const message = text.success ? text.data.map((part) => part.text).join(' ') : 'the tool failed';
   return {
     ok: false,

@@ -1,0 +1,25 @@
+import type { Clock } from '../../contract/ports.ts';
+import { refuse, type Refusal } from '../../contract/verdict.ts';
+import type { TokenGrant, TokenStore } from '../../store/store.ts';
+
+/** Step 1: who is calling. The store knows only the hash of a token. */
+export async function authenticate(
+  tokens: TokenStore,
+  clock: Clock,
+  token: string,
+): Promise<TokenGrant | Refusal> {
+  const grant = token === '' ? null : await tokens.find(token);
+  if (grant === null)
+    return refuse(
+      'token-unknown',
+      'The gateway token is not known, or it was revoked.',
+      'Use a token minted for this incident.',
+    );
+  if (grant.expires_at_ms <= clock.now())
+    return refuse(
+      'token-expired',
+      'The gateway token has expired.',
+      'Mint a new one; tokens live for minutes.',
+    );
+  return grant;
+}

@@ -1,0 +1,48 @@
+import type { Settings } from '../../contract/settings.ts';
+import { tenantKey, type Tier } from '../../contract/scope.ts';
+import type { Target } from '../../contract/tool.ts';
+
+/** Who owns what, from configuration alone. */
+export type TeamSettings = Pick<Settings, 'teams'>;
+
+/** Tenants ("team/env") with a mount that covers the target; empty: nobody's, and therefore nobody may touch it. */
+export function ownersOf(settings: TeamSettings, target: Target): string[] {
+  const owners: string[] = [];
+  for (const [team, { environments }] of Object.entries(settings.teams))
+    for (const [env, { mounts }] of Object.entries(environments))
+      if (mounts.some((mount) => covers(mount, target))) owners.push(tenantKey({ team, env }));
+  return owners;
+}
+
+type Mount = Settings['teams'][string]['environments'][string]['mounts'][number];
+
+function covers(mount: Mount, target: Target): boolean {
+  if (mount.kind === 'kubernetes' || mount.kind === 'jobs') {
+    if (target.system !== 'k8s' || mount.cluster !== target.cluster) return false;
+    if (target.namespace !== '-') return mount.namespaces.includes(target.namespace);
+    // Outside of namespaces: nodes are shared ground, a namespace object belongs to those who own the namespace.
+    if (target.kind === 'namespace') return mount.namespaces.includes(target.name);
+    return target.kind === 'node';
+  }
+  const system = mount.kind === 'logs' ? 'loki' : 'prometheus';
+  return (
+    target.system === system && mount.source === target.cluster && mount.namespaces.includes(target.namespace)
+  );
+}
+
+/** A namespace of the tenant in a cluster: where a credential for cluster-wide reads is asked for. */
+export function firstNamespace(
+  settings: TeamSettings,
+  team: string,
+  env: string,
+  cluster: string,
+): string | null {
+  for (const mount of settings.teams[team]?.environments[env]?.mounts ?? [])
+    if ((mount.kind === 'kubernetes' || mount.kind === 'jobs') && mount.cluster === cluster)
+      return mount.namespaces[0] ?? null;
+  return null;
+}
+
+export function tierOf(settings: TeamSettings, team: string, env: string): Tier | null {
+  return settings.teams[team]?.environments[env]?.tier ?? null;
+}
