@@ -119,7 +119,7 @@ export const SCRIPT = String.raw`'use strict';
     }
     $('room-name').textContent = (room.kind === 'public' ? '# ' : room.kind === 'private' ? '🔒 ' : '') + room.name;
     $('room-note').textContent = room.kind === 'im' ? 'Direct message' : room.members + ' members' + (room.topic ? ' · ' + room.topic : '');
-    $('composer').placeholder = 'Message ' + (room.kind === 'im' ? room.name : '#' + room.name) + '   (try @' + next.bot + ' investigate, or /aegis status)';
+    $('composer').placeholder = 'Message ' + (room.kind === 'im' ? room.name : '#' + room.name) + (innerWidth > 820 ? '   (try @' + next.bot + ' investigate, or /aegis status)' : '');
     place($('rows'), room.rows);
   }
 

@@ -36,7 +36,7 @@ h1, h2 { font-size:18px; font-weight:900; margin:0; line-height:1.3; }
 .room-head { display:flex; align-items:baseline; gap:12px; padding:11px 20px; border-bottom:1px solid var(--line); flex:none; }
 .room-head h1, .room-head h2 { white-space:nowrap; }
 .room-head .note { overflow:hidden; text-overflow:ellipsis; white-space:nowrap; }
-.x { margin-left:auto; background:none; border:0; font-size:24px; line-height:1; color:var(--soft); cursor:pointer; border-radius:6px; padding:0 8px; }
+.x { margin-left:auto; align-self:center; background:none; border:0; font-size:22px; line-height:20px; color:var(--soft); cursor:pointer; border-radius:6px; padding:0 8px; }
 .x:hover { background:#f3f3f3; }
 .rows { flex:1; min-height:0; overflow:auto; padding:12px 0; outline:none; }
 .message, .ephemeral { display:flex; gap:10px; padding:7px 20px; }
@@ -69,20 +69,25 @@ h1, h2 { font-size:18px; font-weight:900; margin:0; line-height:1.3; }
 .link { color:var(--blue); text-decoration:none; overflow-wrap:anywhere; }
 .link:hover { text-decoration:underline; }
 .code { font:12px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; background:#f8f8f8; border:1px solid #dddddd; border-radius:3px; padding:1px 4px; color:#c01343; overflow-wrap:anywhere; }
-.pre, .slack_blocks_to_jsx pre { display:block; font:12px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace !important; background:#f8f8f8; border:1px solid #dddddd; border-radius:6px; padding:9px 10px; margin:4px 0; white-space:pre-wrap; overflow-wrap:anywhere; word-break:normal !important; }
-.slack_blocks_to_jsx pre { margin-left:0 !important; max-height:420px; overflow:auto; }
-.slack_blocks_to_jsx code { font-family:inherit; }
+.pre, .slack_blocks_to_jsx pre { display:block; font:12px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace !important; background:#f8f8f8; border:1px solid #dddddd; border-radius:6px !important; padding:9px 10px !important; margin:4px 0 !important; white-space:pre-wrap !important; overflow-wrap:anywhere; word-break:normal !important; }
+.slack_blocks_to_jsx pre { max-height:420px; overflow:auto; }
+.slack_blocks_to_jsx .code { font:12px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace !important; padding:1px 4px !important; }
 .quote { display:block; border-left:4px solid #dddddd; padding-left:10px; }
 .blocks { overflow-wrap:anywhere; }
-.slack_blocks_to_jsx { max-width:100% !important; color:var(--ink); font-size:15px; line-height:1.46668; }
-.slack_blocks_to_jsx p { margin:0; }
-.slack_blocks_to_jsx .slack_blocks_to_jsx__header_heading { font-size:17px; font-weight:900; margin:0; }
+.slack_blocks_to_jsx.slack_blocks_to_jsx { max-width:100% !important; color:var(--ink); font:inherit !important; }
+.slack_blocks_to_jsx .slack_blocks_to_jsx__header_heading { font-size:18px !important; font-weight:900 !important; line-height:1.3; margin:2px 0 !important; }
+.slack_blocks_to_jsx strong { font-weight:900 !important; }
 .slack_blocks_to_jsx .slack_blocks_to_jsx__section .grid { gap:8px 16px; }
-.slack_blocks_to_jsx .slack_blocks_to_jsx__context { font-size:12.5px; }
-.slack_blocks_to_jsx .slack_blocks_to_jsx__table { display:block; max-width:100%; overflow:auto; border:1px solid var(--line); border-radius:8px; }
+.slack_blocks_to_jsx .slack_blocks_to_jsx__context { font-size:13px !important; gap:2px 0; }
+.slack_blocks_to_jsx .slack_blocks_to_jsx__table { display:block !important; max-width:100%; overflow:auto; border:1px solid var(--line) !important; border-radius:8px !important; }
 .slack_blocks_to_jsx table { border-collapse:collapse; width:100%; font-size:14px; }
-.slack_blocks_to_jsx td { vertical-align:top; border-color:var(--line); }
+.slack_blocks_to_jsx td { vertical-align:top; border-color:var(--line) !important; padding:7px 12px !important; }
 .slack_blocks_to_jsx tr:first-child td { background:#f8f8f8; }
+.slack_blocks_to_jsx .slack_blocks_to_jsx__plan { border:1px solid var(--line); border-radius:8px; padding:10px 14px; margin:4px 0; white-space:normal; }
+.slack_blocks_to_jsx .slack_blocks_to_jsx__plan_title { font-size:15px !important; font-weight:900 !important; margin:0 0 6px !important; }
+.slack_blocks_to_jsx .slack_blocks_to_jsx__plan .slack_blocks_to_jsx__task_card { border:0 !important; padding:3px 0 !important; margin:0 !important; }
+.slack_blocks_to_jsx .slack_blocks_to_jsx__task_card_title { font-size:15px !important; font-weight:700 !important; }
+.slack_blocks_to_jsx .slack_blocks_to_jsx__task_card_output, .slack_blocks_to_jsx .slack_blocks_to_jsx__task_card_details { margin:0 !important; color:var(--soft); font-size:14px; }
 .controls { display:flex; flex-wrap:wrap; gap:8px; margin:7px 0 5px; align-items:center; }
 .beside { display:flex; gap:12px; align-items:flex-start; }
 .beside > .grow { flex:1; min-width:0; }
@@ -150,6 +155,8 @@ h1, h2 { font-size:18px; font-weight:900; margin:0; line-height:1.3; }
   .message, .ephemeral { padding:7px 12px; gap:8px; }
   .room-head { padding:9px 14px; }
   .composer { margin:0 10px 10px; }
+  .controls { gap:6px; }
+  .controls .btn { padding:3px 9px; font-size:13px; }
   .avatar { width:32px; height:32px; }
   .beside { flex-wrap:wrap; gap:0 12px; }
   .beside > .grow { flex:1 1 100%; }

@@ -48,10 +48,13 @@ const HEADERS: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',
 };
 
-/** The library's style sheet, bound to a class instead of an id, because a page holds many messages. */
+// The library binds its style sheet to one id; a page holds many messages, so three classes stand in for its weight.
+const BLOCK_ROOT = '.slack_blocks_to_jsx'.repeat(3);
+
+/** The library's style sheet, bound to a class instead of an id. */
 async function blockStyle(): Promise<string> {
   const path = createRequire(import.meta.url).resolve('slack-blocks-to-jsx/dist/style.css');
-  return (await readFile(path, 'utf8')).replaceAll('#slack_blocks_to_jsx', '.slack_blocks_to_jsx');
+  return (await readFile(path, 'utf8')).replaceAll('#slack_blocks_to_jsx', BLOCK_ROOT);
 }
 
 async function readJson(request: IncomingMessage): Promise<Json | undefined> {
