@@ -14,7 +14,7 @@ export interface Kind {
   is_custom: boolean;
 }
 
-export interface Subresource {
+interface Subresource {
   name: string;
   kind: string;
   group: string;

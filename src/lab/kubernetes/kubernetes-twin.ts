@@ -10,13 +10,14 @@ import type { KubeObject } from '../world/kube-object.ts';
 import type { World } from '../world/world.ts';
 import type { LoggedRequest } from './api-server.ts';
 import { ApiServer } from './api-server.ts';
+import type { Certificates } from './certificate.ts';
 import { createCertificates } from './certificate.ts';
 import { Faults } from './faults.ts';
 import { mergePatch } from './patch.ts';
 import type { AccessRule } from './token-store.ts';
 import { TokenStore } from './token-store.ts';
 
-export interface IssueTokenOptions {
+interface IssueTokenOptions {
   serviceAccount: string;
   namespace: string;
   /** Rights of this token. Bindings of the service account in the cluster add to them. */
@@ -27,12 +28,19 @@ export interface IssueTokenOptions {
   ttl_ms?: number;
 }
 
+export interface TwinIdentity {
+  certificates: Certificates;
+  tokens: TokenStore;
+}
+
 export interface KubernetesTwin {
   /** `https://127.0.0.1:<port>` */
   url: string;
   port: number;
   ca_pem: string;
   faults: Faults;
+  /** Certificates and tokens: give them to a new twin, and old kubeconfigs keep working over a restart. */
+  identity: TwinIdentity;
   /** A kubeconfig as YAML, with the CA inside. */
   kubeconfig(token: string, options?: { namespace?: string; user?: string }): string;
   /** Mints a bearer token; the service account is created when it does not exist. */
@@ -65,14 +73,14 @@ export interface KubernetesTwinOptions {
   world: World;
   /** Default 0: any free port. A fixed one lets a restarted twin keep its address. */
   port?: number;
-  /** Keeps tokens over a restart of the twin: pass the `tokens` of an earlier one. */
-  tokens?: TokenStore;
+  /** Restarts an earlier twin of the same world: its `identity`, together with its port. */
+  identity?: TwinIdentity;
 }
 
 export async function startKubernetesTwin(options: KubernetesTwinOptions): Promise<KubernetesTwin> {
   const { world } = options;
-  const certificates = await createCertificates();
-  const tokens = options.tokens ?? new TokenStore(world.store, () => world.now());
+  const certificates = options.identity?.certificates ?? (await createCertificates());
+  const tokens = options.identity?.tokens ?? new TokenStore(world.store, () => world.now());
   const faults = new Faults();
   const streams = new Set<() => void>();
   const sockets = new Set<Socket>();
@@ -104,6 +112,7 @@ export async function startKubernetesTwin(options: KubernetesTwinOptions): Promi
     port,
     ca_pem: certificates.ca_pem,
     faults,
+    identity: { certificates, tokens },
     kubeconfig: (token, more = {}) =>
       kubeconfigText(world.cluster.name, url, certificates.ca_pem, token, more),
     issueToken: (wanted) => issueToken(world, tokens, wanted),

@@ -20,7 +20,7 @@ export interface ManagedFieldsEntry {
   subresource?: string;
 }
 
-export interface ObjectMeta {
+interface ObjectMeta {
   name: string;
   namespace?: string;
   generateName?: string;
@@ -101,11 +101,6 @@ export function deepFreeze<T>(value: T): T {
 /** Kubernetes writes times with whole seconds: `2026-01-28T02:10:05Z`. */
 export function kubeTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
-}
-
-/** MicroTime, used by events and leases: `2026-01-28T02:10:05.123000Z`. */
-export function kubeMicroTime(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 23)}000Z`;
 }
 
 export function ownerReferenceTo(owner: KubeObject, controller = true): OwnerReference {

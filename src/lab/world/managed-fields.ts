@@ -12,7 +12,7 @@ export interface Writer {
 }
 
 /** Lists whose items are identified by a key; every other list is one field. */
-export const LIST_KEYS: Readonly<Record<string, string>> = {
+const LIST_KEYS: Readonly<Record<string, string>> = {
   containers: 'name',
   initContainers: 'name',
   env: 'name',

@@ -116,7 +116,7 @@ function startTime(cluster: Cluster, pod: KubeObject): string {
 }
 
 /** Starts the pod's container: image events, running status, addresses. */
-export function startContainer(cluster: Cluster, pod: KubeObject, is_ready: boolean): KubeObject | undefined {
+function startContainer(cluster: Cluster, pod: KubeObject, is_ready: boolean): KubeObject | undefined {
   const current = currentPod(cluster, pod);
   if (current === undefined) return undefined;
   const container = objectAt(current, 'spec', 'containers', 0);

@@ -12,9 +12,9 @@ export const QUOTA_RESOURCES = [
   'limits.memory',
   'pods',
 ] as const;
-export type QuotaResource = (typeof QUOTA_RESOURCES)[number];
+type QuotaResource = (typeof QUOTA_RESOURCES)[number];
 
-export function podDemand(pod: KubeObject): Record<QuotaResource, number> {
+function podDemand(pod: KubeObject): Record<QuotaResource, number> {
   const demand = { 'requests.cpu': 0, 'requests.memory': 0, 'limits.cpu': 0, 'limits.memory': 0, pods: 1 };
   for (const container of listAt(pod, 'spec', 'containers')) {
     const limits = objectAt(container, 'resources', 'limits');
@@ -28,7 +28,7 @@ export function podDemand(pod: KubeObject): Record<QuotaResource, number> {
 }
 
 /** Used amounts of a namespace by resource name. */
-export function quotaUsed(cluster: Cluster, namespace: string): Record<QuotaResource, number> {
+function quotaUsed(cluster: Cluster, namespace: string): Record<QuotaResource, number> {
   const used = { 'requests.cpu': 0, 'requests.memory': 0, 'limits.cpu': 0, 'limits.memory': 0, pods: 0 };
   for (const pod of cluster.store.list('Pod', namespace)) {
     if (['Succeeded', 'Failed'].includes(stringAt(pod, 'status', 'phase'))) continue;

@@ -18,7 +18,7 @@ const USABLE_SHARE = 0.85;
 const STRUGGLE_SHARE = 0.06;
 
 /** Live heap at a point of the work (0..1): it grows while results are collected and broadcast, then stays. */
-export function heapDemand(memory: DriverMemory, progress: number): number {
+function heapDemand(memory: DriverMemory, progress: number): number {
   const x = Math.min(1, Math.max(0, progress / 0.85));
   const eased = x * x * (3 - 2 * x);
   return HEAP_AT_START_BYTES + (memory.heap_needed_bytes - HEAP_AT_START_BYTES) * eased;

@@ -3,8 +3,8 @@ import type { JsonObject, KubeObject } from './kube-object.ts';
 import { numberAt, objectAt, ownerReferenceTo, stringAt } from './kube-object.ts';
 import { formatBytes, parseJvmMemory, sparkContainerBytes } from './quantity.ts';
 
-export const DRIVER_CONTAINER = 'spark-kubernetes-driver';
-export const EXECUTOR_CONTAINER = 'spark-kubernetes-executor';
+const DRIVER_CONTAINER = 'spark-kubernetes-driver';
+const EXECUTOR_CONTAINER = 'spark-kubernetes-executor';
 
 export interface SubmittedRun {
   app_id: string;
@@ -28,7 +28,7 @@ export function executorCount(app: KubeObject): number {
   return numberAt(app, 'spec', 'executor', 'instances') || 1;
 }
 
-export function driverName(app: KubeObject): string {
+function driverName(app: KubeObject): string {
   return stringAt(app, 'spec', 'driver', 'podName') || `${app.metadata.name}-driver`;
 }
 

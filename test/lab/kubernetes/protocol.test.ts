@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { at, stringAt } from '../../../src/lab/world/kube-object.ts';
 import type { TwinFixture } from './twin-fixture.ts';
 import { JOB_PATH, startTwin } from './twin-fixture.ts';
+import { startKubernetesTwin } from '../../../src/lab/kubernetes/kubernetes-twin.ts';
 
 const TO_2G = { spec: { driver: { memory: '2g' } } };
 const JOB = ['SparkApplication', 'spark-jobs', 'nightly-settlement'] as const;
@@ -313,6 +314,14 @@ describe('writing', () => {
 });
 
 describe('trouble', () => {
+  it('keeps its address, CA and tokens over a restart when asked to', async () => {
+    const { port, identity } = fixture.twin;
+    await fixture.twin.close();
+    await expect(fixture.call(JOB_PATH)).rejects.toThrow();
+    fixture.twin = await startKubernetesTwin({ world: fixture.world, port, identity });
+    expect((await fixture.call(JOB_PATH)).status).toBe(200);
+  });
+
   it('answers 500 for as many requests as asked, then works again', async () => {
     fixture.twin.faults.answer({ times: 2, match: ({ path }) => path === JOB_PATH });
     expect((await fixture.call(JOB_PATH)).json).toMatchObject({ code: 500, reason: 'InternalError' });

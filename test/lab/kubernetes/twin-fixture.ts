@@ -10,9 +10,9 @@ import { prod1 } from '../../../src/lab/world/prod-1.ts';
 import type { Prod1Options } from '../../../src/lab/world/prod-1.ts';
 import { World } from '../../../src/lab/world/world.ts';
 
-export const EVERYTHING: AccessRule = { verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'] };
+const EVERYTHING: AccessRule = { verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'] };
 
-export const START_MS = Date.parse('2026-11-23T02:30:00Z');
+const START_MS = Date.parse('2026-11-23T02:30:00Z');
 export const JOB_PATH =
   '/apis/sparkoperator.k8s.io/v1beta2/namespaces/spark-jobs/sparkapplications/nightly-settlement';
 
@@ -62,7 +62,7 @@ export async function startTwin(options: Prod1Options = {}) {
       json: isJson ? JSON.parse(text) : undefined,
     };
   }
-  return {
+  const fixture = {
     world,
     twin,
     admin,
@@ -82,9 +82,10 @@ export async function startTwin(options: Prod1Options = {}) {
     },
     async close(): Promise<void> {
       await agent.close();
-      await twin.close();
+      await fixture.twin.close();
     },
   };
+  return fixture;
 }
 
 export type TwinFixture = Awaited<ReturnType<typeof startTwin>>;
