@@ -2,8 +2,10 @@
 
 export class SeqConflictError extends Error {
   override readonly name = 'SeqConflictError';
-  constructor(incident_id: string, expected: number, found: number) {
-    super(`commit step of ${incident_id}: expected step ${expected}, found ${found}; load the incident again and retry`);
+  /** `because` replaces "expected step N, found M" when the step itself was right. */
+  constructor(incident_id: string, expected: number, found: number, because?: string) {
+    const why = because ?? `expected step ${expected}, found ${found}`;
+    super(`commit step of ${incident_id}: ${why}; load the incident again and retry`);
   }
 }
 
@@ -19,6 +21,8 @@ export class DuplicateIncidentError extends Error {
 export class LedgerBrokenError extends Error {
   override readonly name = 'LedgerBrokenError';
   constructor(chain: string, seq: number | null, what: string) {
-    super(`ledger ${chain}${seq === null ? '' : ` entry ${seq}`}: ${what}; run "aegis ledger verify" and restore from a backup`);
+    super(
+      `ledger ${chain}${seq === null ? '' : ` entry ${seq}`}: ${what}; run "aegis ledger verify" and restore from a backup`,
+    );
   }
 }

@@ -105,7 +105,10 @@ export interface LedgerStore {
   /** Appends to one chain in one transaction. Time in the chain never runs backwards: at = max(clock, last entry). */
   append(chain: string, entries: readonly NewLedgerEntry[]): Promise<readonly LedgerEntry[]>;
   /** Entries in seq order; `kinds` narrows. `limit` at most 10,000. */
-  read(chain: string, options?: { from_seq?: number; limit?: number; kinds?: readonly LedgerKind[] }): Promise<readonly LedgerEntry[]>;
+  read(
+    chain: string,
+    options?: { from_seq?: number; limit?: number; kinds?: readonly LedgerKind[] },
+  ): Promise<readonly LedgerEntry[]>;
   count(chain: string, kinds: readonly LedgerKind[]): Promise<number>;
   heads(): Promise<readonly ChainHead[]>;
   /** Commits to all heads in the CHECKPOINT chain, signs, appends to the witness file; null when nothing moved. */
@@ -150,7 +153,12 @@ export interface IncidentStore {
   findLatest(identity: string): Promise<IncidentRow | null>;
   /** By Slack thread: the root card's channel and ts. */
   findByThread(channel: string, thread_ts: string): Promise<IncidentRow | null>;
-  list(options: { open?: boolean; team?: string; env?: string; limit: number }): Promise<readonly IncidentRow[]>;
+  list(options: {
+    open?: boolean;
+    team?: string;
+    env?: string;
+    limit: number;
+  }): Promise<readonly IncidentRow[]>;
 }
 
 export interface ApprovalStore {
@@ -210,13 +218,23 @@ export interface JournalStore {
     key: string;
     args_hash: string;
     audit: NewLedgerEntry;
-  }): Promise<{ result: 'accepted' | 'existing' | 'conflict' | 'permit_used' | 'permit_expired'; row: JournalRow | null }>;
+  }): Promise<{
+    result: 'accepted' | 'existing' | 'conflict' | 'permit_used' | 'permit_expired';
+    row: JournalRow | null;
+  }>;
   /**
    * The last thing before bytes leave, one transaction: reads freezes (rows and the FREEZE file), stop and expiry, and
    * marks the row `dispatched`; or refuses.
    */
-  dispatch(key: string, before: { before_image: Readonly<Record<string, unknown>> | null; object_uid: string | null }): Promise<Refusal | 'dispatched'>;
-  finish(key: string, status: Exclude<JournalStatus, 'accepted' | 'dispatched'>, outcome: ToolOutcome): Promise<void>;
+  dispatch(
+    key: string,
+    before: { before_image: Readonly<Record<string, unknown>> | null; object_uid: string | null },
+  ): Promise<Refusal | 'dispatched'>;
+  finish(
+    key: string,
+    status: Exclude<JournalStatus, 'accepted' | 'dispatched'>,
+    outcome: ToolOutcome,
+  ): Promise<void>;
   get(key: string): Promise<JournalRow | null>;
   /** Rows accepted or dispatched: what a restart must reconcile. */
   unfinished(): Promise<readonly JournalRow[]>;
@@ -235,7 +253,9 @@ export interface LeaseRow {
 }
 
 export interface LeaseStore {
-  intent(row: Pick<LeaseRow, 'lease_id' | 'call_id' | 'incident_id' | 'engine' | 'expires_at_ms'>): Promise<void>;
+  intent(
+    row: Pick<LeaseRow, 'lease_id' | 'call_id' | 'incident_id' | 'engine' | 'expires_at_ms'>,
+  ): Promise<void>;
   live(lease_id: string, accessor: string): Promise<void>;
   ended(lease_id: string, state: 'revoked' | 'expired'): Promise<void>;
   outstanding(): Promise<readonly LeaseRow[]>;

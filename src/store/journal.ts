@@ -1,0 +1,219 @@
+import { canonicalJson } from '../contract/canonical.ts';
+import { isoTime } from '../contract/ports.ts';
+import { Permit, ToolOutcome } from '../contract/tool.ts';
+import { refuse } from '../contract/verdict.ts';
+import type { Refusal } from '../contract/verdict.ts';
+import type { AppendToChain } from './chain.ts';
+import type { Core } from './database.ts';
+import type { Brakes } from './freezes.ts';
+import type { JournalRow, JournalStatus, JournalStore } from './store.ts';
+
+interface StoredJournalRow {
+  readonly key: string;
+  readonly args_hash: string;
+  readonly incident_id: string;
+  readonly change_id: string;
+  readonly tool: string;
+  readonly target: string;
+  readonly status: JournalStatus;
+  readonly permit: string;
+  readonly before_image: string | null;
+  readonly object_uid: string | null;
+  readonly outcome: string | null;
+  readonly updated_at_ms: number;
+}
+
+/** Where a row may go from where it is; a final status never changes. "Unknown" may be settled by `observe` later. */
+const MOVES: Readonly<Record<JournalStatus, readonly JournalStatus[]>> = {
+  accepted: ['failed', 'conflict'],
+  dispatched: ['done', 'failed', 'conflict', 'outcome_unknown'],
+  outcome_unknown: ['done', 'failed', 'conflict', 'outcome_unknown'],
+  done: [],
+  failed: [],
+  conflict: [],
+};
+
+/** The memory of writes. One key acts at most once: accepted -> dispatched -> an outcome, each step in a transaction. */
+export function journalStore(core: Core, append: AppendToChain, brakes: Brakes): JournalStore {
+  const { db } = core;
+  const get = db.prepare<[string], StoredJournalRow>('SELECT * FROM journal WHERE key = ?');
+  const unfinished = db.prepare<[], StoredJournalRow>(
+    "SELECT * FROM journal WHERE status IN ('accepted', 'dispatched') ORDER BY n",
+  );
+  return {
+    ...permitMethods(core, append),
+    accept: acceptMethod(core, append),
+    dispatch: dispatchMethod(core, brakes),
+    finish: finishMethod(core),
+    async get(key) {
+      const row = get.get(key);
+      return row === undefined ? null : rowOf(row);
+    },
+    async unfinished() {
+      return unfinished.all().map(rowOf);
+    },
+  };
+}
+
+function permitMethods(core: Core, append: AppendToChain): Pick<JournalStore, 'mintPermit' | 'permit'> {
+  const mint = core.db.prepare<[string, string, string, number]>(
+    'INSERT INTO permit (permit_id, incident_id, body, expires_at_ms) VALUES (?, ?, ?, ?)',
+  );
+  const permit = core.db.prepare<[string], { body: string }>('SELECT body FROM permit WHERE permit_id = ?');
+  return {
+    async mintPermit(granted, entry) {
+      core.immediate(() => {
+        mint.run(granted.permit_id, granted.incident_id, canonicalJson(granted), granted.expires_at_ms);
+        append(granted.incident_id, [entry]);
+      });
+    },
+    async permit(permit_id) {
+      const row = permit.get(permit_id);
+      return row === undefined ? null : permitOf(row.body);
+    },
+  };
+}
+
+function acceptMethod(core: Core, append: AppendToChain): JournalStore['accept'] {
+  const { db } = core;
+  const get = db.prepare<[string], StoredJournalRow>('SELECT * FROM journal WHERE key = ?');
+  const find = db.prepare<[string], { body: string; used_at_ms: number | null }>(
+    'SELECT body, used_at_ms FROM permit WHERE permit_id = ?',
+  );
+  const use = db.prepare<[number, string]>(
+    'UPDATE permit SET used_at_ms = ? WHERE permit_id = ? AND used_at_ms IS NULL',
+  );
+  const insert = db.prepare<[string, string, string, string, string, string, string, number]>(
+    `INSERT INTO journal (key, args_hash, incident_id, change_id, tool, target, status, permit, updated_at_ms)
+     VALUES (?, ?, ?, ?, ?, ?, 'accepted', ?, ?)`,
+  );
+  const again = db.prepare<[string, number, string]>(
+    'UPDATE journal SET permit = ?, updated_at_ms = ? WHERE key = ?',
+  );
+  return async ({ permit_id, key, args_hash, audit }) =>
+    core.immediate(() => {
+      const known = get.get(key);
+      const row = known === undefined ? null : rowOf(known);
+      const found = find.get(permit_id);
+      if (found === undefined) throw new Error(`permit ${permit_id} was never minted`);
+      const permit = permitOf(found.body);
+      const now = core.clock.now();
+      if (found.used_at_ms !== null) return { result: 'permit_used', row };
+      if (now >= permit.expires_at_ms) return { result: 'permit_expired', row };
+      use.run(now, permit_id);
+      if (row !== null && row.args_hash !== args_hash) return { result: 'conflict', row };
+      if (row !== null && row.status !== 'accepted') return { result: 'existing', row };
+      // Accepted and never dispatched means: it did not run. It may go on under the fresh permit.
+      if (row !== null) again.run(found.body, now, key);
+      else
+        insert.run(
+          key,
+          args_hash,
+          permit.incident_id,
+          permit.change_id,
+          permit.tool,
+          permit.target,
+          found.body,
+          now,
+        );
+      append(permit.incident_id, [audit]);
+      return { result: 'accepted', row: rowOf(requireRow(get.get(key), key)) };
+    });
+}
+
+function dispatchMethod(core: Core, brakes: Brakes): JournalStore['dispatch'] {
+  const { db } = core;
+  const get = db.prepare<[string], StoredJournalRow>('SELECT * FROM journal WHERE key = ?');
+  const mark = db.prepare<[string | null, string | null, number, string]>(
+    "UPDATE journal SET status = 'dispatched', before_image = ?, object_uid = ?, updated_at_ms = ? WHERE key = ?",
+  );
+  return async (key, before) =>
+    core.immediate(() => {
+      const row = rowOf(requireRow(get.get(key), key));
+      const refusal = refusalOf(row, brakes, core.clock.now());
+      if (refusal !== null) return refusal;
+      const image = before.before_image === null ? null : canonicalJson(before.before_image);
+      mark.run(image, before.object_uid, core.clock.now(), key);
+      return 'dispatched';
+    });
+}
+
+function refusalOf(row: JournalRow, brakes: Brakes, now: number): Refusal | null {
+  if (row.status !== 'accepted')
+    return refuse(
+      'already-dispatched',
+      `${row.key} was dispatched before (${row.status}); it is not run twice`,
+      'Look at its outcome.',
+    );
+  const stop = brakes.stopOf(row.incident_id);
+  if (stop !== null)
+    return refuse(
+      'stopped',
+      `${row.incident_id} was stopped by ${stop.by}: ${stop.reason}`,
+      'Resume the incident; its gates run again.',
+    );
+  const freeze = brakes.freezesOf(row.incident_id)[0];
+  if (freeze !== undefined) {
+    const until = freeze.until_ms === null ? 'until it is lifted' : `until ${isoTime(freeze.until_ms)}`;
+    const remedy =
+      freeze.freeze_id === 'file'
+        ? 'Remove the file FREEZE in AEGIS_HOME.'
+        : `Lift it with: aegis unfreeze ${freeze.scope}`;
+    return refuse(
+      'frozen',
+      `Changes in ${freeze.scope} are frozen ${until} by ${freeze.by}: ${freeze.reason}`,
+      remedy,
+    );
+  }
+  if (now >= row.permit.expires_at_ms)
+    return refuse(
+      'permit-expired',
+      `The permit of ${row.change_id} expired at ${isoTime(row.permit.expires_at_ms)}`,
+      'Run the gates again for a fresh permit.',
+    );
+  return null;
+}
+
+function finishMethod(core: Core): JournalStore['finish'] {
+  const { db } = core;
+  const get = db.prepare<[string], StoredJournalRow>('SELECT * FROM journal WHERE key = ?');
+  const finish = db.prepare<[string, string, number, string]>(
+    'UPDATE journal SET status = ?, outcome = ?, updated_at_ms = ? WHERE key = ?',
+  );
+  return async (key, status, outcome) =>
+    core.immediate(() => {
+      const row = requireRow(get.get(key), key);
+      const text = canonicalJson(outcome);
+      if (row.status === status && row.outcome === text) return;
+      if (!MOVES[row.status].includes(status))
+        throw new Error(`journal ${key} is ${row.status} and cannot become ${status}`);
+      finish.run(status, text, core.clock.now(), key);
+    });
+}
+
+function requireRow(row: StoredJournalRow | undefined, key: string): StoredJournalRow {
+  if (row === undefined) throw new Error(`journal has no row ${key}`);
+  return row;
+}
+
+function permitOf(body: string): Permit {
+  return Permit.parse(JSON.parse(body));
+}
+
+function rowOf(row: StoredJournalRow): JournalRow {
+  return {
+    key: row.key,
+    args_hash: row.args_hash,
+    incident_id: row.incident_id,
+    change_id: row.change_id,
+    tool: row.tool,
+    target: row.target,
+    status: row.status,
+    permit: permitOf(row.permit),
+    before_image:
+      row.before_image === null ? null : (JSON.parse(row.before_image) as Record<string, unknown>),
+    object_uid: row.object_uid,
+    outcome: row.outcome === null ? null : ToolOutcome.parse(JSON.parse(row.outcome)),
+    updated_at_ms: row.updated_at_ms,
+  };
+}

@@ -1,0 +1,92 @@
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  hkdfSync,
+  randomBytes,
+  sign,
+  verify,
+} from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { existsSync, linkSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { sha256Hex } from '../contract/canonical.ts';
+import { tenantKey } from '../contract/scope.ts';
+import { refuseOpenModes, syncFolder, writeDurably } from './home.ts';
+import type { Home } from './home.ts';
+
+/** Keys of one installation. Secret bytes never leave this object except as derived keys for sealing. */
+export interface Keys {
+  /** 32 bytes for AES-256-GCM of the tenant's blobs. */
+  blobKey(tenant: { team: string; env: string }): Buffer;
+  /** Lowercase hex HMAC-SHA256 under the tenant's own key. */
+  hmac(tenant: { team: string; env: string }, raw: Uint8Array): string;
+  /** Ed25519 over UTF-8, base64url. */
+  sign(text: string): string;
+  /** False also for a signature that is no signature at all. */
+  verify(text: string, signature: string): boolean;
+  /** First 16 hex digits of SHA-256 over the public key: tells which key signed. */
+  readonly signing_key_id: string;
+}
+
+const MASTER_BYTES = 32;
+
+/**
+ * Loads the keys of AEGIS_HOME; at the first start makes them. Tenant keys are derived (HKDF-SHA256) from the master
+ * key by purpose and tenant, so that no tenant's key opens another tenant's evidence.
+ *
+ * @throws Error when a key file is missing (read-only), has open modes or the wrong length.
+ */
+export function loadKeys(home: Home, readonly: boolean): Keys {
+  const master = keyFile(join(home.keys, 'master.key'), readonly, () => randomBytes(MASTER_BYTES));
+  if (master.length !== MASTER_BYTES)
+    throw new Error(
+      `${join(home.keys, 'master.key')} must hold ${MASTER_BYTES} bytes and holds ${master.length}; restore it from the backup`,
+    );
+  const pem = keyFile(join(home.keys, 'checkpoint.pem'), readonly, () =>
+    Buffer.from(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
+  );
+  const private_key = createPrivateKey(pem);
+  const public_key = createPublicKey(private_key);
+  const derived = new Map<string, Buffer>();
+  function derive(purpose: string, tenant: { team: string; env: string }): Buffer {
+    const info = `aegis/v1/${purpose}/${tenantKey(tenant)}`;
+    const known = derived.get(info);
+    if (known !== undefined) return known;
+    const key = Buffer.from(hkdfSync('sha256', master, Buffer.alloc(0), info, 32));
+    derived.set(info, key);
+    return key;
+  }
+  return {
+    blobKey: (tenant) => derive('blob', tenant),
+    hmac: (tenant, raw) => createHmac('sha256', derive('raw-hmac', tenant)).update(raw).digest('hex'),
+    sign: (text) => sign(null, Buffer.from(text, 'utf8'), private_key).toString('base64url'),
+    verify: (text, signature) =>
+      verify(null, Buffer.from(text, 'utf8'), public_key, Buffer.from(signature, 'base64url')),
+    signing_key_id: keyId(public_key),
+  };
+}
+
+function keyId(public_key: KeyObject): string {
+  return sha256Hex(public_key.export({ type: 'spki', format: 'der' })).slice(0, 16);
+}
+
+/** Reads a key file or makes it. `link` decides a race of two first starts: one of them wins, both read the winner's. */
+function keyFile(path: string, readonly: boolean, make: () => Buffer): Buffer {
+  if (!existsSync(path)) {
+    if (readonly) throw new Error(`${path} is missing; start Aegis once, or restore the key from the backup`);
+    const draft = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`;
+    writeDurably(draft, make());
+    try {
+      linkSync(draft, path);
+    } catch (error) {
+      if (!existsSync(path)) throw error;
+    } finally {
+      rmSync(draft);
+    }
+    syncFolder(join(path, '..'));
+  }
+  refuseOpenModes(path);
+  return readFileSync(path);
+}

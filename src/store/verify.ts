@@ -1,0 +1,276 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { EvidenceRecord } from '../contract/evidence.ts';
+import { genesisHash, LedgerEntry } from '../contract/ledger.ts';
+import { unsealBlob } from './blobs.ts';
+import { storedHash } from './chain.ts';
+import type { StoredEntry } from './chain.ts';
+import { CHECKPOINT_CHAIN, CheckpointPayload, readWitness, signedText } from './checkpoint.ts';
+import { connect } from './database.ts';
+import type { Core } from './database.ts';
+import type { LedgerVerdict } from './store.ts';
+
+const PROBLEMS_MAX = 20;
+/** Rows between two turns of the event loop: a running service goes on answering while it is checked. */
+const ROWS_PER_TURN = 500;
+
+type ScannedEntry = Omit<StoredEntry, 'payload'> & { readonly payload: Buffer };
+
+/** What one check is made of; the first problem of each chain is kept, at most 20 in all. */
+class Findings {
+  readonly problems: { chain: string; seq: number | null; what: string }[] = [];
+  readonly #chains = new Set<string>();
+  entries = 0;
+  chains = 0;
+  blobs = 0;
+
+  add(chain: string, seq: number | null, what: string): void {
+    if (this.#chains.has(chain)) return;
+    this.#chains.add(chain);
+    if (this.problems.length < PROBLEMS_MAX) this.problems.push({ chain, seq, what });
+  }
+
+  verdict(): LedgerVerdict {
+    const { problems, entries, chains, blobs } = this;
+    return { ok: problems.length === 0, entries, chains, blobs, problems };
+  }
+}
+
+/**
+ * Checks everything that can be checked without trusting the database: hash and link of every row from its stored
+ * bytes, heads, checkpoints with their signatures, every sealed file against its record and its `read` entry, and on
+ * request the witness file. Reads one snapshot over a connection of its own, row by row: memory stays flat, triggers
+ * and the running service do not matter.
+ */
+export async function verifyLedger(
+  core: Core,
+  options: { chain?: string; witness?: boolean },
+): Promise<LedgerVerdict> {
+  const findings = new Findings();
+  const db = connect(core.home, true);
+  try {
+    db.exec('BEGIN');
+    const only = options.chain ?? null;
+    await checkRows(db, core, only, findings);
+    checkHeads(db, only, findings);
+    await checkBlobs(db, core, only, findings);
+    if (options.witness === true) checkWitness(db, core, findings);
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError)) throw error;
+    findings.add(
+      options.chain ?? 'SYSTEM',
+      null,
+      `the database file is damaged (${error.code}: ${error.message})`,
+    );
+  } finally {
+    db.close();
+  }
+  return findings.verdict();
+}
+
+async function checkRows(
+  db: Database.Database,
+  core: Core,
+  only: string | null,
+  findings: Findings,
+): Promise<void> {
+  const rows = db
+    .prepare<[string | null, string | null], ScannedEntry>(
+      `SELECT chain, seq, v, at, kind, actor, CAST(payload AS BLOB) AS payload, prev_hash, hash FROM ledger
+        WHERE ? IS NULL OR chain = ? ORDER BY chain, seq`,
+    )
+    .iterate(only, only);
+  const content = contentCheck(db, core, only, findings);
+  let last: ScannedEntry | null = null;
+  for (const row of rows) {
+    if (row.chain !== last?.chain) {
+      last = null;
+      findings.chains += 1;
+    }
+    findings.entries += 1;
+    const what = rowProblem(row, last);
+    if (what !== null) findings.add(row.chain, row.seq, what);
+    else content(row);
+    last = row;
+    if (findings.entries % ROWS_PER_TURN === 0) await nextTurn();
+  }
+}
+
+function rowProblem(row: ScannedEntry, last: ScannedEntry | null): string | null {
+  const expected_seq = (last?.seq ?? 0) + 1;
+  if (row.seq !== expected_seq) return `entry ${expected_seq} is missing`;
+  if (row.prev_hash !== (last?.hash ?? genesisHash(row.chain)))
+    return last === null
+      ? 'the first entry does not belong to this chain'
+      : `does not follow entry ${last.seq}: link broken`;
+  if (storedHash(row, row.payload) !== row.hash) return 'content was changed: its hash does not match';
+  if (last !== null && row.at < last.at) return 'time runs backwards';
+  return LedgerEntry.shape.kind.safeParse(row.kind).success ? null : 'unknown kind of entry';
+}
+
+/** Looks inside rows that other things hang on: checkpoints (commitments, signature) and reads (evidence). */
+function contentCheck(
+  db: Database.Database,
+  core: Core,
+  only: string | null,
+  findings: Findings,
+): (row: ScannedEntry) => void {
+  const hash_at = db.prepare<[string, number], { hash: string }>(
+    'SELECT hash FROM ledger WHERE chain = ? AND seq = ?',
+  );
+  const record_of = db.prepare<[string], { record: string }>(
+    'SELECT record FROM evidence WHERE evidence_id = ?',
+  );
+  function checkpoint(row: ScannedEntry): void {
+    const payload = CheckpointPayload.safeParse(parse(row.payload));
+    if (!payload.success) return findings.add(row.chain, row.seq, 'is no checkpoint');
+    const { signature, ...unsigned } = payload.data;
+    if (!core.keys.verify(signedText(unsigned, row), signature))
+      findings.add(
+        row.chain,
+        row.seq,
+        `signature does not match (signed by key ${unsigned.key_id}, ours is ${core.keys.signing_key_id})`,
+      );
+    for (const head of payload.data.moved)
+      if (hash_at.get(head.incident_id, head.seq)?.hash !== head.hash)
+        findings.add(
+          head.incident_id,
+          head.seq,
+          `is not what checkpoint ${row.seq} committed to: changed or cut off`,
+        );
+  }
+  function read(row: ScannedEntry): void {
+    const payload = parse(row.payload);
+    const { evidence_id, sha256 } = (payload ?? {}) as { evidence_id?: unknown; sha256?: unknown };
+    if (typeof evidence_id !== 'string') return;
+    const record = parseRecord(record_of.get(evidence_id)?.record);
+    if (record === null) findings.add(row.chain, row.seq, `evidence ${evidence_id} has no readable record`);
+    else if (record.sha256 !== sha256)
+      findings.add(row.chain, row.seq, `evidence ${evidence_id} is not the file that was read`);
+  }
+  if (only !== null && only !== CHECKPOINT_CHAIN) commitmentsTo(db, only, findings);
+  return (row) => {
+    if (row.chain === CHECKPOINT_CHAIN) checkpoint(row);
+    else if (row.kind === 'read') read(row);
+  };
+}
+
+/** For a check of one chain: what all checkpoints said about it. */
+function commitmentsTo(db: Database.Database, chain: string, findings: Findings): void {
+  const broken = db
+    .prepare<[string, string], { seq: number; by: number }>(
+      `SELECT m.value ->> '$.seq' AS seq, c.seq AS "by" FROM ledger c, json_each(c.payload, '$.moved') m
+        WHERE c.chain = ? AND m.value ->> '$.incident_id' = ?
+          AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.chain = m.value ->> '$.incident_id'
+            AND l.seq = m.value ->> '$.seq' AND l.hash = m.value ->> '$.hash') ORDER BY c.seq LIMIT 1`,
+    )
+    .get(CHECKPOINT_CHAIN, chain);
+  if (broken !== undefined)
+    findings.add(chain, broken.seq, `is not what checkpoint ${broken.by} committed to: changed or cut off`);
+}
+
+/** The noted head of each chain against its last row, and incidents against chains: a cut tail, a removed chain. */
+function checkHeads(db: Database.Database, only: string | null, findings: Findings): void {
+  const heads = db
+    .prepare<
+      [string | null, string | null],
+      { chain: string; seq: number; hash: string; found_seq: number | null; found_hash: string | null }
+    >(
+      `SELECT n.chain, COALESCE(h.seq, 0) AS seq, COALESCE(h.hash, '') AS hash, l.seq AS found_seq, l.hash AS found_hash
+         FROM (SELECT chain FROM chain_head UNION SELECT incident_id FROM incident UNION SELECT DISTINCT chain FROM ledger) n
+         LEFT JOIN chain_head h ON h.chain = n.chain
+         LEFT JOIN ledger l ON l.chain = n.chain AND l.seq = (SELECT MAX(seq) FROM ledger WHERE chain = n.chain)
+        WHERE ? IS NULL OR n.chain = ?`,
+    )
+    .iterate(only, only);
+  for (const head of heads) {
+    if (head.found_seq === null) findings.add(head.chain, 1, 'entry 1 is missing: the chain is gone');
+    else if (head.found_seq < head.seq)
+      findings.add(
+        head.chain,
+        head.found_seq + 1,
+        `entry ${head.found_seq + 1} is missing: the end was cut off`,
+      );
+    else if (head.found_seq !== head.seq || head.found_hash !== head.hash)
+      findings.add(head.chain, head.found_seq, 'is not the head that was noted when it was written');
+  }
+}
+
+async function checkBlobs(
+  db: Database.Database,
+  core: Core,
+  only: string | null,
+  findings: Findings,
+): Promise<void> {
+  const rows = db
+    .prepare<
+      [string | null, string | null],
+      { evidence_id: string; incident_id: string; record: string; expires_at_ms: number }
+    >(
+      `SELECT evidence_id, incident_id, record, expires_at_ms FROM evidence WHERE ? IS NULL OR incident_id = ? ORDER BY incident_id, rowid`,
+    )
+    .iterate(only, only);
+  const read_entry = db.prepare<[string, string], { seq: number }>(
+    `SELECT seq FROM ledger WHERE chain = ? AND kind = 'read' AND json_valid(payload) AND payload ->> '$.evidence_id' = ?`,
+  );
+  for (const row of rows) {
+    findings.blobs += 1;
+    const what = blobProblem(core, row);
+    if (what !== null)
+      findings.add(
+        row.incident_id,
+        read_entry.get(row.incident_id, row.evidence_id)?.seq ?? null,
+        `evidence ${row.evidence_id} ${what}`,
+      );
+    await nextTurn();
+  }
+}
+
+function blobProblem(
+  core: Core,
+  row: { evidence_id: string; incident_id: string; record: string; expires_at_ms: number },
+): string | null {
+  const record = parseRecord(row.record);
+  if (record?.evidence_id !== row.evidence_id || record.incident_id !== row.incident_id)
+    return 'has a record that was changed';
+  const unsealed = unsealBlob(core.home, core.keys, record, row.record);
+  if (!('problem' in unsealed)) return null;
+  if (unsealed.problem === 'tampered') return 'was tampered with: its sealed file or its record was changed';
+  return Date.parse(record.expires_at) <= core.clock.now()
+    ? null
+    : 'is missing: its sealed file is gone before its time';
+}
+
+function checkWitness(db: Database.Database, core: Core, findings: Findings): void {
+  const witness = readWitness(core.home.witness);
+  const hash_at = db.prepare<[string, number], { hash: string }>(
+    'SELECT hash FROM ledger WHERE chain = ? AND seq = ?',
+  );
+  if (!witness.exists && hash_at.get(CHECKPOINT_CHAIN, 1) !== undefined)
+    findings.add(CHECKPOINT_CHAIN, 1, 'the witness file is gone');
+  for (const entry of witness.entries)
+    if (hash_at.get(CHECKPOINT_CHAIN, entry.seq)?.hash !== entry.hash)
+      findings.add(
+        CHECKPOINT_CHAIN,
+        entry.seq,
+        'is not the checkpoint that the witness file holds: the database was rewritten or rewound',
+      );
+  for (const line of witness.broken_lines)
+    findings.add(CHECKPOINT_CHAIN, null, `line ${line} of the witness file is no checkpoint`);
+}
+
+function parse(payload: Buffer): unknown {
+  try {
+    return JSON.parse(payload.toString('utf8')) as unknown;
+  } catch {
+    return null;
+  }
+}
+
+function parseRecord(text: string | undefined): EvidenceRecord | null {
+  try {
+    return EvidenceRecord.parse(JSON.parse(text ?? ''));
+  } catch {
+    return null;
+  }
+}
