@@ -82,7 +82,7 @@ h1, h2 { font-size:18px; font-weight:900; margin:0; line-height:1.3; }
 .slack_blocks_to_jsx .slack_blocks_to_jsx__table { display:block !important; max-width:100%; overflow:auto; border:1px solid var(--line) !important; border-radius:8px !important; }
 .slack_blocks_to_jsx table { border-collapse:collapse; width:100%; font-size:14px; }
 .slack_blocks_to_jsx td { vertical-align:top; border-color:var(--line) !important; padding:7px 12px !important; }
-.slack_blocks_to_jsx tr:first-child td { background:#f8f8f8; }
+.slack_blocks_to_jsx tr:first-child td { background:#f8f8f8; font-weight:700 !important; }
 .slack_blocks_to_jsx .slack_blocks_to_jsx__plan { border:1px solid var(--line); border-radius:8px; padding:10px 14px; margin:4px 0; white-space:normal; }
 .slack_blocks_to_jsx .slack_blocks_to_jsx__plan_title { font-size:15px !important; font-weight:900 !important; margin:0 0 6px !important; }
 .slack_blocks_to_jsx .slack_blocks_to_jsx__plan .slack_blocks_to_jsx__task_card { border:0 !important; padding:3px 0 !important; margin:0 !important; }
@@ -148,8 +148,8 @@ h1, h2 { font-size:18px; font-weight:900; margin:0; line-height:1.3; }
   .burger { display:block; }
   .act-as span, .team { display:none; }
   .rooms, .rooms.with-thread { grid-template-columns:minmax(0,1fr); padding:0; position:relative; }
-  .side { position:absolute; inset:0 auto 0 0; width:260px; z-index:20; transform:translateX(-105%); transition:transform .15s; box-shadow:4px 0 18px #00000059; }
-  .side-open .side { transform:none; }
+  .side { position:absolute; inset:0 auto 0 0; width:260px; z-index:20; transform:translateX(-105%); visibility:hidden; transition:transform .15s; box-shadow:4px 0 18px #00000059; }
+  .side-open .side { transform:none; visibility:visible; }
   .thread { position:absolute; inset:0; z-index:10; border:0; }
   .room, .rooms:not(.with-thread) .room, .thread { border-radius:0; }
   .message, .ephemeral { padding:7px 12px; gap:8px; }

@@ -124,7 +124,10 @@ export class WebApi {
     const refused = this.checkToken(call, parsed);
     if (refused) return answer({ ok: false, error: refused });
     const args = new Args(parsed);
-    const wait_s = this.limiter.take(call.method, method.tier, str(parsed['channel']));
+    // One bucket per channel, however the call names it.
+    const named = str(parsed['channel']);
+    const channel = this.core.workspace.findChannel(named)?.id ?? named;
+    const wait_s = this.limiter.take(call.method, method.tier, channel);
     if (wait_s > 0) return ratelimited(wait_s);
     const needed = scopeFor(this.core, method.scope, args);
     const provided = [...this.token.scopes].join(',');

@@ -51,7 +51,7 @@ describe('rate limits', () => {
     client = clientFor(TOKEN);
     const post = (channel: string) => client.chat.postMessage({ channel, text: 'x' });
     for (let i = 0; i < 3; i += 1) await post('C0DATA');
-    const limited = await post('C0DATA').catch((error: unknown) => error);
+    const limited = await post('#data-oncall').catch((error: unknown) => error);
     expect(limited).toBeInstanceOf(WebAPIRateLimitedError);
     expect((limited as WebAPIRateLimitedError).retryAfter).toBe(1);
     await post('G0OPS');
