@@ -15,7 +15,7 @@ import type { LogQuery, MetricQuery, VectorOperation } from './logql-ast.ts';
 import { ERROR_LABEL, runPipeline, type Processed } from './logql-pipeline.ts';
 import { badRequest } from './loki-error.ts';
 
-export interface Entry extends Processed {
+interface Entry extends Processed {
   readonly ts_ns: bigint;
 }
 

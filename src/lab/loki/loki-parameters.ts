@@ -3,8 +3,8 @@ import { durationMs } from '../prometheus/promql-literal.ts';
 import { badRequest } from './loki-error.ts';
 import { goDuration } from './units.ts';
 
-export const ENTRIES_MAX = 5000;
-export const POINTS_MAX = 11_000n;
+const ENTRIES_MAX = 5000;
+const POINTS_MAX = 11_000n;
 const LIMIT_DEFAULT = 100;
 const SINCE_DEFAULT_NS = 3_600_000_000_000n;
 /** `max_query_length`, 721 hours, as Loki prints it. */

@@ -33,7 +33,7 @@ export interface LokiTwinOptions {
 }
 
 /** One request as the twin saw it. `status` 0: cut by a fault. */
-export interface LokiRequest {
+interface LokiRequest {
   readonly at_ms: number;
   readonly method: string;
   readonly path: string;

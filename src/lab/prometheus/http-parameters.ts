@@ -2,14 +2,14 @@
 import { PromqlError } from './promql-error.ts';
 import { durationMs } from './promql-literal.ts';
 
-export const POINTS_MAX = 11_000;
+const POINTS_MAX = 11_000;
 
 export function invalidParameter(name: string, message: string): PromqlError {
   return new PromqlError(400, 'bad_data', `invalid parameter "${name}": ${message}`);
 }
 
 /** Unix seconds with fraction, or RFC 3339; milliseconds since the epoch. */
-export function timestampMs(text: string): number | undefined {
+function timestampMs(text: string): number | undefined {
   if (/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
   if (!/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/.test(text)) return undefined;
   const parsed = Date.parse(text);
@@ -17,7 +17,7 @@ export function timestampMs(text: string): number | undefined {
 }
 
 /** A required time of query_range. */
-export function requiredTime(parameters: URLSearchParams, name: string): number {
+function requiredTime(parameters: URLSearchParams, name: string): number {
   const text = parameters.get(name) ?? '';
   const found = timestampMs(text);
   if (found === undefined) throw invalidParameter(name, `cannot parse "${text}" to a valid timestamp`);

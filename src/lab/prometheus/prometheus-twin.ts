@@ -36,7 +36,7 @@ export interface PrometheusTwinOptions {
 }
 
 /** One request as the twin saw it. `query` is the PromQL or the first `match[]`; `status` 0: cut by a fault. */
-export interface PrometheusRequest {
+interface PrometheusRequest {
   readonly at_ms: number;
   readonly method: string;
   readonly path: string;

@@ -13,7 +13,7 @@ import { RANGE_FUNCTIONS, type Window } from './promql-windows.ts';
 
 export const LOOKBACK_MS = 5 * 60_000;
 
-export interface Element {
+interface Element {
   readonly labels: Labels;
   readonly value: number;
 }

@@ -2,7 +2,7 @@
 import type { SyntaxNode } from '@lezer/common';
 import { createMatcher, METRIC_NAME, selectsEverything, type Matcher, type MatchOp } from './label-set.ts';
 import type { Selector } from './promql-ast.ts';
-import { outsideSubset, parseError } from './promql-error.ts';
+import { outsideSubset, parseError, type PromqlError } from './promql-error.ts';
 import { durationMs, unquote } from './promql-literal.ts';
 
 export function childrenOf(node: SyntaxNode): SyntaxNode[] {
@@ -126,6 +126,7 @@ function offsetOf(query: string, modifier: SyntaxNode): number {
   const duration = modifier.getChild('OffsetDurationExpr');
   const text = textOf(query, duration).replaceAll(/\s/g, '');
   const size = durationMs(text.replace(/^[+-]/, ''));
+  if (size === 0) throw zeroDuration(query, (duration?.to ?? 0) - text.replace(/^[+-]/, '').length);
   if (size !== undefined) return text.startsWith('-') ? -size : size;
   if (/^\d+$/.test(text)) {
     throw parseError(query, duration?.from ?? 0, `unexpected number "${text}" in offset, expected duration`);
@@ -138,8 +139,12 @@ function rangeOf(query: string, modifier: SyntaxNode): number {
   const text = textOf(query, duration);
   const from = duration?.from ?? 0;
   const range_ms = durationMs(text);
-  if (range_ms === 0) throw parseError(query, from, 'duration must be greater than 0');
+  if (range_ms === 0) throw zeroDuration(query, from);
   if (range_ms !== undefined) return range_ms;
   if (/^[\d.]+$/.test(text)) throw parseError(query, from, 'missing unit character in duration');
   throw outsideSubset(`the range ${text}`);
+}
+
+function zeroDuration(query: string, from: number): PromqlError {
+  return parseError(query, from, 'duration must be greater than 0');
 }

@@ -17,7 +17,7 @@ export interface RouteContext {
   readonly setup: VaultSetup;
 }
 
-export type Handler = (context: RouteContext) => VaultAnswer | null | Promise<VaultAnswer | null>;
+type Handler = (context: RouteContext) => VaultAnswer | null | Promise<VaultAnswer | null>;
 
 export interface Route {
   readonly path: RegExp;

@@ -27,13 +27,13 @@ export interface TwinReply {
  * `drop_before` cuts the connection without executing; `drop_after` executes and then cuts it, so that the caller
  * cannot know whether it ran.
  */
-export type Fault =
+type Fault =
   | { readonly kind: 'status'; readonly status: number; readonly body?: string }
   | { readonly kind: 'delay'; readonly delay_ms: number }
   | { readonly kind: 'drop_before' }
   | { readonly kind: 'drop_after' };
 
-export interface FaultRule {
+interface FaultRule {
   /** Which requests; without it every request. */
   readonly match?: (call: TwinCall) => boolean;
   /** How many requests; 1 unless told, `Infinity` until removed. */

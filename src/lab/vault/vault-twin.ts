@@ -36,7 +36,7 @@ export interface VaultTwinOptions {
 }
 
 /** One request as the twin saw it: no token, no body. `status` 0 means the connection was cut by a fault. */
-export interface VaultRequest {
+interface VaultRequest {
   readonly at_ms: number;
   readonly method: string;
   readonly path: string;
@@ -45,7 +45,7 @@ export interface VaultRequest {
   readonly accessor: string | null;
 }
 
-export interface OutstandingLease {
+interface OutstandingLease {
   readonly lease_id: string;
   readonly accessor: string;
   readonly expires_ms: number;
@@ -53,7 +53,7 @@ export interface OutstandingLease {
   readonly failure: string | null;
 }
 
-export interface OutstandingToken {
+interface OutstandingToken {
   readonly accessor: string;
   readonly display_name: string;
   readonly path: string;

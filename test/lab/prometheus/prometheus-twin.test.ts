@@ -165,14 +165,12 @@ describe('evaluation beside a naive model', () => {
       { selector: (sample) => sample.ts_ms, maxLength: 30 },
     )
     .map((list) => list.sort((left, right) => left.ts_ms - right.ts_ms));
-  const world = fc
-    .array(samples, { minLength: 1, maxLength: 4 })
-    .map((lists): Series[] =>
-      lists.map((list, index) => ({
-        labels: { __name__: 'm', i: String(index), g: String(index % 2) },
-        samples: list,
-      })),
-    );
+  const world = fc.array(samples, { minLength: 1, maxLength: 4 }).map((lists): Series[] =>
+    lists.map((list, index) => ({
+      labels: { __name__: 'm', i: String(index), g: String(index % 2) },
+      samples: list,
+    })),
+  );
 
   it('finds the newest sample of the last five minutes and none that is older', () => {
     fc.assert(

