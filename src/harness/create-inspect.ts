@@ -3,7 +3,7 @@ import type { EvidencePointer } from '../contract/evidence.ts';
 import { isoTime } from '../contract/ports.ts';
 import { isRefusal, refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
-import type { IncidentRow } from '../store/store.ts';
+import type { FreezeRow, IncidentRow } from '../store/store.ts';
 import { approversInWords } from './approvers.ts';
 import type { HarnessDeps } from './deps.ts';
 import { resolveAccount, rolesOf } from './identity.ts';
@@ -59,8 +59,10 @@ export function createInspect(deps: HarnessDeps): Inspect {
       const mine = rows.filter((r) => rolesOf(identity, r.team, r.env).length > 0);
       const incidents = [];
       for (const row of mine) incidents.push(await statusLine(deps, row));
-      const freezes = await deps.store.freezes.active({ team: '*', env: '*' });
-      return { incidents, freezes: freezes.map((f) => ({ scope: f.scope, reason: f.reason, by: f.by, until: f.until_ms === null ? null : isoTime(f.until_ms) })) };
+      const freezes = new Map<string, FreezeRow>();
+      for (const { team, env } of identity.roles)
+        for (const freeze of await deps.store.freezes.active({ team, env })) freezes.set(freeze.freeze_id, freeze);
+      return { incidents, freezes: [...freezes.values()].map((f) => ({ scope: f.scope, reason: f.reason, by: f.by, until: f.until_ms === null ? null : isoTime(f.until_ms) })) };
     },
 
     async incidentOfThread(channel, thread_ts) {

@@ -1,5 +1,7 @@
+import type { Budget } from '../contract/incident.ts';
 import type { World, WorldRequest, WorldResponse } from '../contract/world.ts';
-import type { Vfs, VfsSession } from '../vfs/vfs.ts';
+import type { VfsSession } from '../vfs/session.ts';
+import type { Vfs } from '../vfs/vfs.ts';
 import { mintToken } from './deps.ts';
 import type { HarnessDeps } from './deps.ts';
 import { incidentOf } from './state.ts';
@@ -24,6 +26,7 @@ export async function withWorld<T>(deps: HarnessDeps, context: MachineContext, w
     env: incident.scope.env,
     opened_at_ms: Date.parse(incident.opened_at),
     token,
+    budget: readBudget(incident.budget),
   };
   let unreachable: string | null = null;
   const inner = deps.vfs.world(session);
@@ -39,6 +42,20 @@ export async function withWorld<T>(deps: HarnessDeps, context: MachineContext, w
   } finally {
     await deps.store.tokens.revoke(token_id);
   }
+}
+
+/** Bytes of captured files that one incident may read; a round may take half. */
+const INCIDENT_BYTES_MAX = 32 * 1_048_576;
+/** Reads kept back for the gates, the verification and an undo. */
+const RESERVE_READS = 20;
+
+/** The VFS budget of an incident from its configured budget. Verification polls, so it has a reserve of its own. */
+function readBudget(budget: Budget): VfsSession['budget'] {
+  const fragments_max = budget.tool_calls_max + RESERVE_READS;
+  return {
+    round: { fragments_max, bytes_max: INCIDENT_BYTES_MAX / 2, tokens_max: budget.tokens_max },
+    incident: { fragments_max: fragments_max * 4, bytes_max: INCIDENT_BYTES_MAX, tokens_max: budget.tokens_max * 4 },
+  };
 }
 
 /** Refusals that mean "not now", as opposed to "not you" or "no such thing". */

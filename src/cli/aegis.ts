@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import type { GlobalOptions } from './output.ts';
+import { CliError, EXIT } from './output.ts';
+
+/**
+ * The command line: one file per verb, loaded when it is used. Exit 0 done, 1 refused or failed, 2 bad usage; errors
+ * name the thing, the reason and the next step, and show a stack trace only with --debug.
+ */
+const program = new Command('aegis')
+  .description('Trustworthy operator for SRE teams: evidence, plan, approval, exactly-once execution, ledger.')
+  .option('-c, --config <file>', 'configuration file (default: $AEGIS_CONFIG, then ./aegis.yaml)')
+  .option('--json', 'print one JSON object instead of text')
+  .option('--debug', 'show debug logs and stack traces')
+  .showHelpAfterError()
+  .exitOverride();
+
+const globals = (): GlobalOptions => program.opts<GlobalOptions>();
+
+program
+  .command('init')
+  .description('write a commented aegis.yaml')
+  .option('--force', 'overwrite an existing file')
+  .action(async (o: { force?: boolean }) => (await import('./init.ts')).init(globals(), o));
+program
+  .command('start')
+  .description('run Aegis until it is stopped')
+  .action(async () => (await import('./start.ts')).start(globals()));
+program
+  .command('lab')
+  .argument('[scenario]', 'what happens in the simulated world', 'spark-driver-oom')
+  .description('run the unchanged product against simulated systems on this machine')
+  .option('--hands-off', 'simulated people act; ends by itself')
+  .option('--port <n>', 'port of the page of the simulated workspace', '7007')
+  .action(async (scenario: string, o: { handsOff?: boolean; port: string }) => (await import('./lab.ts')).lab(globals(), scenario, o));
+program
+  .command('doctor')
+  .description('check configuration, home, ledger and every system that Aegis talks to')
+  .action(async () => (await import('./doctor.ts')).doctor(globals()));
+
+for (const verb of ['read', 'head', 'tail', 'grep', 'find', 'diff'] as const)
+  program
+    .command(verb)
+    .argument('<words...>', `what to ${verb}, as in a pipeline: path, pattern, flags; use -- before flags`)
+    .description(`${verb} the world as files, for example: aegis ${verb === 'grep' ? 'grep OOM /teams/data/prod/logs/driver.log -- --since 1h' : `${verb} /teams/data/prod/jobs`}`)
+    .allowUnknownOption()
+    .action(async (words: string[]) => (await import('./read-world.ts')).readWorld(globals(), verb, words));
+program
+  .command('ls')
+  .argument('[path]', 'directory', '/')
+  .description('list a directory of the world')
+  .action(async (path: string) => (await import('./read-world.ts')).listWorld(globals(), path));
+program
+  .command('explain')
+  .argument('<pipeline>', 'a pipeline in quotes')
+  .description('show what a pipeline sends to its source and what runs here')
+  .action(async (pipeline: string) => (await import('./read-world.ts')).explainWorld(globals(), pipeline));
+
+program
+  .command('incidents')
+  .description('list incidents, newest first')
+  .option('--all', 'closed ones too')
+  .action(async (o: { all?: boolean }) => (await import('./incidents.ts')).incidents(globals(), o));
+program
+  .command('ledger')
+  .argument('<action>', 'verify | show')
+  .argument('[chain]', 'incident id, SYSTEM or CHECKPOINT')
+  .option('--witness', 'verify: also compare with the append-only witness file')
+  .description('verify the hash chains, or show the entries of one')
+  .action(async (action: string, chain: string | undefined, o: { witness?: boolean }) => (await import('./ledger.ts')).ledger(globals(), action, chain, o));
+program
+  .command('replay')
+  .argument('<incident>', 'incident id')
+  .description('fold an incident from its ledger alone and compare with the live state')
+  .action(async (incident: string) => (await import('./replay.ts')).replay(globals(), incident));
+program
+  .command('fsm')
+  .description('print the state machine as a Mermaid diagram')
+  .action(async () => (await import('./fsm.ts')).fsm(globals()));
+program
+  .command('schema')
+  .argument('[name]', 'contract name; without it the names are listed')
+  .description('print the JSON Schema of a contract')
+  .action(async (name: string | undefined) => (await import('./schema.ts')).schema(globals(), name));
+program
+  .command('skills')
+  .argument('<action>', 'list | show | lint | index')
+  .argument('[name]', 'skill name')
+  .description('list, show and check skills, or write their index')
+  .action(async (action: string, name: string | undefined) => (await import('./skills.ts')).skills(globals(), action, name));
+program
+  .command('freeze')
+  .argument('<scope>', '"*", team, team/env or team/env/service')
+  .argument('<reason...>', 'why, for everybody who will read it')
+  .option('--until <time>', 'ISO time at which the freeze ends')
+  .description('stop every write in a scope at once')
+  .action(async (scope: string, reason: string[], o: { until?: string }) => (await import('./freeze.ts')).freeze(globals(), scope, reason.join(' '), o));
+program
+  .command('unfreeze')
+  .argument('<scope>')
+  .argument('<reason...>')
+  .description('lift a freeze')
+  .action(async (scope: string, reason: string[]) => (await import('./freeze.ts')).unfreeze(globals(), scope, reason.join(' ')));
+program
+  .command('stop')
+  .argument('<incident>', 'incident id')
+  .argument('[reason...]')
+  .description('stop one incident: no further call is dispatched for it')
+  .action(async (incident: string, reason: string[]) => (await import('./stop.ts')).stopIncident(globals(), incident, reason.join(' ')));
+
+async function main(): Promise<void> {
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+      return;
+    }
+    const debug = globals().debug === true;
+    const text = error instanceof Error ? (debug ? (error.stack ?? error.message) : error.message) : String(error);
+    if (globals().json === true) process.stdout.write(`${JSON.stringify({ error: error instanceof Error ? error.message : text })}\n`);
+    else process.stderr.write(`aegis: ${text}\n`);
+    process.exitCode = error instanceof CliError ? error.exit_code : EXIT.refused;
+  }
+}
+
+await main();

@@ -1,0 +1,125 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parseYamlText } from './contract/parse.ts';
+import { Secret } from './contract/secret.ts';
+import { Settings } from './contract/settings.ts';
+import type { SecretRef } from './contract/settings.ts';
+import { explainIssue } from './config-issue.ts';
+import { referenceProblems } from './config-references.ts';
+
+/**
+ * `aegis.yaml` + environment -> frozen settings. The only reader of the process environment. Everything that can be
+ * wrong is said at once, with file, line, reason and the nearest valid word; nothing starts with a half-understood file.
+ */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly string[];
+  constructor(file: string, problems: readonly string[]) {
+    super(`${file} cannot be used:\n${problems.map((p) => `  - ${p}`).join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+export interface LoadedConfig {
+  readonly settings: Settings;
+  readonly file: string;
+  /** Resolves a secret reference. @throws ConfigError that names the reference, never the value. */
+  readonly secrets: (ref: SecretRef) => Secret;
+}
+
+/** Largest configuration file and secret file, bytes. */
+const CONFIG_BYTES_MAX = 4_194_304;
+const SECRET_BYTES_MAX = 65_536;
+
+/** Variables that make LangChain send prompts to a third party: their presence stops the start. */
+const TRACING = /^(LANGSMITH_|LANGCHAIN_TRACING)/;
+
+export function loadConfig(file: string, env: NodeJS.ProcessEnv = process.env): LoadedConfig {
+  const path = resolve(file);
+  const text = readText(path);
+  const parsed = parseYamlText(text, { bytes_max: CONFIG_BYTES_MAX, depth_max: 20, keys_max: 200_000 });
+  if (!parsed.ok) throw new ConfigError(file, [`${parsed.line === null ? '' : `line ${parsed.line}: `}${parsed.reason}`]);
+  const checked = Settings.safeParse(parsed.value);
+  if (!checked.success) {
+    const problems = checked.error.issues.map((issue) => explainIssue(issue, parsed.line_of));
+    throw new ConfigError(file, problems);
+  }
+  const settings = withPaths(checked.data, dirname(path), env);
+  const problems = [...referenceProblems(settings), ...tracingProblems(env), ...endpointProblems(settings)];
+  if (problems.length > 0) throw new ConfigError(file, problems);
+  return { settings: deepFreeze(settings), file: path, secrets: (ref) => resolveSecret(ref, dirname(path), env, file) };
+}
+
+/** The configuration file to use: `--config`, else `AEGIS_CONFIG`, else `./aegis.yaml`. */
+export function configPath(flag: string | undefined, env: NodeJS.ProcessEnv = process.env): string {
+  return flag ?? env['AEGIS_CONFIG'] ?? './aegis.yaml';
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const next = code === 'ENOENT' ? 'run "aegis init" to write one, or name it with --config' : 'make it readable for this user';
+    throw new ConfigError(path, [`the file cannot be read (${code}); ${next}`]);
+  }
+}
+
+/** Paths in the file are relative to the file; `AEGIS_HOME` wins over `home`. */
+function withPaths(settings: Settings, base: string, env: NodeJS.ProcessEnv): Settings {
+  const at = (path: string) => resolve(base, path);
+  const clusters = Object.fromEntries(Object.entries(settings.clusters).map(([name, c]) => [name, c.ca_file === undefined ? c : { ...c, ca_file: at(c.ca_file) }]));
+  const sources = (list: Settings['sources']['loki']) => Object.fromEntries(Object.entries(list).map(([name, s]) => [name, s.ca_file === undefined ? s : { ...s, ca_file: at(s.ca_file) }]));
+  return {
+    ...settings,
+    home: env['AEGIS_HOME'] === undefined ? at(settings.home) : resolve(env['AEGIS_HOME']),
+    clusters,
+    sources: { loki: sources(settings.sources.loki), prometheus: sources(settings.sources.prometheus) },
+    ...(settings.vault?.ca_file === undefined ? {} : { vault: { ...settings.vault, ca_file: at(settings.vault.ca_file) } }),
+    ...(settings.policies_dir === undefined ? {} : { policies_dir: at(settings.policies_dir) }),
+    ...(settings.skills_dir === undefined ? {} : { skills_dir: at(settings.skills_dir) }),
+  };
+}
+
+function resolveSecret(ref: SecretRef, base: string, env: NodeJS.ProcessEnv, file: string): Secret {
+  if ('env' in ref) {
+    const value = env[ref.env];
+    if (value === undefined || value === '') throw new ConfigError(file, [`the environment variable ${ref.env} is not set; export it before the start`]);
+    return new Secret(value);
+  }
+  try {
+    const value = readFileSync(resolve(base, ref.file)).subarray(0, SECRET_BYTES_MAX).toString('utf8').trim();
+    if (value === '') throw new ConfigError(file, [`the secret file ${ref.file} is empty`]);
+    return new Secret(value);
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw new ConfigError(file, [`the secret file ${ref.file} cannot be read (${(error as NodeJS.ErrnoException).code})`]);
+  }
+}
+
+function tracingProblems(env: NodeJS.ProcessEnv): string[] {
+  return Object.keys(env)
+    .filter((name) => TRACING.test(name))
+    .map((name) => `the environment variable ${name} would send prompts to a third party; unset it`);
+}
+
+function endpointProblems(settings: Settings): string[] {
+  if (settings.unsafe_endpoints) return [];
+  const problems: string[] = [];
+  const need = 'or set unsafe_endpoints: true (every card then says SIMULATED)';
+  if (settings.slack.api_url !== undefined) problems.push(`slack.api_url is not Slack; remove it ${need}`);
+  const plain = (name: string, url: string) => {
+    if (new URL(url).protocol !== 'https:') problems.push(`${name} is plain HTTP (${url}); use https ${need}`);
+  };
+  if (settings.vault !== undefined) plain('vault.address', settings.vault.address);
+  for (const [name, cluster] of Object.entries(settings.clusters)) plain(`clusters.${name}.server`, cluster.server);
+  return problems;
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const child of Object.values(value)) deepFreeze(child);
+  }
+  return value;
+}

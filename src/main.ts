@@ -1,0 +1,121 @@
+import { join } from 'node:path';
+import { Registry, collectDefaultMetrics } from 'prom-client';
+import type { HttpRoute } from './contract/http.ts';
+import type { Clock, Ids, Log } from './contract/ports.ts';
+import type { LoadedConfig } from './config.ts';
+import type { Gateway } from './gateway/gateway.ts';
+import { createGateway } from './gateway/create-gateway.ts';
+import { draftPostmortem } from './evolution/postmortem.ts';
+import { createInspect } from './harness/create-inspect.ts';
+import type { HarnessDeps } from './harness/deps.ts';
+import { createIntake } from './harness/intake.ts';
+import { Runner } from './harness/runner.ts';
+import { startHttpServer } from './http-server.ts';
+import type { RunningServer } from './http-server.ts';
+import { packageRoot } from './package-paths.ts';
+import { createSlackRoom } from './slack/app.ts';
+import type { Store } from './store/store.ts';
+import { alertmanagerRoute } from './triggers/alertmanager.ts';
+import { createVfs } from './vfs/vfs.ts';
+
+/**
+ * The composition root, the only file that knows everyone: `compose` wires the rooms over a given store, clock and ids;
+ * `start` opens the doors. Tests compose the same product over a wrapped store.
+ */
+export interface Ports {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+}
+
+export interface Aegis {
+  readonly gateway: Gateway;
+  start(): Promise<{ port: number }>;
+  stop(): Promise<void>;
+}
+
+/** A checkpoint is made when something moved, at most this often. */
+const CHECKPOINT_EVERY_MS = 60_000;
+
+export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis> {
+  const { settings } = config;
+  const { store, clock, ids, log } = ports;
+  const policies_dir = settings.policies_dir ?? join(packageRoot(), 'policies');
+  const skills_dir = settings.skills_dir ?? join(packageRoot(), 'skills');
+  const gateway = await createGateway({ store, settings, secrets: config.secrets, policies_dir, clock, ids, log });
+  const vfs = createVfs({ store, gateway, settings, skills_dir, clock, ids, log });
+
+  let wake_slack = (): void => {};
+  const names = Object.fromEntries(settings.identity.map((i) => [i.principal, i.name]));
+  const deps: HarnessDeps = {
+    store,
+    gateway,
+    vfs,
+    settings,
+    clock,
+    ids,
+    log,
+    notify: () => wake_slack(),
+    review: (entries) => draftPostmortem(entries, { names }),
+  };
+  const runner = new Runner(deps);
+  const intake = createIntake(store.inbox, () => runner.wake());
+  const slack = createSlackRoom({
+    settings: settings.slack,
+    bot_token: config.secrets(settings.slack.bot_token),
+    signing_secret: config.secrets(settings.slack.signing_secret),
+    inbox: store.inbox,
+    outbox: store.outbox,
+    intake,
+    inspect: createInspect(deps),
+    redact: (text) => gateway.redactText(text),
+    clock,
+    log,
+    simulated: settings.unsafe_endpoints,
+  });
+  wake_slack = () => slack.wake();
+  const senders = settings.triggers.map((trigger) => ({ settings: trigger, secret: config.secrets(trigger.secret) }));
+
+  let server: RunningServer | null = null;
+  let checkpoints: NodeJS.Timeout | null = null;
+  const ready = { store: false, ledger: false };
+  const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log), ...healthRoutes(() => ready.store && ready.ledger, () => slack.healthy())];
+  const checkpoint = (reason: string) => store.ledger.checkpoint(reason).catch((error: unknown) => log.error({ error: String(error) }, 'checkpoint failed'));
+
+  return {
+    gateway,
+    async start() {
+      server = await startHttpServer({ host: settings.http.host, port: settings.http.port, routes, log });
+      await store.outbox.rerenderOpen();
+      await slack.start();
+      await runner.start();
+      ready.store = true;
+      ready.ledger = true;
+      await checkpoint('start');
+      void gateway.sweepLeases().then((swept) => swept.revoked + swept.failed > 0 && log.warn(swept, 'leases of an earlier run were swept'));
+      checkpoints = setInterval(() => void checkpoint('interval'), CHECKPOINT_EVERY_MS);
+      log.info({ port: server.port, unsafe_endpoints: settings.unsafe_endpoints }, 'Aegis is ready');
+      return { port: server.port };
+    },
+    async stop() {
+      if (checkpoints !== null) clearInterval(checkpoints);
+      await server?.close();
+      await runner.stop();
+      await slack.stop();
+      await gateway.close();
+      await checkpoint('stop');
+    },
+  };
+}
+
+function healthRoutes(is_ready: () => boolean, slack_healthy: () => boolean): HttpRoute[] {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const get = (path: string, handle: HttpRoute['handle']): HttpRoute => ({ method: 'GET', path, body_bytes_max: 0, handle });
+  return [
+    get('/healthz', async () => ({ status: 200, body: JSON.stringify({ ok: true }) })),
+    get('/readyz', async () => ({ status: is_ready() ? 200 : 503, body: JSON.stringify({ ready: is_ready(), slack: slack_healthy() ? 'ok' : 'not reachable; cards are kept and sent later' }) })),
+    get('/metrics', async () => ({ status: 200, headers: { 'content-type': registry.contentType }, body: await registry.metrics() })),
+  ];
+}
