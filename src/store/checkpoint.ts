@@ -1,12 +1,11 @@
-import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { z } from 'zod';
 import { canonicalJson } from '../contract/canonical.ts';
-import { LedgerEntry } from '../contract/ledger.ts';
+import type { LedgerEntry } from '../contract/ledger.ts';
 import { entryOf } from './chain.ts';
 import type { AppendToChain, StoredEntry } from './chain.ts';
 import type { Core } from './database.ts';
-import { isMissing } from './home.ts';
 import type { ChainHead } from './store.ts';
+import { appendWitness } from './witness.ts';
 
 /**
  * A checkpoint names every head that moved since the one before it. Checkpoints are chained, so the newest one commits
@@ -35,15 +34,14 @@ export function signedText(
   return canonicalJson({ v: 1, type, reason, moved, key_id, seq: place.seq, prev_hash: place.prev_hash });
 }
 
+/** Commits to all heads; null when nothing moved since the last time. */
 export function checkpointer(core: Core, append: AppendToChain): (reason: string) => LedgerEntry | null {
   const { db, keys } = core;
   const moved_heads = db.prepare<[string, number], ChainHead>(
     'SELECT chain AS incident_id, seq, hash FROM chain_head WHERE seq > checkpointed_seq AND chain <> ? ORDER BY chain LIMIT ?',
   );
   const mark = db.prepare<[number, string]>('UPDATE chain_head SET checkpointed_seq = ? WHERE chain = ?');
-  const after = db.prepare<[string, number], StoredEntry>(
-    'SELECT * FROM ledger WHERE chain = ? AND seq > ? ORDER BY seq',
-  );
+  const extendWitness = witnessExtender(core);
   return (reason) => {
     const entry = core.immediate(() => {
       const moved = moved_heads.all(CHECKPOINT_CHAIN, MOVED_MAX);
@@ -54,74 +52,37 @@ export function checkpointer(core: Core, append: AppendToChain): (reason: string
         moved,
         key_id: keys.signing_key_id,
       };
-      const [stored] = append(CHECKPOINT_CHAIN, [
-        {
-          kind: 'event',
-          actor: 'aegis:store',
-          payload: (place) => ({ ...unsigned, signature: keys.sign(signedText(unsigned, place)) }),
-        },
-      ]);
+      const payload = (place: { seq: number; prev_hash: string }) => ({
+        ...unsigned,
+        signature: keys.sign(signedText(unsigned, place)),
+      });
+      const [stored] = append(CHECKPOINT_CHAIN, [{ kind: 'event', actor: 'aegis:store', payload }]);
       for (const head of moved) mark.run(head.seq, head.incident_id);
       return stored ?? null;
     });
-    // After the commit (a witness of something that was rolled back would be a false alarm) and under the write lock
-    // (two processes must not interleave lines). A crash in between is made good by the next checkpoint.
-    if (entry !== null) core.immediate(() => extendWitness(core, (seq) => after.all(CHECKPOINT_CHAIN, seq)));
+    extendWitness();
     return entry;
   };
 }
 
-function extendWitness(core: Core, entriesAfter: (seq: number) => StoredEntry[]): void {
-  const { entries, whole_bytes } = readWitness(core.home.witness);
-  const lines = entriesAfter(entries.at(-1)?.seq ?? 0).map((row) => `${canonicalJson(entryOf(row))}\n`);
-  if (lines.length === 0) {
-    core.log?.error(
-      { witness: core.home.witness },
-      'witness file is ahead of the database: run "aegis ledger verify --witness"',
-    );
-    return;
-  }
-  const file = openSync(core.home.witness, 'a', 0o600);
-  try {
-    // A torn last line is what a crash left behind; its checkpoint is written again in full.
-    ftruncateSync(file, whole_bytes);
-    writeSync(file, lines.join(''));
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** Witness lines up to the last line feed; `broken_lines` are whole lines that are no checkpoint entry (1-based). */
-export function readWitness(path: string): {
-  exists: boolean;
-  entries: LedgerEntry[];
-  broken_lines: number[];
-  whole_bytes: number;
-} {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    if (isMissing(error)) return { exists: false, entries: [], broken_lines: [], whole_bytes: 0 };
-    throw error;
-  }
-  const whole_bytes = bytes.lastIndexOf(0x0a) + 1;
-  const entries: LedgerEntry[] = [];
-  const broken_lines: number[] = [];
-  const lines = bytes.subarray(0, whole_bytes).toString('utf8').split('\n').slice(0, -1);
-  for (const [index, line] of lines.entries()) {
-    const entry = parseEntry(line);
-    if (entry === null) broken_lines.push(index + 1);
-    else entries.push(entry);
-  }
-  return { exists: true, entries, broken_lines, whole_bytes };
-}
-
-function parseEntry(line: string): LedgerEntry | null {
-  try {
-    return LedgerEntry.parse(JSON.parse(line));
-  } catch {
-    return null;
-  }
+/**
+ * Copies checkpoints that the witness file does not have yet. After the commit, since a witness of something that was
+ * rolled back would be a false alarm, and under the write lock, since two processes must not interleave lines. A crash
+ * in between is made good by the next call; a line may come twice, never less than once.
+ */
+function witnessExtender(core: Core): () => void {
+  const { db } = core;
+  const unwitnessed = db.prepare<[{ chain: string }], StoredEntry>(
+    `SELECT l.* FROM ledger l JOIN chain_head h ON h.chain = l.chain
+      WHERE l.chain = @chain AND l.seq > h.checkpointed_seq ORDER BY l.seq`,
+  );
+  const mark = db.prepare<[number, string]>('UPDATE chain_head SET checkpointed_seq = ? WHERE chain = ?');
+  return () =>
+    core.immediate(() => {
+      const entries = unwitnessed.all({ chain: CHECKPOINT_CHAIN }).map(entryOf);
+      const last = entries.at(-1);
+      if (last === undefined) return;
+      appendWitness(core.home.witness, entries.map(canonicalJson));
+      mark.run(last.seq, CHECKPOINT_CHAIN);
+    });
 }

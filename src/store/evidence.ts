@@ -4,6 +4,8 @@ import { eraseBlob, sealBlob, unsealBlob } from './blobs.ts';
 import type { Core } from './database.ts';
 import type { EvidenceStore } from './store.ts';
 
+/** One captured file, in UTF-8 bytes. */
+const TEXT_BYTES_MAX = 64 * 1024 * 1024;
 /** Expired files that each new capture erases on the way, so that a long-running service needs no sweep. */
 const ERASE_PER_PUT = 10;
 
@@ -27,6 +29,10 @@ export function evidenceStore(core: Core): EvidenceStore {
       if (sha256Hex(text) !== record.sha256 || bytes !== record.bytes)
         throw new Error(
           `evidence ${evidence_id}: record says ${record.bytes} bytes ${record.sha256}, the text has ${bytes} bytes and another hash or length`,
+        );
+      if (bytes > TEXT_BYTES_MAX)
+        throw new RangeError(
+          `evidence ${evidence_id} has ${bytes} bytes; at most ${TEXT_BYTES_MAX} are kept`,
         );
       const record_text = canonicalJson(record);
       core.immediate(() => {

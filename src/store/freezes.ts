@@ -64,8 +64,11 @@ export function brakes(core: Core): Brakes {
 /** The place is taken from the ledger's opening entry, not from a row or a caller that could be wrong. */
 function placeOf(context: string | null | undefined): Place | null {
   if (typeof context !== 'string') return null;
-  const parsed = IncidentContext.safeParse(JSON.parse(context));
-  return parsed.success ? parsed.data.scope : null;
+  try {
+    return IncidentContext.parse(JSON.parse(context)).scope;
+  } catch {
+    return null;
+  }
 }
 
 function covers(scope: string, place: Place): boolean {

@@ -66,8 +66,8 @@ export function outboxStore(core: Core, put: PutCard): OutboxStore {
   );
   // Timeline messages are never edited and private ones are gone: both stay as they are.
   const rerender = db.prepare(
-    `UPDATE card SET wanted_revision = wanted_revision + 1, attempts = 0
-      WHERE placement <> 'private' AND json_extract(notice, '$.kind') <> 'timeline' AND wanted_revision = sent_revision
+    `UPDATE card SET wanted_revision = wanted_revision + 1, attempts = 0, retry_at_ms = 0
+      WHERE placement <> 'private' AND json_extract(notice, '$.kind') <> 'timeline' AND (wanted_revision = sent_revision OR given_up >= wanted_revision)
         AND incident_id IN (SELECT incident_id FROM incident WHERE open = 1)`,
   );
   return {

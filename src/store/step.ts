@@ -29,6 +29,8 @@ export function stepStore(core: Core, append: AppendToChain, putCard: PutCard): 
     async commit(step: StepCommit): Promise<StepResult> {
       return core.immediate(() => {
         const id = step.incident_id;
+        if (step.entries.length === 0)
+          throw new RangeError(`commit step of ${id}: a step leaves at least one ledger entry`);
         const found = current.get(id)?.step ?? 0;
         if (found !== step.expected_step) throw new SeqConflictError(id, step.expected_step, found);
         if (step.inbox_id !== null && consume.run(inboxNumber(step.inbox_id)).changes !== 1)

@@ -213,12 +213,7 @@ export interface JournalStore {
    * One transaction: consumes the permit, writes the journal row `accepted` and the audit row. When the key exists:
    * same args -> `existing` (the permit is consumed, nothing else), other args -> `conflict`. `permit_used`: not again.
    */
-  accept(input: {
-    permit_id: string;
-    key: string;
-    args_hash: string;
-    audit: NewLedgerEntry;
-  }): Promise<{
+  accept(input: { permit_id: string; key: string; args_hash: string; audit: NewLedgerEntry }): Promise<{
     result: 'accepted' | 'existing' | 'conflict' | 'permit_used' | 'permit_expired';
     row: JournalRow | null;
   }>;

@@ -5,10 +5,11 @@ import { genesisHash, LedgerEntry } from '../contract/ledger.ts';
 import { unsealBlob } from './blobs.ts';
 import { storedHash } from './chain.ts';
 import type { StoredEntry } from './chain.ts';
-import { CHECKPOINT_CHAIN, CheckpointPayload, readWitness, signedText } from './checkpoint.ts';
+import { CHECKPOINT_CHAIN, CheckpointPayload, signedText } from './checkpoint.ts';
 import { connect } from './database.ts';
 import type { Core } from './database.ts';
 import type { LedgerVerdict } from './store.ts';
+import { readWitness } from './witness.ts';
 
 const PROBLEMS_MAX = 20;
 /** Rows between two turns of the event loop: a running service goes on answering while it is checked. */
@@ -16,24 +17,28 @@ const ROWS_PER_TURN = 500;
 
 type ScannedEntry = Omit<StoredEntry, 'payload'> & { readonly payload: Buffer };
 
-/** What one check is made of; the first problem of each chain is kept, at most 20 in all. */
-class Findings {
-  readonly problems: { chain: string; seq: number | null; what: string }[] = [];
-  readonly #chains = new Set<string>();
-  entries = 0;
-  chains = 0;
-  blobs = 0;
+/** What one check has found so far: of each chain the first bad entry, whatever order the checks run in. */
+interface Findings {
+  entries: number;
+  chains: number;
+  blobs: number;
+  readonly first_of: Map<string, LedgerVerdict['problems'][number]>;
+  add(chain: string, seq: number | null, what: string): void;
+}
 
-  add(chain: string, seq: number | null, what: string): void {
-    if (this.#chains.has(chain)) return;
-    this.#chains.add(chain);
-    if (this.problems.length < PROBLEMS_MAX) this.problems.push({ chain, seq, what });
-  }
-
-  verdict(): LedgerVerdict {
-    const { problems, entries, chains, blobs } = this;
-    return { ok: problems.length === 0, entries, chains, blobs, problems };
-  }
+function noFindings(): Findings {
+  const first_of: Findings['first_of'] = new Map();
+  return {
+    entries: 0,
+    chains: 0,
+    blobs: 0,
+    first_of,
+    add(chain, seq, what) {
+      const known = first_of.get(chain);
+      if (known === undefined || (seq ?? Infinity) < (known.seq ?? Infinity))
+        first_of.set(chain, { chain, seq, what });
+    },
+  };
 }
 
 /**
@@ -46,7 +51,7 @@ export async function verifyLedger(
   core: Core,
   options: { chain?: string; witness?: boolean },
 ): Promise<LedgerVerdict> {
-  const findings = new Findings();
+  const findings = noFindings();
   const db = connect(core.home, true);
   try {
     db.exec('BEGIN');
@@ -54,7 +59,7 @@ export async function verifyLedger(
     await checkRows(db, core, only, findings);
     checkHeads(db, only, findings);
     await checkBlobs(db, core, only, findings);
-    if (options.witness === true) checkWitness(db, core, findings);
+    if (options.witness === true) await checkWitness(db, core, findings);
   } catch (error) {
     if (!(error instanceof Database.SqliteError)) throw error;
     findings.add(
@@ -65,7 +70,14 @@ export async function verifyLedger(
   } finally {
     db.close();
   }
-  return findings.verdict();
+  const { entries, chains, blobs, first_of } = findings;
+  return {
+    ok: first_of.size === 0,
+    entries,
+    chains,
+    blobs,
+    problems: [...first_of.values()].slice(0, PROBLEMS_MAX),
+  };
 }
 
 async function checkRows(
@@ -159,7 +171,7 @@ function contentCheck(
 function commitmentsTo(db: Database.Database, chain: string, findings: Findings): void {
   const broken = db
     .prepare<[string, string], { seq: number; by: number }>(
-      `SELECT m.value ->> '$.seq' AS seq, c.seq AS "by" FROM ledger c, json_each(c.payload, '$.moved') m
+      `SELECT m.value ->> '$.seq' AS seq, c.seq AS "by" FROM ledger c, json_each(CASE WHEN json_valid(c.payload) THEN c.payload ELSE '{}' END, '$.moved') m
         WHERE c.chain = ? AND m.value ->> '$.incident_id' = ?
           AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.chain = m.value ->> '$.incident_id'
             AND l.seq = m.value ->> '$.seq' AND l.hash = m.value ->> '$.hash') ORDER BY c.seq LIMIT 1`,
@@ -241,22 +253,26 @@ function blobProblem(
     : 'is missing: its sealed file is gone before its time';
 }
 
-function checkWitness(db: Database.Database, core: Core, findings: Findings): void {
-  const witness = readWitness(core.home.witness);
+async function checkWitness(db: Database.Database, core: Core, findings: Findings): Promise<void> {
+  const witness = await readWitness(core.home.witness);
   const hash_at = db.prepare<[string, number], { hash: string }>(
     'SELECT hash FROM ledger WHERE chain = ? AND seq = ?',
   );
-  if (!witness.exists && hash_at.get(CHECKPOINT_CHAIN, 1) !== undefined)
-    findings.add(CHECKPOINT_CHAIN, 1, 'the witness file is gone');
-  for (const entry of witness.entries)
-    if (hash_at.get(CHECKPOINT_CHAIN, entry.seq)?.hash !== entry.hash)
+  if (witness === null) {
+    if (hash_at.get(CHECKPOINT_CHAIN, 1) !== undefined)
+      findings.add(CHECKPOINT_CHAIN, null, 'the witness file is gone');
+    return;
+  }
+  for await (const { line, entry } of witness) {
+    if (entry === null)
+      findings.add(CHECKPOINT_CHAIN, null, `line ${line} of the witness file is no ledger entry`);
+    else if (hash_at.get(CHECKPOINT_CHAIN, entry.seq)?.hash !== entry.hash)
       findings.add(
         CHECKPOINT_CHAIN,
         entry.seq,
-        'is not the checkpoint that the witness file holds: the database was rewritten or rewound',
+        'is not the checkpoint in the witness file: the database was rewritten or rewound',
       );
-  for (const line of witness.broken_lines)
-    findings.add(CHECKPOINT_CHAIN, null, `line ${line} of the witness file is no checkpoint`);
+  }
 }
 
 function parse(payload: Buffer): unknown {
