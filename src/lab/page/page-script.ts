@@ -42,10 +42,13 @@ export const SCRIPT = String.raw`'use strict';
     setTimeout(function () {
       pending = false;
       var number = ++asked;
+      var wanted = JSON.stringify(at);
       var query = new URLSearchParams({ as: at.as, channel: at.channel });
       if (at.thread) query.set('thread', at.thread);
       fetch('/state?' + query).then(function (answer) { return answer.json(); }).then(function (next) {
-        if (number < applied || next.error) return;
+        // An answer for somebody or somewhere else came late: a newer question is on its way.
+        if (next.error && at.as) { at.as = at.channel = at.thread = ''; return refresh(); }
+        if (number < applied || next.error || wanted !== JSON.stringify(at)) return;
         applied = number;
         show(next);
       }).catch(function () { document.body.classList.add('gone'); });

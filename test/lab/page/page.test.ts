@@ -248,6 +248,13 @@ describe.skipIf(!have_browser)('the page in a browser', () => {
     await expect.poll(() => inThread('ephemeral').textContent()).toContain('picked full');
   });
 
+  it('opens the app’s Home and presses what stands there', async () => {
+    await tab.goto(page.url);
+    await tab.click('[data-channel="home"]');
+    await tab.click(`${id('home')} ${id('action-home.ping')}`);
+    await expect.poll(() => tab.textContent(id('home'))).toContain('pong for maya');
+  });
+
   it('follows a link to a message into its thread', async () => {
     const { message } = await twin.as('maya').say('data-oncall', 'root');
     const link = `https://acme.slack.com/archives/C0DATA/p${message.ts.replace('.', '')}`;
@@ -328,6 +335,15 @@ function incidentApp(app: App): void {
       text: 'Approval',
       blocks: approvalCard as never[],
     });
+  });
+  app.event('app_home_opened', async ({ event, client }) => {
+    const blocks = [section('Nothing waits for you.'), actions('h', button('home.ping', '1'))] as never[];
+    await client.views.publish({ user_id: event.user, view: { type: 'home', blocks } });
+  });
+  app.action('home.ping', async ({ ack, body, client }) => {
+    await ack();
+    const blocks = [section(`pong for ${(body as { user: { name?: string } }).user.name}`)] as never[];
+    await client.views.publish({ user_id: body.user.id, view: { type: 'home', blocks } });
   });
   app.command('/aegis', async ({ ack }) => ack({ text: '1 incident open' }));
   app.action('approval.approve', async ({ ack, respond }) => {
