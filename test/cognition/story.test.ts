@@ -30,7 +30,7 @@ describe('the Spark driver story through skills alone', () => {
     ]);
     const cited = findings.evidence.map((e) => [e.pointer.path, e.pointer.lines, e.role]);
     expect(cited).toContainEqual([`${POD}/status.yaml`, '7-7', 'precondition']);
-    expect(cited).toContainEqual([`${TENANT}/jobs/nightly-settlement/spec.yaml`, '8-8', 'precondition']);
+    expect(cited).toContainEqual([`${TENANT}/jobs/settlement.nightly-settlement/spec.yaml`, '8-8', 'precondition']);
     expect(cited).toContainEqual([LOG, '1-2', 'cause']);
     expect(cited).toContainEqual([MEMORY, '2-2', 'cause']);
     expect(new Set(findings.evidence.map((e) => e.id)).size).toBe(findings.evidence.length);
@@ -55,8 +55,8 @@ describe('the Spark driver story through skills alone', () => {
       },
     ]);
     expect(draft.verify.map((check) => check.read)).toEqual([
-      'read /teams/data/prod/jobs/nightly-settlement/status.yaml',
-      'read /teams/data/prod/k8s/namespaces/settlement/pods/nightly-settlement-driver/status.yaml',
+      'read /teams/data/prod/jobs/settlement.nightly-settlement/status.yaml',
+      'read /teams/data/prod/k8s/clusters/prod-a/namespaces/settlement/pods/nightly-settlement-driver/status.yaml',
       'read /teams/data/prod/metrics/pods/nightly-settlement-driver/memory.prom?window=1m',
     ]);
     expect(draft.alternatives).toHaveLength(3);
