@@ -47,7 +47,11 @@ export function createAccounts(api: SlackApi, clock: Clock): Accounts {
 }
 
 function unknownAccount(reason: string): Refusal {
-  return refuse('unknown-account', `${reason}, so nothing was done.`, 'Press again in a moment, or use the aegis command line.');
+  return refuse(
+    'unknown-account',
+    `${reason}, so nothing was done.`,
+    'Press again in a moment, or use the aegis command line.',
+  );
 }
 
 /** Null unless every fact is there: a field that Slack left out is not a "no". */
@@ -55,12 +59,19 @@ function accountOf(user: string, facts: UserFacts | undefined): SlackAccount | n
   if (facts === undefined || facts.id !== user || typeof facts.team_id !== 'string') return null;
   // Slack leaves the flags of deactivated users out.
   const gone = facts.deleted === true;
-  if (!gone && (typeof facts.is_bot !== 'boolean' || typeof facts.is_restricted !== 'boolean' || typeof facts.is_ultra_restricted !== 'boolean')) return null;
+  if (
+    !gone &&
+    (typeof facts.is_bot !== 'boolean' ||
+      typeof facts.is_restricted !== 'boolean' ||
+      typeof facts.is_ultra_restricted !== 'boolean')
+  )
+    return null;
   return {
     workspace: facts.team_id,
     user,
     is_bot: facts.is_bot === true || facts.is_workflow_bot === true || user === 'USLACKBOT',
-    is_guest: facts.is_restricted === true || facts.is_ultra_restricted === true || facts.is_stranger === true,
+    is_guest:
+      facts.is_restricted === true || facts.is_ultra_restricted === true || facts.is_stranger === true,
     is_deactivated: gone,
   };
 }

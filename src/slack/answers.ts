@@ -30,19 +30,45 @@ const HELP: Readonly<Record<string, string>> = {
 /** Help, led by what was not understood. */
 export function helpAnswer(said: string, meant: string | null, by: '/aegis' | '@aegis'): Answer {
   const elements: RichTextElement[] = [];
-  if (said !== '') elements.push(say(`I do not know "${said}". `), ...(meant === null ? [] : [say('Did you mean '), code(`${by} ${meant}`), say('? ')]), say('\n'));
+  if (said !== '')
+    elements.push(
+      say(`I do not know "${said}". `),
+      ...(meant === null ? [] : [say('Did you mean '), code(`${by} ${meant}`), say('? ')]),
+      say('\n'),
+    );
   elements.push(bold('What I understand'));
   const lines = Object.entries(HELP).filter(([verb]) => by === '@aegis' || !['why', 'hold'].includes(verb));
   for (const [verb, words] of lines) elements.push(say('\n'), code(`${by} ${verb}`), say(`  ${words}`));
-  elements.push(say('\nIn threads slash commands do not work: use the buttons or '), code('@aegis'), say('.'));
-  const lead = said === '' ? 'What I understand' : `I do not know "${said}".${meant === null ? '' : ` Did you mean ${by} ${meant}?`}`;
-  return { text: topText(`${lead} Verbs: ${lines.map(([verb]) => verb).join(', ')}`), blocks: [richText('help', [paragraph(elements)])] };
+  elements.push(
+    say('\nIn threads slash commands do not work: use the buttons or '),
+    code('@aegis'),
+    say('.'),
+  );
+  const lead =
+    said === ''
+      ? 'What I understand'
+      : `I do not know "${said}".${meant === null ? '' : ` Did you mean ${by} ${meant}?`}`;
+  return {
+    text: topText(`${lead} Verbs: ${lines.map(([verb]) => verb).join(', ')}`),
+    blocks: [richText('help', [paragraph(elements)])],
+  };
 }
 
 /** Shows an answer to one person in the place where they acted. A failure is logged: there is nobody else to tell. */
-export async function tell(tools: ListenerTools, user: string, place: Place | null, answer: Answer): Promise<void> {
+export async function tell(
+  tools: ListenerTools,
+  user: string,
+  place: Place | null,
+  answer: Answer,
+): Promise<void> {
   if (place === null) return;
   const thread = place.thread_ts === null ? {} : { thread_ts: place.thread_ts };
-  const sent = await tools.api.call('chat.postEphemeral', { channel: place.channel, user, text: answer.text, blocks: answer.blocks, ...thread });
+  const sent = await tools.api.call('chat.postEphemeral', {
+    channel: place.channel,
+    user,
+    text: answer.text,
+    blocks: answer.blocks,
+    ...thread,
+  });
   if (!sent.ok) tools.log.warn({ room: 'slack', error: sent.error }, 'a private answer could not be shown');
 }

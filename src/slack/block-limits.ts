@@ -44,7 +44,8 @@ export interface Mrkdwn {
 
 // Signs that change what a reader sees without being seen: C0/C1 controls, zero-width signs, direction overrides, tags.
 // Zero-width joiners stay, emoji and several scripts are written with them.
-const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]|\p{Surrogate}/gu; // oxlint-disable-line no-control-regex
+const HIDDEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]|\p{Surrogate}/gu; // oxlint-disable-line no-control-regex
 
 /** Shows hidden signs as what they are (`\u202e`), so that a diff cannot read otherwise than it is. Keeps \n and \t. */
 export function visible(text: string): string {
@@ -122,7 +123,8 @@ export function textChars(value: unknown): number {
   if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + textChars(item), 0);
   if (typeof value !== 'object' || value === null) return 0;
   return Object.entries(value).reduce(
-    (sum, [key, inner]) => sum + (key === 'text' && typeof inner === 'string' ? inner.length : textChars(inner)),
+    (sum, [key, inner]) =>
+      sum + (key === 'text' && typeof inner === 'string' ? inner.length : textChars(inner)),
     0,
   );
 }

@@ -38,7 +38,11 @@ export function section(block_id: string, text: Mrkdwn): SectionBlock {
 }
 
 export function fields(block_id: string, texts: readonly Mrkdwn[]): SectionBlock {
-  return { type: 'section', block_id, fields: texts.slice(0, 10).map((text) => markup(text, LIMITS.field_max)) };
+  return {
+    type: 'section',
+    block_id,
+    fields: texts.slice(0, 10).map((text) => markup(text, LIMITS.field_max)),
+  };
 }
 
 export function context(block_id: string, texts: readonly Mrkdwn[]): ContextBlock {
@@ -71,7 +75,11 @@ export function paragraph(elements: readonly RichTextElement[]): RichTextSection
 }
 
 export function preformatted(text: string): RichTextPreformatted {
-  return { type: 'rich_text_preformatted', border: 0, elements: [{ type: 'text', text: filled(cut(visible(text), LIMITS.preformatted_max)) }] };
+  return {
+    type: 'rich_text_preformatted',
+    border: 0,
+    elements: [{ type: 'text', text: filled(cut(visible(text), LIMITS.preformatted_max)) }],
+  };
 }
 
 export function richText(block_id: string, elements: RichTextBlock['elements']): RichTextBlock {
@@ -104,7 +112,13 @@ export interface ButtonSpec {
   readonly url?: string;
   readonly style?: 'primary' | 'danger';
   readonly label: string;
-  readonly confirm?: { readonly title: string; readonly text: Mrkdwn; readonly yes: string; readonly no: string; readonly danger: boolean };
+  readonly confirm?: {
+    readonly title: string;
+    readonly text: Mrkdwn;
+    readonly yes: string;
+    readonly no: string;
+    readonly danger: boolean;
+  };
 }
 
 export function button(spec: ButtonSpec): Button {

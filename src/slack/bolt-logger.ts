@@ -3,7 +3,12 @@ import type { Logger, LogLevel } from '@slack/web-api';
 import type { Log } from '../contract/ports.ts';
 
 export function boltLogger(log: Log): Logger {
-  const words = (parts: readonly unknown[]): string => parts.map((part) => (part instanceof Error ? part.message : typeof part === 'string' ? part : '')).join(' ').trim().slice(0, 500);
+  const words = (parts: readonly unknown[]): string =>
+    parts
+      .map((part) => (part instanceof Error ? part.message : typeof part === 'string' ? part : ''))
+      .join(' ')
+      .trim()
+      .slice(0, 500);
   const drop = (): void => undefined;
   return {
     debug: drop,

@@ -7,7 +7,12 @@ import { IncidentId, Sha256 } from '../contract/incident.ts';
 export const IncidentRef = z.strictObject({ v: z.literal(1), inc: IncidentId, rev: z.int().min(0) });
 export type IncidentRef = z.infer<typeof IncidentRef>;
 
-export const ApprovalRef = z.strictObject({ v: z.literal(1), apr: ApprovalId, rev: z.int().min(1), plan: Sha256 });
+export const ApprovalRef = z.strictObject({
+  v: z.literal(1),
+  apr: ApprovalId,
+  rev: z.int().min(1),
+  plan: Sha256,
+});
 export type ApprovalRef = z.infer<typeof ApprovalRef>;
 
 /** Where a modal was opened from, so that its submit answers there. */
@@ -27,10 +32,20 @@ export const DecisionMeta = z.strictObject({
 });
 export type DecisionMeta = z.infer<typeof DecisionMeta>;
 
-export const EvidenceMeta = z.strictObject({ v: z.literal(1), inc: IncidentId, page: z.int().min(0).max(99), ...Place });
+export const EvidenceMeta = z.strictObject({
+  v: z.literal(1),
+  inc: IncidentId,
+  page: z.int().min(0).max(99),
+  ...Place,
+});
 export type EvidenceMeta = z.infer<typeof EvidenceMeta>;
 
-export const JsonMeta = z.strictObject({ v: z.literal(1), apr: ApprovalId, page: z.int().min(0).max(999), ...Place });
+export const JsonMeta = z.strictObject({
+  v: z.literal(1),
+  apr: ApprovalId,
+  page: z.int().min(0).max(999),
+  ...Place,
+});
 export type JsonMeta = z.infer<typeof JsonMeta>;
 
 export function incidentValue(ref: IncidentRef): string {

@@ -37,7 +37,13 @@ export type Delivered =
 
 const CHANNEL_FAULTS: ReadonlySet<string> = new Set(['channel_not_found', 'not_in_channel', 'is_archived']);
 const GONE: ReadonlySet<string> = new Set(['message_not_found', 'cant_update_message', 'edit_window_closed']);
-const BLOCK_FAULTS: ReadonlySet<string> = new Set(['invalid_blocks', 'invalid_blocks_format', 'msg_blocks_too_long', 'msg_too_long', 'block_mismatch']);
+const BLOCK_FAULTS: ReadonlySet<string> = new Set([
+  'invalid_blocks',
+  'invalid_blocks_format',
+  'msg_blocks_too_long',
+  'msg_too_long',
+  'block_mismatch',
+]);
 /** Time that Slack is given to make a stored file visible before we look for it. */
 const LOOK_AFTER_MS = 2_000;
 const REFUSED_WAIT_MS = [1_000, 5_000, 30_000, 120_000] as const;
@@ -48,6 +54,8 @@ export class CardSender {
   readonly #options: SenderOptions;
   /** Cards that live in the fallback channel, and why; the note stays on them. */
   readonly #moved = new Map<string, string>();
+  /** Refusals in a row per card: each waits longer. */
+  readonly #refusals = new Map<string, number>();
 
   constructor(options: SenderOptions) {
     this.#options = options;
@@ -57,10 +65,11 @@ export class CardSender {
     if (card.placement === 'private') return this.#ephemeral(card);
     if (card.ts !== null) {
       // Timeline messages are never edited: one that is on screen is as wanted.
-      if (card.notice.kind === 'timeline') return this.#done(card, card.wanted_revision, card.channel, card.ts);
+      if (card.notice.kind === 'timeline')
+        return this.#done(card, card.wanted_revision, card.channel, card.ts);
       return this.#update(card, card.ts);
     }
-    if (card.placement === 'root') return this.#post(card, card.channel, null);
+    if (card.placement === 'root' || card.incident_id === null) return this.#post(card, card.channel, null);
     const root = await this.#rootOf(card);
     if (root === null) return { result: 'wait', wait_ms: 250, why: 'the root card is not posted yet' };
     if (card.notice.kind === 'postmortem' && !postmortemFitsCard(card.notice)) {
@@ -72,7 +81,8 @@ export class CardSender {
 
   async #rootOf(card: CardDelivery): Promise<{ channel: string; ts: string } | null> {
     if (card.thread_ts === null) return null;
-    const root = card.incident_id === null ? null : await this.#options.outbox.get(`root:${card.incident_id}`);
+    const root =
+      card.incident_id === null ? null : await this.#options.outbox.get(`root:${card.incident_id}`);
     return { channel: root?.channel ?? card.channel, ts: root?.ts ?? card.thread_ts };
   }
 
@@ -83,7 +93,13 @@ export class CardSender {
       const wait = this.#pace('chat.update', card.channel);
       if (wait !== null) return wait;
       const drawn = await this.#draw(card, level, false);
-      const answer = await this.#options.api.call('chat.update', { channel: card.channel, ts, text: drawn.text, blocks: drawn.blocks, metadata: metadataOf(card) });
+      const answer = await this.#options.api.call('chat.update', {
+        channel: card.channel,
+        ts,
+        text: drawn.text,
+        blocks: drawn.blocks,
+        metadata: metadataOf(card),
+      });
       if (answer.ok) return this.#done(card, card.wanted_revision, card.channel, ts);
       if (answer.kind === 'unknown') return { result: 'down', why: answer.error };
       if (answer.kind === 'limited') return this.#limited('chat.update', card.channel, answer.retry_after_ms);
@@ -97,7 +113,12 @@ export class CardSender {
 
   // ---------------------------------------------------------------- post
 
-  async #post(card: CardDelivery, channel: string, thread_ts: string | null, doubtful = card.state === 'sending'): Promise<Delivered> {
+  async #post(
+    card: CardDelivery,
+    channel: string,
+    thread_ts: string | null,
+    doubtful = card.state === 'sending',
+  ): Promise<Delivered> {
     let repeat = false;
     if (doubtful) {
       const found = await lookForCard(this.#options, card, channel, thread_ts);
@@ -127,7 +148,12 @@ export class CardSender {
   }
 
   /** Null: try again in plainer words. */
-  async #judgePost(card: CardDelivery, channel: string, answer: ApiAnswer, level: number): Promise<Delivered | null> {
+  async #judgePost(
+    card: CardDelivery,
+    channel: string,
+    answer: ApiAnswer,
+    level: number,
+  ): Promise<Delivered | null> {
     if (answer.ok) {
       const { ts } = answer.body;
       if (typeof ts === 'string') return this.#done(card, card.wanted_revision, channel, ts);
@@ -157,10 +183,13 @@ export class CardSender {
   /** The thread's parent was deleted: the root is posted anew, then the card follows it. */
   async #rootGone(card: CardDelivery): Promise<Delivered> {
     await this.#failed(card, 'thread_not_found', 0);
-    const root = card.incident_id === null ? null : await this.#options.outbox.get(`root:${card.incident_id}`);
+    const root =
+      card.incident_id === null ? null : await this.#options.outbox.get(`root:${card.incident_id}`);
     if (root === null) return this.#refused(card, 'thread_not_found');
     const posted = await this.#post(root, root.channel, null, true);
-    return posted.result === 'sent' ? { result: 'wait', wait_ms: 0, why: 'the root card was posted again' } : posted;
+    return posted.result === 'sent'
+      ? { result: 'wait', wait_ms: 0, why: 'the root card was posted again' }
+      : posted;
   }
 
   async #move(card: CardDelivery, error: string): Promise<Delivered> {
@@ -168,7 +197,8 @@ export class CardSender {
     if (card.channel === fallback || this.#moved.has(card.card_key)) return this.#refused(card, error);
     // A reply follows its root; when the root's channel is lost, the root moves first.
     if (card.placement !== 'root') {
-      const root = card.incident_id === null ? null : await this.#options.outbox.get(`root:${card.incident_id}`);
+      const root =
+        card.incident_id === null ? null : await this.#options.outbox.get(`root:${card.incident_id}`);
       if (root !== null && root.channel !== fallback) {
         await this.#failed(card, error, 0);
         const moved = await this.#move(root, error);
@@ -177,8 +207,16 @@ export class CardSender {
       if (root?.ts !== null && root !== null) return this.#post(card, root.channel, root.ts);
     }
     this.#moved.set(card.card_key, moveWords(error));
-    this.#options.log.warn({ room: 'slack', card: card.card_key, channel: card.channel, error }, 'card goes to the fallback channel');
-    const sent = await this.#post({ ...card, channel: fallback, ts: null }, fallback, null, card.state === 'sending');
+    this.#options.log.warn(
+      { room: 'slack', card: card.card_key, channel: card.channel, error },
+      'card goes to the fallback channel',
+    );
+    const sent = await this.#post(
+      { ...card, channel: fallback, ts: null },
+      fallback,
+      null,
+      card.state === 'sending',
+    );
     if (sent.result === 'given_up') this.#moved.delete(card.card_key);
     return sent;
   }
@@ -191,6 +229,7 @@ export class CardSender {
     const wait = this.#pace('chat.postEphemeral', notice.channel);
     if (wait !== null) return wait;
     const drawn = await this.#draw(card, 0, true);
+    await this.#options.outbox.sending(card.card_key, card.wanted_revision);
     const answer = await this.#options.api.call('chat.postEphemeral', {
       channel: notice.channel,
       user: notice.user,
@@ -198,11 +237,19 @@ export class CardSender {
       blocks: drawn.blocks,
       ...(notice.thread_ts === null ? {} : { thread_ts: notice.thread_ts }),
     });
-    if (answer.ok) return this.#done(card, card.wanted_revision, notice.channel, String(answer.body['message_ts'] ?? '0'));
-    if (answer.kind === 'limited') return this.#limited('chat.postEphemeral', notice.channel, answer.retry_after_ms);
-    // A second copy for one person does no harm, a lost refusal does: unknown results are sent again.
-    if (answer.kind === 'unknown' && card.attempts < EPHEMERAL_TRIES_MAX * 4) return { result: 'down', why: answer.error };
-    if (card.attempts + 1 < EPHEMERAL_TRIES_MAX && !CHANNEL_FAULTS.has(answer.error)) return this.#refused(card, answer.error);
+    if (answer.ok)
+      return this.#done(card, card.wanted_revision, notice.channel, String(answer.body['message_ts'] ?? '0'));
+    if (answer.kind === 'limited') {
+      await this.#failed(card, answer.error, answer.retry_after_ms);
+      return this.#limited('chat.postEphemeral', notice.channel, answer.retry_after_ms);
+    }
+    // A second copy for one person does no harm, a lost refusal does: an unknown result is sent again.
+    if (answer.kind === 'unknown') {
+      await this.#failed(card, answer.error, 0);
+      return { result: 'down', why: answer.error };
+    }
+    if (card.attempts + 1 < EPHEMERAL_TRIES_MAX && !CHANNEL_FAULTS.has(answer.error))
+      return this.#refused(card, answer.error);
     return this.#giveUp(card, answer.error);
   }
 
@@ -216,11 +263,21 @@ export class CardSender {
     if (found.is === 'limited') return this.#limited(found.method, root.channel, found.wait_ms);
     if (found.is === 'down') return { result: 'down', why: found.why };
     const content = this.#options.redact(card.notice.markdown);
-    const answer = await this.#options.api.upload({ channel: root.channel, thread_ts: root.ts, filename, title: filename, content });
+    const answer = await this.#options.api.upload({
+      channel: root.channel,
+      thread_ts: root.ts,
+      filename,
+      title: filename,
+      content,
+    });
     if (answer.ok) return null;
-    if (answer.kind === 'limited') return { result: 'wait', wait_ms: answer.retry_after_ms, why: answer.error };
+    if (answer.kind === 'limited')
+      return { result: 'wait', wait_ms: answer.retry_after_ms, why: answer.error };
     if (answer.kind === 'unknown') return { result: 'wait', wait_ms: LOOK_AFTER_MS, why: answer.error };
-    this.#options.log.warn({ room: 'slack', card: card.card_key, error: answer.error }, 'the postmortem file could not be attached');
+    this.#options.log.warn(
+      { room: 'slack', card: card.card_key, error: answer.error },
+      'the postmortem file could not be attached',
+    );
     return null;
   }
 
@@ -241,12 +298,21 @@ export class CardSender {
     try {
       drawn = renderNotice(notice, ctx);
     } catch (error) {
-      this.#options.log.error({ room: 'slack', card: card.card_key, error: String(error) }, 'a card could not be drawn');
-      drawn = { text: `${card.incident_id ?? 'Aegis'}: this card could not be drawn; the ledger holds its content`, blocks: [] };
+      this.#options.log.error(
+        { room: 'slack', card: card.card_key, error: String(error) },
+        'a card could not be drawn',
+      );
+      drawn = {
+        text: `${card.incident_id ?? 'Aegis'}: this card could not be drawn; the ledger holds its content`,
+        blocks: [],
+      };
     }
     if (level === 1 || (level === 0 && !fitsMessage(drawn))) drawn = plainVersion(drawn, false);
     if (level === 2) return plainVersion(drawn, true);
-    const notes = [this.#moved.get(card.card_key), repeat ? 'This may be a repeat: Slack did not confirm the first copy.' : undefined];
+    const notes = [
+      this.#moved.get(card.card_key),
+      repeat ? 'This may be a repeat: Slack did not confirm the first copy.' : undefined,
+    ];
     const shown = notes.filter((note) => note !== undefined).map((note) => mrkdwn`⚠️ ${note}`);
     if (shown.length === 0) return drawn;
     const room = drawn.blocks.slice(0, LIMITS.message_blocks_max - 1);
@@ -257,7 +323,10 @@ export class CardSender {
     const base = this.#options.workspace_url();
     const card = base === null ? null : await this.#options.outbox.get(card_key);
     if (base === null || card?.ts === null || card === null) return null;
-    const thread = card.thread_ts === null || card.thread_ts === card.ts ? '' : `?thread_ts=${card.thread_ts}&cid=${card.channel}`;
+    const thread =
+      card.thread_ts === null || card.thread_ts === card.ts
+        ? ''
+        : `?thread_ts=${card.thread_ts}&cid=${card.channel}`;
     return `${base}archives/${card.channel}/p${card.ts.replace('.', '')}${thread}`;
   }
 
@@ -273,36 +342,63 @@ export class CardSender {
 
   async #done(card: CardDelivery, revision: number, channel: string, ts: string): Promise<Delivered> {
     await this.#options.outbox.sent(card.card_key, revision, channel, ts);
+    this.#refusals.delete(card.card_key);
     return { result: 'sent' };
   }
 
   async #failed(card: CardDelivery, error: string, wait_ms: number): Promise<void> {
-    await this.#options.outbox.failed(card.card_key, card.wanted_revision, error, this.#options.clock.now() + wait_ms);
+    await this.#options.outbox.failed(
+      card.card_key,
+      card.wanted_revision,
+      error,
+      this.#options.clock.now() + wait_ms,
+    );
   }
 
   /** Slack said no for a reason that time or an admin may mend: kept, tried again ever more slowly. */
   async #refused(card: CardDelivery, error: string): Promise<Delivered> {
-    const wait_ms = AUTH_FAULTS.has(error) ? 60_000 : (REFUSED_WAIT_MS[card.attempts] ?? 300_000);
+    const refusals = this.#refusals.get(card.card_key) ?? 0;
+    this.#refusals.set(card.card_key, refusals + 1);
+    const wait_ms = AUTH_FAULTS.has(error) ? 60_000 : (REFUSED_WAIT_MS[refusals] ?? 300_000);
     await this.#failed(card, error, wait_ms);
-    this.#options.log.warn({ room: 'slack', card: card.card_key, error, wait_ms }, 'Slack refused a card; it is kept');
+    this.#options.log.warn(
+      { room: 'slack', card: card.card_key, error, wait_ms },
+      'Slack refused a card; it is kept',
+    );
     return { result: 'wait', wait_ms, why: error };
   }
 
   async #giveUp(card: CardDelivery, why: string): Promise<Delivered> {
     await this.#options.outbox.failed(card.card_key, card.wanted_revision, why, null);
-    this.#options.log.warn({ room: 'slack', card: card.card_key, error: why }, 'a private answer could not be shown');
+    this.#options.log.warn(
+      { room: 'slack', card: card.card_key, error: why },
+      'a private answer could not be shown',
+    );
     return { result: 'given_up', why };
   }
 
   #alarm(card: CardDelivery, level: number, answer: ApiAnswer): void {
     const messages = !answer.ok && answer.kind === 'refused' ? answer.messages.slice(0, 5) : [];
-    this.#options.log.error({ room: 'slack', card: card.card_key, level, messages }, 'Slack refused the blocks of a card; plainer words follow');
+    this.#options.log.error(
+      { room: 'slack', card: card.card_key, level, messages },
+      'Slack refused the blocks of a card; plainer words follow',
+    );
   }
 }
 
-function metadataOf(card: CardDelivery): { event_type: string; event_payload: Record<string, string | number> } {
+function metadataOf(card: CardDelivery): {
+  event_type: string;
+  event_payload: Record<string, string | number>;
+} {
   const { card_key, wanted_revision, incident_id } = card;
-  return { event_type: 'aegis_card', event_payload: { card_key: cut(card_key, 500), revision: wanted_revision, incident_id: incident_id ?? '-' } };
+  return {
+    event_type: 'aegis_card',
+    event_payload: {
+      card_key: cut(card_key, 500),
+      revision: wanted_revision,
+      incident_id: incident_id ?? '-',
+    },
+  };
 }
 
 function broadcasts(card: CardDelivery): boolean {
@@ -313,7 +409,10 @@ function linkedCards(card: CardDelivery): string[] {
   const { notice } = card;
   if (notice.kind === 'approval') return [`root:${notice.incident_id}`];
   if (notice.kind !== 'incident') return [];
-  return [...(notice.approval_card === null ? [] : [notice.approval_card]), `postmortem:${notice.incident_id}`];
+  return [
+    ...(notice.approval_card === null ? [] : [notice.approval_card]),
+    `postmortem:${notice.incident_id}`,
+  ];
 }
 
 function moveWords(error: string): string {

@@ -76,7 +76,7 @@ export function diffPages(actions: readonly Action[], chunk_chars: number, chunk
 /** A line longer than a block goes on in the next one, marked with an arrow. */
 function foldLine(line: string, chars: number): string[] {
   const parts: string[] = [];
-  for (let rest = line; ; ) {
+  for (let rest = line; ;) {
     const size = parts.length === 0 ? chars : chars - 2;
     if (rest.length <= size) {
       parts.push(parts.length === 0 ? rest : `↪ ${rest}`);

@@ -19,7 +19,12 @@ export type SlackBody = Readonly<Record<string, unknown>>;
 export type Admission =
   | { readonly is: 'refused'; readonly status: number; readonly code: string; readonly reason: string }
   | { readonly is: 'challenge'; readonly challenge: string }
-  | { readonly is: 'admitted'; readonly body: SlackBody; readonly retry_num: number | undefined; readonly retry_reason: string | undefined };
+  | {
+      readonly is: 'admitted';
+      readonly body: SlackBody;
+      readonly retry_num: number | undefined;
+      readonly retry_reason: string | undefined;
+    };
 
 export interface GuardOptions {
   readonly signing_secret: Secret;
@@ -32,21 +37,27 @@ function refused(status: number, code: string, reason: string): Admission {
 
 /** All checks that need no memory: size, signature over the raw bytes, age, shape, workspace. */
 export function examine(request: HttpRequest, options: GuardOptions, now_ms: number): Admission {
-  if (request.body.length > BODY_BYTES_MAX) return refused(413, 'too-large', `more than ${BODY_BYTES_MAX} bytes`);
+  if (request.body.length > BODY_BYTES_MAX)
+    return refused(413, 'too-large', `more than ${BODY_BYTES_MAX} bytes`);
   const timestamp = request.headers['x-slack-request-timestamp'] ?? '';
   const signature = request.headers['x-slack-signature'] ?? '';
-  if (!/^\d{1,12}$/.test(timestamp)) return refused(401, 'no-timestamp', 'the timestamp header is missing or not a number');
-  if (Math.abs(now_ms / 1000 - Number(timestamp)) > SKEW_S_MAX) return refused(401, 'stale', `the timestamp is more than ${SKEW_S_MAX} s away from this clock`);
-  if (!signatureHolds(options.signing_secret, timestamp, request.body, signature)) return refused(401, 'forged', 'the signature does not match');
+  if (!/^\d{1,12}$/.test(timestamp))
+    return refused(401, 'no-timestamp', 'the timestamp header is missing or not a number');
+  if (Math.abs(now_ms / 1000 - Number(timestamp)) > SKEW_S_MAX)
+    return refused(401, 'stale', `the timestamp is more than ${SKEW_S_MAX} s away from this clock`);
+  if (!signatureHolds(options.signing_secret, timestamp, request.body, signature))
+    return refused(401, 'forged', 'the signature does not match');
   const parsed = bodyOf(request);
   if (parsed === null) return refused(400, 'unreadable', 'neither JSON nor a form with Slack fields');
   if (parsed['type'] === 'url_verification') {
     const challenge = parsed['challenge'];
-    if (typeof challenge !== 'string' || !/^[\x20-\x7e]{1,500}$/.test(challenge)) return refused(400, 'unreadable', 'the challenge is missing');
+    if (typeof challenge !== 'string' || !/^[\x20-\x7e]{1,500}$/.test(challenge))
+      return refused(400, 'unreadable', 'the challenge is missing');
     return { is: 'challenge', challenge };
   }
   const workspace = workspaceOf(parsed);
-  if (workspace !== options.workspace) return refused(403, 'other-workspace', 'this app serves another workspace');
+  if (workspace !== options.workspace)
+    return refused(403, 'other-workspace', 'this app serves another workspace');
   const retry = request.headers['x-slack-retry-num'];
   return {
     is: 'admitted',
@@ -60,11 +71,19 @@ export function examine(request: HttpRequest, options: GuardOptions, now_ms: num
  * `examine`, then the replay memory: the same signature is good once. Slack signs its retries anew, so a second copy of
  * the same bytes is never Slack's own. The memory is asked last: only Slack can fill it.
  */
-export async function admit(request: HttpRequest, options: GuardOptions, inbox: Pick<InboxStore, 'rememberOnce'>, now_ms: number): Promise<Admission> {
+export async function admit(
+  request: HttpRequest,
+  options: GuardOptions,
+  inbox: Pick<InboxStore, 'rememberOnce'>,
+  now_ms: number,
+): Promise<Admission> {
   const admission = examine(request, options, now_ms);
   if (admission.is === 'refused') return admission;
   const signature = request.headers['x-slack-signature'] ?? '';
-  const fresh = await inbox.rememberOnce(`slack-signature:${sha256Hex(signature)}`, now_ms + REPLAY_MEMORY_MS);
+  const fresh = await inbox.rememberOnce(
+    `slack-signature:${sha256Hex(signature)}`,
+    now_ms + REPLAY_MEMORY_MS,
+  );
   return fresh ? admission : refused(401, 'replayed', 'these bytes were already received');
 }
 
@@ -89,15 +108,23 @@ function bodyOf(request: HttpRequest): SlackBody | null {
 
 function record(text: string): SlackBody | null {
   const parsed = parseJsonText(text, { bytes_max: BODY_BYTES_MAX, depth_max: 40, keys_max: 20_000 });
-  if (!parsed.ok || typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value)) return null;
+  if (!parsed.ok || typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value))
+    return null;
   return parsed.value as SlackBody;
 }
 
 /** The workspace that the app is installed in, as the envelope says; a foreign member is judged later, by who they are. */
 function workspaceOf(body: SlackBody): string | null {
   const view = body['view'];
-  if (typeof view === 'object' && view !== null && 'app_installed_team_id' in view && typeof view.app_installed_team_id === 'string') return view.app_installed_team_id;
+  if (
+    typeof view === 'object' &&
+    view !== null &&
+    'app_installed_team_id' in view &&
+    typeof view.app_installed_team_id === 'string'
+  )
+    return view.app_installed_team_id;
   const team = body['team'];
-  if (typeof team === 'object' && team !== null && 'id' in team && typeof team.id === 'string') return team.id;
+  if (typeof team === 'object' && team !== null && 'id' in team && typeof team.id === 'string')
+    return team.id;
   return typeof body['team_id'] === 'string' ? body['team_id'] : null;
 }

@@ -18,7 +18,7 @@ export function markdownParts(markdown: string, chars_max: number): RenderedMark
   const lines = visible(markdown).split('\n');
   const parts: Part[] = [];
   let used = 0;
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const { part, next, chars } = readPart(lines, at);
     if (used + chars > chars_max) return { parts, complete: false };
     used += chars;
@@ -43,9 +43,17 @@ function readPart(lines: readonly string[], at: number): { part: Part | null; ne
   }
   if (isItem(line)) return list(lines, at);
   const heading = /^(#{1,6})\s+(.*)$/.exec(line);
-  if (heading !== null) return { part: paragraph([bold(`${heading[2] as string}\n`)]), next: at + 1, chars: line.length };
-  const end = runEnd(lines, at, (text) => text.trim() !== '' && !isItem(text) && !/^(#{1,6}\s|```|\|)/.test(text));
-  const text = lines.slice(at, end).join('\n').slice(0, LINE_MAX * 4);
+  if (heading !== null)
+    return { part: paragraph([bold(`${heading[2] as string}\n`)]), next: at + 1, chars: line.length };
+  const end = runEnd(
+    lines,
+    at,
+    (text) => text.trim() !== '' && !isItem(text) && !/^(#{1,6}\s|```|\|)/.test(text),
+  );
+  const text = lines
+    .slice(at, end)
+    .join('\n')
+    .slice(0, LINE_MAX * 4);
   return { part: paragraph([...inline(text), say('\n')]), next: end, chars: text.length + 1 };
 }
 
@@ -55,10 +63,16 @@ function isItem(line: string): boolean {
 
 function list(lines: readonly string[], at: number): { part: Part; next: number; chars: number } {
   const end = Math.min(runEnd(lines, at, isItem), at + 60);
-  const items = lines.slice(at, end).map((line) => line.replace(/^\s*([-*]|\d{1,3}\.)\s+/, '').slice(0, LINE_MAX));
+  const items = lines
+    .slice(at, end)
+    .map((line) => line.replace(/^\s*([-*]|\d{1,3}\.)\s+/, '').slice(0, LINE_MAX));
   const ordered = /^\s*\d/.test(lines[at] as string);
   return {
-    part: { type: 'rich_text_list', style: ordered ? 'ordered' : 'bullet', elements: items.map((item) => paragraph(inline(item))) },
+    part: {
+      type: 'rich_text_list',
+      style: ordered ? 'ordered' : 'bullet',
+      elements: items.map((item) => paragraph(inline(item))),
+    },
     next: end,
     chars: items.reduce((sum, item) => sum + item.length, 0),
   };
@@ -77,9 +91,21 @@ function block(lines: readonly string[], next: number): { part: Part; next: numb
 
 /** A Markdown table as aligned columns. */
 function alignRows(rows: readonly string[]): string[] {
-  const cells = rows.map((row) => row.replace(/^\||\|\s*$/g, '').split('|').map((cell) => cell.trim()));
-  const widths = (cells[0] ?? []).map((_, column) => Math.min(40, Math.max(...cells.map((row) => (row[column] ?? '').length))));
-  return cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+  const cells = rows.map((row) =>
+    row
+      .replace(/^\||\|\s*$/g, '')
+      .split('|')
+      .map((cell) => cell.trim()),
+  );
+  const widths = (cells[0] ?? []).map((_, column) =>
+    Math.min(40, Math.max(...cells.map((row) => (row[column] ?? '').length))),
+  );
+  return cells.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
 }
 
 function inline(text: string): RichTextElement[] {

@@ -45,7 +45,8 @@ export class OutboxWorker {
   async start(): Promise<void> {
     this.#running = true;
     const open = await this.#options.outbox.rerenderOpen();
-    if (open > 0) this.#options.log.info({ room: 'slack', cards: open }, 'cards of open incidents are drawn again');
+    if (open > 0)
+      this.#options.log.info({ room: 'slack', cards: open }, 'cards of open incidents are drawn again');
     this.wake();
   }
 
@@ -85,7 +86,9 @@ export class OutboxWorker {
       const now = this.#options.clock.now();
       this.#forget(now);
       if (now < this.#down_until_ms) next_ms = this.#down_until_ms - now;
-      else for (const [lane, cards] of lanesOf(await this.#options.outbox.due(BATCH))) next_ms = Math.min(next_ms, this.#open(lane, cards, now));
+      else
+        for (const [lane, cards] of lanesOf(await this.#options.outbox.due(BATCH)))
+          next_ms = Math.min(next_ms, this.#open(lane, cards, now));
     } catch (error) {
       this.#options.log.error({ room: 'slack', error: String(error) }, 'the outbox could not be read');
     }
@@ -126,7 +129,10 @@ export class OutboxWorker {
       delivered = await this.#sender.send(card);
     } catch (error) {
       // The store failed us after or before the call; the row says which, and the next pass goes by it.
-      this.#options.log.error({ room: 'slack', card: card.card_key, error: String(error) }, 'a card could not be handled');
+      this.#options.log.error(
+        { room: 'slack', card: card.card_key, error: String(error) },
+        'a card could not be handled',
+      );
       delivered = { result: 'wait', wait_ms: DOWN_FIRST_MS, why: 'store' };
     }
     const now = this.#options.clock.now();
@@ -137,7 +143,10 @@ export class OutboxWorker {
       this.#down_count += 1;
       this.#down_until_ms = now + wait_ms;
       memory.not_before_ms = now + DOWN_FIRST_MS;
-      this.#options.log.warn({ room: 'slack', card: card.card_key, why: delivered.why, wait_ms }, 'Slack does not answer; cards are kept');
+      this.#options.log.warn(
+        { room: 'slack', card: card.card_key, why: delivered.why, wait_ms },
+        'Slack does not answer; cards are kept',
+      );
       return delivered.result;
     }
     if (delivered.result !== 'wait') {
@@ -153,13 +162,15 @@ export class OutboxWorker {
   #waitOf(card: CardDelivery, now_ms: number): number {
     const memory = this.#memory.get(card.card_key);
     if (memory === undefined) return 0;
-    const calm_ms = card.ts === null || card.notice.kind === 'approval' ? 0 : memory.last_sent_ms + COALESCE_MS;
+    const calm_ms =
+      card.ts === null || card.notice.kind === 'approval' ? 0 : memory.last_sent_ms + COALESCE_MS;
     return Math.max(0, memory.not_before_ms - now_ms, calm_ms - now_ms);
   }
 
   #forget(now_ms: number): void {
     for (const [key, memory] of this.#memory) {
-      if (Math.max(memory.not_before_ms, memory.last_sent_ms + COALESCE_MS) < now_ms) this.#memory.delete(key);
+      if (Math.max(memory.not_before_ms, memory.last_sent_ms + COALESCE_MS) < now_ms)
+        this.#memory.delete(key);
     }
   }
 }
@@ -167,7 +178,8 @@ export class OutboxWorker {
 function lanesOf(cards: readonly CardDelivery[]): Map<string, CardDelivery[]> {
   const lanes = new Map<string, CardDelivery[]>();
   for (const card of cards) {
-    const lane = card.placement === 'private' ? `private ${card.card_key}` : (card.incident_id ?? card.card_key);
+    const lane =
+      card.placement === 'private' ? `private ${card.card_key}` : (card.incident_id ?? card.card_key);
     lanes.set(lane, [...(lanes.get(lane) ?? []), card]);
   }
   return lanes;
@@ -180,7 +192,13 @@ function lanesOf(cards: readonly CardDelivery[]): Map<string, CardDelivery[]> {
 function inOrder(cards: readonly CardDelivery[]): CardDelivery[] {
   const unposted = new Set(cards.filter((card) => card.ts === null).map((card) => card.card_key));
   const rank = (card: CardDelivery): number => {
-    if (card.notice.kind === 'incident' && card.ts !== null && card.notice.approval_card !== null && unposted.has(card.notice.approval_card)) return 2;
+    if (
+      card.notice.kind === 'incident' &&
+      card.ts !== null &&
+      card.notice.approval_card !== null &&
+      unposted.has(card.notice.approval_card)
+    )
+      return 2;
     return card.placement === 'root' ? 0 : 1;
   };
   return cards.toSorted((a, b) => rank(a) - rank(b));

@@ -23,7 +23,10 @@ interface LookupTools {
 interface Seen {
   readonly ts?: unknown;
   readonly user?: unknown;
-  readonly metadata?: { readonly event_type?: unknown; readonly event_payload?: Readonly<Record<string, unknown>> };
+  readonly metadata?: {
+    readonly event_type?: unknown;
+    readonly event_payload?: Readonly<Record<string, unknown>>;
+  };
   readonly files?: readonly { readonly name?: unknown }[];
 }
 
@@ -31,7 +34,12 @@ interface Seen {
 const PAGES_MAX = 5;
 const PAGE_SIZE = 200;
 
-export async function lookForCard(tools: LookupTools, card: CardDelivery, channel: string, thread_ts: string | null): Promise<Found> {
+export async function lookForCard(
+  tools: LookupTools,
+  card: CardDelivery,
+  channel: string,
+  thread_ts: string | null,
+): Promise<Found> {
   return scan(tools, channel, thread_ts, (message) => {
     const { event_type, event_payload } = message.metadata ?? {};
     if (event_type !== 'aegis_card' || event_payload?.['card_key'] !== card.card_key) return null;
@@ -40,11 +48,23 @@ export async function lookForCard(tools: LookupTools, card: CardDelivery, channe
   });
 }
 
-export async function lookForFile(tools: LookupTools, filename: string, channel: string, thread_ts: string): Promise<Found> {
-  return scan(tools, channel, thread_ts, (message) => (message.files?.some((file) => file.name === filename) ? 0 : null));
+export async function lookForFile(
+  tools: LookupTools,
+  filename: string,
+  channel: string,
+  thread_ts: string,
+): Promise<Found> {
+  return scan(tools, channel, thread_ts, (message) =>
+    message.files?.some((file) => file.name === filename) ? 0 : null,
+  );
 }
 
-async function scan(tools: LookupTools, channel: string, thread_ts: string | null, match: (message: Seen) => number | null): Promise<Found> {
+async function scan(
+  tools: LookupTools,
+  channel: string,
+  thread_ts: string | null,
+  match: (message: Seen) => number | null,
+): Promise<Found> {
   const method = thread_ts === null ? 'conversations.history' : 'conversations.replies';
   let cursor: string | undefined;
   for (let page = 0; page < PAGES_MAX; page++) {
@@ -52,7 +72,13 @@ async function scan(tools: LookupTools, channel: string, thread_ts: string | nul
     if (wait_ms > 0) return { is: 'limited', method, wait_ms };
     const where = thread_ts === null ? {} : { ts: thread_ts };
     const more = cursor === undefined ? {} : { cursor };
-    const answer = await tools.api.call(method, { channel, ...where, ...more, limit: PAGE_SIZE, include_all_metadata: true });
+    const answer = await tools.api.call(method, {
+      channel,
+      ...where,
+      ...more,
+      limit: PAGE_SIZE,
+      include_all_metadata: true,
+    });
     if (!answer.ok) {
       if (answer.kind === 'unknown') return { is: 'down', why: answer.error };
       if (answer.kind === 'limited') return { is: 'limited', method, wait_ms: answer.retry_after_ms };
@@ -62,7 +88,8 @@ async function scan(tools: LookupTools, channel: string, thread_ts: string | nul
     const bot = tools.bot_user_id();
     for (const message of (answer.body['messages'] ?? []) as readonly Seen[]) {
       const revision = bot === null || message.user === bot ? match(message) : null;
-      if (revision !== null && typeof message.ts === 'string') return { is: 'there', ts: message.ts, revision };
+      if (revision !== null && typeof message.ts === 'string')
+        return { is: 'there', ts: message.ts, revision };
     }
     cursor = nextCursor(answer.body);
     if (cursor === undefined) return { is: 'absent' };

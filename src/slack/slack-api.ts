@@ -10,7 +10,12 @@ import { boltLogger } from './bolt-logger.ts';
 
 export type ApiAnswer =
   | { readonly ok: true; readonly body: Readonly<Record<string, unknown>> }
-  | { readonly ok: false; readonly kind: 'refused'; readonly error: string; readonly messages: readonly string[] }
+  | {
+      readonly ok: false;
+      readonly kind: 'refused';
+      readonly error: string;
+      readonly messages: readonly string[];
+    }
   | { readonly ok: false; readonly kind: 'limited'; readonly error: string; readonly retry_after_ms: number }
   | { readonly ok: false; readonly kind: 'unknown'; readonly error: string };
 
@@ -20,14 +25,23 @@ export interface PostArgs {
   readonly blocks: readonly KnownBlock[];
   readonly thread_ts?: string;
   readonly reply_broadcast?: boolean;
-  readonly metadata?: { readonly event_type: string; readonly event_payload: Readonly<Record<string, string | number>> };
+  readonly metadata?: {
+    readonly event_type: string;
+    readonly event_payload: Readonly<Record<string, string | number>>;
+  };
 }
 
 export interface SlackApi {
   /** Any method by name. */
   call(method: string, args: Readonly<Record<string, unknown>>): Promise<ApiAnswer>;
   /** Three steps of files v2; `unknown` when one of them got no answer. */
-  upload(file: { channel: string; thread_ts: string; filename: string; title: string; content: string }): Promise<ApiAnswer>;
+  upload(file: {
+    channel: string;
+    thread_ts: string;
+    filename: string;
+    title: string;
+    content: string;
+  }): Promise<ApiAnswer>;
 }
 
 export interface SlackApiOptions {
@@ -46,7 +60,10 @@ export function createSlackApi(options: SlackApiOptions): SlackApi {
     async call(method, args) {
       const { client, judge } = await load();
       try {
-        return { ok: true, body: (await client.apiCall(method, { ...args })) as unknown as Record<string, unknown> };
+        return {
+          ok: true,
+          body: (await client.apiCall(method, { ...args })) as unknown as Record<string, unknown>,
+        };
       } catch (error) {
         return judge(error);
       }
@@ -64,7 +81,9 @@ export function createSlackApi(options: SlackApiOptions): SlackApi {
   };
 }
 
-async function open(options: SlackApiOptions): Promise<{ client: WebClient; judge: (error: unknown) => ApiAnswer }> {
+async function open(
+  options: SlackApiOptions,
+): Promise<{ client: WebClient; judge: (error: unknown) => ApiAnswer }> {
   const vendor = await import('@slack/web-api');
   const client = new vendor.WebClient(options.bot_token.reveal(), {
     ...(options.api_url === undefined ? {} : { slackApiUrl: options.api_url }),
@@ -77,31 +96,57 @@ async function open(options: SlackApiOptions): Promise<{ client: WebClient; judg
   });
   const judge = (error: unknown): ApiAnswer => {
     if (error instanceof vendor.WebAPIRateLimitedError)
-      return { ok: false, kind: 'limited', error: 'ratelimited', retry_after_ms: Math.max(1, error.retryAfter) * 1000 };
+      return {
+        ok: false,
+        kind: 'limited',
+        error: 'ratelimited',
+        retry_after_ms: Math.max(1, error.retryAfter) * 1000,
+      };
     if (error instanceof vendor.WebAPIPlatformError) {
       const messages = error.data.response_metadata?.messages ?? [];
-      if (error.data.error === 'ratelimited') return { ok: false, kind: 'limited', error: 'ratelimited', retry_after_ms: 5000 };
+      if (error.data.error === 'ratelimited')
+        return { ok: false, kind: 'limited', error: 'ratelimited', retry_after_ms: 5000 };
       // Slack's own faults come as `ok: false` too; whether the message exists is then unknown.
       if (SLACK_FAULTS.has(error.data.error)) return { ok: false, kind: 'unknown', error: error.data.error };
       return { ok: false, kind: 'refused', error: error.data.error, messages };
     }
     const text = error instanceof Error ? error.message : String(error);
-    if (text.startsWith('Retry header did not contain')) return { ok: false, kind: 'limited', error: 'ratelimited', retry_after_ms: 5000 };
+    if (text.startsWith('Retry header did not contain'))
+      return { ok: false, kind: 'limited', error: 'ratelimited', retry_after_ms: 5000 };
     return { ok: false, kind: 'unknown', error: text.slice(0, 300) };
   };
   return { client, judge };
 }
 
-const SLACK_FAULTS: ReadonlySet<string> = new Set(['internal_error', 'fatal_error', 'service_unavailable', 'request_timeout', 'team_added_to_org']);
+const SLACK_FAULTS: ReadonlySet<string> = new Set([
+  'internal_error',
+  'fatal_error',
+  'service_unavailable',
+  'request_timeout',
+  'team_added_to_org',
+]);
 
 /** The token or the app is no longer welcome: nothing will work until an admin acts. */
-export const AUTH_FAULTS: ReadonlySet<string> = new Set(['invalid_auth', 'not_authed', 'account_inactive', 'token_revoked', 'token_expired', 'app_uninstalled', 'org_login_required', 'team_access_not_granted']);
+export const AUTH_FAULTS: ReadonlySet<string> = new Set([
+  'invalid_auth',
+  'not_authed',
+  'account_inactive',
+  'token_revoked',
+  'token_expired',
+  'app_uninstalled',
+  'org_login_required',
+  'team_access_not_granted',
+]);
 
 export function openView(api: SlackApi, trigger_id: string, view: ModalView): Promise<ApiAnswer> {
   return api.call('views.open', { trigger_id, view });
 }
 
-export function updateView(api: SlackApi, shown: { id: string; hash: string }, view: ModalView): Promise<ApiAnswer> {
+export function updateView(
+  api: SlackApi,
+  shown: { id: string; hash: string },
+  view: ModalView,
+): Promise<ApiAnswer> {
   return api.call('views.update', { view_id: shown.id, hash: shown.hash, view });
 }
 

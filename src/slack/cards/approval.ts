@@ -3,7 +3,21 @@
 import type { Button, KnownBlock, RichTextElement, TableBlock } from '@slack/types';
 import type { ApprovalNotice, GateLine } from '../../contract/notice.ts';
 import { LIMITS, cut, joinMrkdwn, mrkdwn, oneLine, topText, type Mrkdwn } from '../block-limits.ts';
-import { actions, bold, button, code, context, header, moment, paragraph, preformatted, richText, say, utc, when } from '../blocks.ts';
+import {
+  actions,
+  bold,
+  button,
+  code,
+  context,
+  header,
+  moment,
+  paragraph,
+  preformatted,
+  richText,
+  say,
+  utc,
+  when,
+} from '../blocks.ts';
 import { approvalValue, incidentValue } from '../button-values.ts';
 import { excerptOf, type Excerpt } from '../diff-excerpt.ts';
 import { SIMULATED, type Card, type CardContext } from './card.ts';
@@ -17,7 +31,12 @@ const STATUS_HEAD: Readonly<Record<ApprovalNotice['status'], string>> = {
   used: 'Approved and carried out',
 };
 
-const GATE_SIGNS: Readonly<Record<GateLine['status'], string>> = { passed: '✅', refused: '❌', waiting: '⏳', warning: '⚠️' };
+const GATE_SIGNS: Readonly<Record<GateLine['status'], string>> = {
+  passed: '✅',
+  refused: '❌',
+  waiting: '⏳',
+  warning: '⚠️',
+};
 const ACTIONS_SHOWN = 5;
 const DECISIONS_SHOWN = 6;
 
@@ -25,14 +44,17 @@ export function approvalCard(notice: ApprovalNotice, ctx: CardContext): Card {
   const id = (name: string): string => `apr.${name}.${notice.revision}.${ctx.revision}`;
   const excerpt = excerptOf(notice.actions);
   const blocks: KnownBlock[] = [header(id('hdr'), headline(notice)), what(id('what'), notice, ctx)];
-  for (const part of excerpt.shown) blocks.push(richText(id(`diff.${part.change_id}`), [preformatted(part.lines.join('\n'))]));
+  for (const part of excerpt.shown)
+    blocks.push(richText(id(`diff.${part.change_id}`), [preformatted(part.lines.join('\n'))]));
   blocks.push(context(id('dry'), dryRun(notice, excerpt)));
   const warnings = warningLines(notice);
   if (warnings.length > 0) blocks.push(richText(id('warn'), [paragraph(lines(warnings))]));
   blocks.push(riskTable(id('risk'), notice));
-  if (notice.gates.length > 0) blocks.push(richText(id('gates'), [paragraph([bold('Gates\n'), ...gateLines(notice.gates)])]));
+  if (notice.gates.length > 0)
+    blocks.push(richText(id('gates'), [paragraph([bold('Gates\n'), ...gateLines(notice.gates)])]));
   blocks.push(context(id('who'), whoLines(notice, ctx)));
-  for (const [at, row] of buttonRows(notice, excerpt).entries()) blocks.push(actions(`${id('act')}.${at}`, row));
+  for (const [at, row] of buttonRows(notice, excerpt).entries())
+    blocks.push(actions(`${id('act')}.${at}`, row));
   blocks.push(context(id('pin'), pinLines(notice, ctx)));
   return { text: summary(notice), blocks };
 }
@@ -49,18 +71,31 @@ export function hashWords(hash: string): string {
 }
 
 function headline(notice: ApprovalNotice): string {
-  const given = notice.status === 'open' && notice.rule.people > 0 ? ` · ${notice.approvals_given} of ${notice.rule.people} given` : '';
+  const given =
+    notice.status === 'open' && notice.rule.people > 0
+      ? ` · ${notice.approvals_given} of ${notice.rule.people} given`
+      : '';
   return `${STATUS_HEAD[notice.status]} · ${changeNames(notice)}${given}`;
 }
 
 function what(block_id: string, notice: ApprovalNotice, ctx: CardContext): KnownBlock {
   const shown = notice.actions.slice(0, ACTIONS_SHOWN);
   const elements: RichTextElement[] = [];
-  for (const action of shown) elements.push(bold(`${cut(oneLine(action.intent), 300)}\n`), code(cut(action.target, 300)), say(` with ${action.tool} (${action.action_class})\n`));
-  if (notice.actions.length > shown.length) elements.push(say(`and ${notice.actions.length - shown.length} more actions, all in the full plan\n`));
+  for (const action of shown)
+    elements.push(
+      bold(`${cut(oneLine(action.intent), 300)}\n`),
+      code(cut(action.target, 300)),
+      say(` with ${action.tool} (${action.action_class})\n`),
+    );
+  if (notice.actions.length > shown.length)
+    elements.push(say(`and ${notice.actions.length - shown.length} more actions, all in the full plan\n`));
   const link = ctx.link(`root:${notice.incident_id}`);
-  elements.push(say('For '), link === null ? bold(notice.incident_id) : { type: 'link', url: link, text: notice.incident_id });
-  if (notice.started_by !== null) elements.push(say(', run started by '), bold(ctx.person(notice.started_by).name));
+  elements.push(
+    say('For '),
+    link === null ? bold(notice.incident_id) : { type: 'link', url: link, text: notice.incident_id },
+  );
+  if (notice.started_by !== null)
+    elements.push(say(', run started by '), bold(ctx.person(notice.started_by).name));
   elements.push(say('. Because: '), say(cut(oneLine(notice.cause), 500)));
   if (notice.status !== 'open') elements.push(say('\n'), bold(cut(oneLine(notice.status_text), 400)));
   return richText(block_id, [paragraph(elements)]);
@@ -68,23 +103,40 @@ function what(block_id: string, notice: ApprovalNotice, ctx: CardContext): Known
 
 function dryRun(notice: ApprovalNotice, excerpt: Excerpt): Mrkdwn[] {
   const fields = notice.actions.reduce((sum, action) => sum + action.changes.length, 0);
-  const last = notice.actions.map((action) => action.previewed_at).toSorted().at(-1);
+  const last = notice.actions
+    .map((action) => action.previewed_at)
+    .toSorted()
+    .at(-1);
   const diff =
     excerpt.hidden === 0
       ? mrkdwn`whole diff shown (${excerpt.total} lines)`
       : mrkdwn`⚠️ *${excerpt.hidden} of ${excerpt.total} lines are not shown here*: open the full plan`;
   const counted = mrkdwn`*${fields} ${fields === 1 ? 'field' : 'fields'} to change*`;
-  return [joinMrkdwn([counted, ...(last === undefined ? [] : [mrkdwn`dry run passed ${moment(last, '{time}')}`]), diff], ' · ')];
+  return [
+    joinMrkdwn(
+      [counted, ...(last === undefined ? [] : [mrkdwn`dry run passed ${moment(last, '{time}')}`]), diff],
+      ' · ',
+    ),
+  ];
 }
 
 /** What a tired person must not miss, one sentence each. */
 export function warningLines(notice: ApprovalNotice): string[] {
-  const found = notice.actions.flatMap((action) => action.warnings.map((warning) => `${action.change_id}: ${warning}`));
-  const lasting = notice.actions.filter((action) => !action.credential_revocable).map((action) => action.change_id);
-  if (lasting.length > 0) found.push(`${lasting.slice(0, 3).join(', ')} uses a stored credential that cannot be revoked after the call`);
+  const found = notice.actions.flatMap((action) =>
+    action.warnings.map((warning) => `${action.change_id}: ${warning}`),
+  );
+  const lasting = notice.actions
+    .filter((action) => !action.credential_revocable)
+    .map((action) => action.change_id);
+  if (lasting.length > 0)
+    found.push(
+      `${lasting.slice(0, 3).join(', ')} uses a stored credential that cannot be revoked after the call`,
+    );
   found.push(...notice.gaps.map((gap) => `Not seen: ${gap}`));
   const shown = found.slice(0, 5).map((line) => `⚠️ ${cut(oneLine(line), 240)}`);
-  return found.length > shown.length ? [...shown, `⚠️ ${found.length - shown.length} more in the full plan`] : shown;
+  return found.length > shown.length
+    ? [...shown, `⚠️ ${found.length - shown.length} more in the full plan`]
+    : shown;
 }
 
 function lines(texts: readonly string[]): RichTextElement[] {
@@ -100,11 +152,20 @@ export function riskRows(notice: ApprovalNotice): [string, string][] {
   const affected = effect.affected_services.slice(0, 6).join(', ') || 'no other service';
   const rollback = notice.actions.map((action) => action.rollback);
   const rows: [string, string][] = [
-    ['Blast radius', `${risk.blast_radius_score.toFixed(2)} ${radiusWord(risk.blast_radius_score)}${risk.impact_scope.length > 0 ? `: ${risk.impact_scope.slice(0, 6).join(', ')}` : ''}`],
-    ['If applied', `${affected}: ${effect.estimated_downtime_sec} s downtime expected, failure likelihood ${likelihood.mean.toFixed(2)} (${likelihood.low.toFixed(2)} to ${likelihood.high.toFixed(2)}, ${basis})`],
+    [
+      'Blast radius',
+      `${risk.blast_radius_score.toFixed(2)} ${radiusWord(risk.blast_radius_score)}${risk.impact_scope.length > 0 ? `: ${risk.impact_scope.slice(0, 6).join(', ')}` : ''}`,
+    ],
+    [
+      'If applied',
+      `${affected}: ${effect.estimated_downtime_sec} s downtime expected, failure likelihood ${likelihood.mean.toFixed(2)} (${likelihood.low.toFixed(2)} to ${likelihood.high.toFixed(2)}, ${basis})`,
+    ],
     ['If not applied', risk.if_not_applied],
     ['Rollback', [...new Set(rollback)].join('; ') || 'none'],
-    ['Confidence', `${notice.confidence.toFixed(2)}${risk.safe_alternatives.length > 0 ? `; safer way considered: ${risk.safe_alternatives[0] as string}` : ''}`],
+    [
+      'Confidence',
+      `${notice.confidence.toFixed(2)}${risk.safe_alternatives.length > 0 ? `; safer way considered: ${risk.safe_alternatives[0] as string}` : ''}`,
+    ],
   ];
   if (notice.checks.length > 0) rows.push(['Checked after', notice.checks.slice(0, 6).join('; ')]);
   return rows.map(([name, text]) => [name, cut(oneLine(text), LIMITS.table_cell_max)]);
@@ -121,7 +182,9 @@ function riskTable(block_id: string, notice: ApprovalNotice): TableBlock {
     type: 'table',
     block_id,
     column_settings: [{ align: 'left' }, { align: 'left', is_wrapped: true }],
-    rows: cells.map((row) => row.map((text) => ({ type: 'raw_text' as const, text: text === '' ? '-' : text }))),
+    rows: cells.map((row) =>
+      row.map((text) => ({ type: 'raw_text' as const, text: text === '' ? '-' : text })),
+    ),
   };
 }
 
@@ -129,10 +192,13 @@ function riskTable(block_id: string, notice: ApprovalNotice): TableBlock {
 export function gateLines(gates: readonly GateLine[]): RichTextElement[] {
   const passed = gates.filter((gate) => gate.status === 'passed').slice(0, 20);
   const rest = gates.filter((gate) => gate.status !== 'passed').slice(0, 8);
-  const texts = passed.length === 0 ? [] : [passed.map((gate) => `✅ ${cut(oneLine(gate.title), 60)}`).join('  ')];
+  const texts =
+    passed.length === 0 ? [] : [passed.map((gate) => `✅ ${cut(oneLine(gate.title), 60)}`).join('  ')];
   for (const gate of rest) {
     const why = oneLine([gate.reason, gate.remedy].filter((part) => part !== '').join(' '));
-    texts.push(`${GATE_SIGNS[gate.status]} ${cut(oneLine(gate.title), 60)}${why === '' ? '' : `: ${cut(why, 300)}`}`);
+    texts.push(
+      `${GATE_SIGNS[gate.status]} ${cut(oneLine(gate.title), 60)}${why === '' ? '' : `: ${cut(why, 300)}`}`,
+    );
   }
   return lines(texts);
 }
@@ -152,14 +218,24 @@ function whoLines(notice: ApprovalNotice, ctx: CardContext): Mrkdwn[] {
 
 function buttonRows(notice: ApprovalNotice, excerpt: Excerpt): Button[][] {
   const names = changeNames(notice);
-  const value = approvalValue({ v: 1, apr: notice.approval_id, rev: notice.revision, plan: notice.plan_hash });
+  const value = approvalValue({
+    v: 1,
+    apr: notice.approval_id,
+    rev: notice.revision,
+    plan: notice.plan_hash,
+  });
   const evidence = button({
     action_id: 'evidence.open',
     text: `Evidence (${notice.evidence.length})`,
     value: incidentValue({ v: 1, inc: notice.incident_id, rev: notice.revision }),
     label: `Open the ${notice.evidence.length} evidence excerpts behind ${names}`,
   });
-  const json = button({ action_id: 'plan.json', text: 'Plan as JSON', value, label: `Show the whole plan of ${names} as JSON` });
+  const json = button({
+    action_id: 'plan.json',
+    text: 'Plan as JSON',
+    value,
+    label: `Show the whole plan of ${names} as JSON`,
+  });
   if (notice.status !== 'open') return [[evidence, json]];
   const whole = excerpt.hidden === 0;
   const review = button({
@@ -167,9 +243,17 @@ function buttonRows(notice: ApprovalNotice, excerpt: Excerpt): Button[][] {
     text: whole ? 'Review and approve…' : 'Open full plan…',
     value,
     style: 'primary',
-    label: whole ? `Review ${names} and decide, in a dialog` : `Open the full plan of ${names} before deciding`,
+    label: whole
+      ? `Review ${names} and decide, in a dialog`
+      : `Open the full plan of ${names} before deciding`,
   });
-  const deny = button({ action_id: 'approval.deny', text: 'Deny…', value, style: 'danger', label: `Deny ${names} and give a reason` });
+  const deny = button({
+    action_id: 'approval.deny',
+    text: 'Deny…',
+    value,
+    style: 'danger',
+    label: `Deny ${names} and give a reason`,
+  });
   const second = notice.approvals_given > 0 ? [json, withdrawButton(names, value)] : [json];
   return [[review, deny, evidence], second];
 }
@@ -198,10 +282,13 @@ function pinLines(notice: ApprovalNotice, ctx: CardContext): Mrkdwn[] {
 function summary(notice: ApprovalNotice): string {
   const { team, env } = notice.scope;
   const count = `${notice.actions.length} ${notice.actions.length === 1 ? 'change' : 'changes'} in ${team}/${env}`;
-  if (notice.status !== 'open') return topText(`${STATUS_HEAD[notice.status]}: ${changeNames(notice)}, ${count}. ${notice.status_text}`);
+  if (notice.status !== 'open')
+    return topText(`${STATUS_HEAD[notice.status]}: ${changeNames(notice)}, ${count}. ${notice.status_text}`);
   const next = Math.min(notice.approvals_given + 1, Math.max(1, notice.rule.people));
   const risk = `blast radius ${radiusWord(notice.risk.blast_radius_score).toLowerCase()}`;
-  return topText(`Approval ${next} of ${Math.max(1, notice.rule.people)} needed until ${utc(notice.expires_at)}: ${changeNames(notice)}, ${count}, ${risk}`);
+  return topText(
+    `Approval ${next} of ${Math.max(1, notice.rule.people)} needed until ${utc(notice.expires_at)}: ${changeNames(notice)}, ${count}, ${risk}`,
+  );
 }
 
 /** Absolute expiry for a modal's context line. */

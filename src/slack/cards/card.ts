@@ -35,12 +35,16 @@ const SLACK_USER = /^[UW][A-Z0-9]{2,20}$/;
 
 export function personMarkup(person: Person, mention: boolean): Mrkdwn {
   const user = person.slack_user;
-  return mention && user !== null && SLACK_USER.test(user) ? { mrkdwn: `<@${user}>` } : mrkdwn`${person.name}`;
+  return mention && user !== null && SLACK_USER.test(user)
+    ? { mrkdwn: `<@${user}>` }
+    : mrkdwn`${person.name}`;
 }
 
 function personElement(person: Person, mention: boolean): RichTextElement {
   const user = person.slack_user;
-  return mention && user !== null && SLACK_USER.test(user) ? { type: 'user', user_id: user } : bold(person.name);
+  return mention && user !== null && SLACK_USER.test(user)
+    ? { type: 'user', user_id: user }
+    : bold(person.name);
 }
 
 export function segmentElements(segments: readonly Segment[], context: CardContext): RichTextElement[] {

@@ -3,7 +3,20 @@ import type { Button, KnownBlock } from '@slack/types';
 import type { IncidentState } from '../../contract/incident.ts';
 import type { IncidentNotice } from '../../contract/notice.ts';
 import { cut, joinMrkdwn, mrkdwn, oneLine, topText, type Mrkdwn } from '../block-limits.ts';
-import { actions, bold, button, context, fields, header, moment, paragraph, plain, richText, say, utc } from '../blocks.ts';
+import {
+  actions,
+  bold,
+  button,
+  context,
+  fields,
+  header,
+  moment,
+  paragraph,
+  plain,
+  richText,
+  say,
+  utc,
+} from '../blocks.ts';
 import { incidentValue } from '../button-values.ts';
 import { personMarkup, SIMULATED, type Card, type CardContext } from './card.ts';
 
@@ -21,7 +34,15 @@ const STATE_WORDS: Readonly<Record<IncidentState, string>> = {
   CLOSED: 'Closed',
 };
 
-const LIVE_PATH: readonly IncidentState[] = ['TRIAGE', 'DIAGNOSING', 'PLANNING', 'PENDING_APPROVAL', 'EXECUTING', 'VERIFYING', 'CLOSED'];
+const LIVE_PATH: readonly IncidentState[] = [
+  'TRIAGE',
+  'DIAGNOSING',
+  'PLANNING',
+  'PENDING_APPROVAL',
+  'EXECUTING',
+  'VERIFYING',
+  'CLOSED',
+];
 const SHADOW_PATH: readonly IncidentState[] = ['TRIAGE', 'DIAGNOSING', 'PLANNING', 'OBSERVING', 'CLOSED'];
 
 export function stateWords(state: IncidentState): string {
@@ -40,19 +61,30 @@ export function incidentCard(notice: IncidentNotice, ctx: CardContext): Card {
   ];
   if (notice.cause !== null) {
     const lead = `Cause, confidence ${notice.cause.confidence.toFixed(2)}: `;
-    blocks.push(richText(id('rca'), [paragraph([bold(lead), say(cut(oneLine(notice.cause.text), SENTENCE_MAX))])]));
+    blocks.push(
+      richText(id('rca'), [paragraph([bold(lead), say(cut(oneLine(notice.cause.text), SENTENCE_MAX))])]),
+    );
   }
   if (notice.halt !== null) {
     const sentence = say(`${cut(oneLine(notice.halt.text), SENTENCE_MAX)}\n`);
     const next = say(cut(oneLine(notice.halt.next_step), SENTENCE_MAX));
     blocks.push(richText(id('halt'), [paragraph([bold('⚠️ Halted: '), sentence, bold('Next: '), next])]));
   } else if (notice.outcome !== null) {
-    blocks.push(richText(id('out'), [paragraph([bold('✅ Outcome: '), say(cut(oneLine(notice.outcome), SENTENCE_MAX))])]));
+    blocks.push(
+      richText(id('out'), [
+        paragraph([bold('✅ Outcome: '), say(cut(oneLine(notice.outcome), SENTENCE_MAX))]),
+      ]),
+    );
   } else if (oneLine(notice.doing) !== '') {
-    blocks.push({ type: 'context', block_id: id('doing'), elements: [plain(`⏳ ${notice.doing}`, SENTENCE_MAX)] });
+    blocks.push({
+      type: 'context',
+      block_id: id('doing'),
+      elements: [plain(`⏳ ${notice.doing}`, SENTENCE_MAX)],
+    });
   }
   const buttons = buttonsOf(notice, ctx);
-  for (let at = 0; at < buttons.length; at += 4) blocks.push(actions(`${id('act')}.${at}`, buttons.slice(at, at + 4)));
+  for (let at = 0; at < buttons.length; at += 4)
+    blocks.push(actions(`${id('act')}.${at}`, buttons.slice(at, at + 4)));
   blocks.push(context(id('foot'), foot(notice, ctx)));
   return { text: summary(notice), blocks };
 }
@@ -65,13 +97,18 @@ function headline(notice: IncidentNotice): string {
 function statePath(notice: IncidentNotice): Mrkdwn {
   const path = notice.shadow ? SHADOW_PATH : LIVE_PATH;
   const at = path.indexOf(notice.state);
-  if (notice.state === 'HALTED') return mrkdwn`⚠️ *Halted* (${(notice.halt?.reason ?? 'stopped').replaceAll('_', ' ')})`;
-  if (at === -1) return mrkdwn`${notice.state === 'ROLLING_BACK' ? '⚠️' : '⏳'} ${{ mrkdwn: `*${stateWords(notice.state)}*` }}`;
+  if (notice.state === 'HALTED')
+    return mrkdwn`⚠️ *Halted* (${(notice.halt?.reason ?? 'stopped').replaceAll('_', ' ')})`;
+  if (at === -1)
+    return mrkdwn`${notice.state === 'ROLLING_BACK' ? '⚠️' : '⏳'} ${{ mrkdwn: `*${stateWords(notice.state)}*` }}`;
   // An incident may close early (alert resolved); without a run check no step before is claimed to be done.
   if (notice.state === 'CLOSED' && notice.checks === null) return mrkdwn`✅ *Closed*`;
   const steps = path.map((state, index) => {
     const words = stateWords(state);
-    if (state === notice.state) return state === 'CLOSED' ? mrkdwn`✅ ${{ mrkdwn: `*${words}*` }}` : mrkdwn`⏳ ${{ mrkdwn: `*${words}*` }}`;
+    if (state === notice.state)
+      return state === 'CLOSED'
+        ? mrkdwn`✅ ${{ mrkdwn: `*${words}*` }}`
+        : mrkdwn`⏳ ${{ mrkdwn: `*${words}*` }}`;
     return index < at ? mrkdwn`✅ ${words}` : mrkdwn`${words}`;
   });
   return joinMrkdwn(steps, ' → ');
@@ -79,8 +116,15 @@ function statePath(notice: IncidentNotice): Mrkdwn {
 
 function facts(notice: IncidentNotice, ctx: CardContext): Mrkdwn[] {
   const { scope, budget } = notice;
-  const place = [scope.region, scope.cluster, scope.namespace === undefined ? undefined : `ns ${scope.namespace}`];
-  const where = [mrkdwn`\`${scope.team}/${scope.env}\``, ...place.filter((part) => part !== undefined).map((part) => mrkdwn`${part}`)];
+  const place = [
+    scope.region,
+    scope.cluster,
+    scope.namespace === undefined ? undefined : `ns ${scope.namespace}`,
+  ];
+  const where = [
+    mrkdwn`\`${scope.team}/${scope.env}\``,
+    ...place.filter((part) => part !== undefined).map((part) => mrkdwn`${part}`),
+  ];
   const money = mrkdwn`$${budget.cost_usd.toFixed(2)} of $${budget.cost_usd_max.toFixed(2)}`;
   const facts = [
     mrkdwn`*Service*\n${scope.service ?? 'not named by the alert'} (${scope.tier})`,
@@ -92,9 +136,12 @@ function facts(notice: IncidentNotice, ctx: CardContext): Mrkdwn[] {
   ];
   if (notice.waiting_for !== null) {
     const { who, until } = notice.waiting_for;
-    facts.push(mrkdwn`*Waiting for*\n${cut(who, 300)}${until === null ? '' : mrkdwn` until ${moment(until, '{time}')}`}`);
+    facts.push(
+      mrkdwn`*Waiting for*\n${cut(who, 300)}${until === null ? '' : mrkdwn` until ${moment(until, '{time}')}`}`,
+    );
   }
-  if (notice.checks !== null) facts.push(mrkdwn`*Checks*\n${notice.checks.passed} of ${notice.checks.total} passed`);
+  if (notice.checks !== null)
+    facts.push(mrkdwn`*Checks*\n${notice.checks.passed} of ${notice.checks.total} passed`);
   if (notice.recurrence_of !== null) facts.push(mrkdwn`*Happened before*\n${notice.recurrence_of}`);
   return facts;
 }
@@ -107,19 +154,74 @@ function buttonsOf(notice: IncidentNotice, ctx: CardContext): Button[] {
   const plan = notice.approval_card === null || notice.shadow ? null : ctx.link(notice.approval_card);
   if (plan !== null) {
     const pending = notice.state === 'PENDING_APPROVAL' ? { style: 'primary' as const } : {};
-    buttons.push(button({ action_id: 'nav.plan', text: 'Review plan', url: plan, label: `Go to the plan of ${incident_id}`, ...pending }));
+    buttons.push(
+      button({
+        action_id: 'nav.plan',
+        text: 'Review plan',
+        url: plan,
+        label: `Go to the plan of ${incident_id}`,
+        ...pending,
+      }),
+    );
   }
   if (wanted.has('activate'))
-    buttons.push(button({ action_id: 'incident.activate', text: 'Activate', value, style: 'primary', label: `Start the read-only investigation of ${incident_id}` }));
+    buttons.push(
+      button({
+        action_id: 'incident.activate',
+        text: 'Activate',
+        value,
+        style: 'primary',
+        label: `Start the read-only investigation of ${incident_id}`,
+      }),
+    );
   if (wanted.has('evidence') && notice.cause !== null) {
     const count = notice.cause.evidence_count;
-    buttons.push(button({ action_id: 'evidence.open', text: `Evidence (${count})`, value, label: `Open the ${count} evidence excerpts of ${incident_id}` }));
+    buttons.push(
+      button({
+        action_id: 'evidence.open',
+        text: `Evidence (${count})`,
+        value,
+        label: `Open the ${count} evidence excerpts of ${incident_id}`,
+      }),
+    );
   }
-  if (wanted.has('plan_again')) buttons.push(button({ action_id: 'incident.plan_again', text: 'Plan again', value, label: `Make a new plan for ${incident_id}` }));
-  if (wanted.has('resume')) buttons.push(button({ action_id: 'incident.resume', text: 'Resume', value, label: `Let Aegis go on with ${incident_id}` }));
-  if (wanted.has('hand_over')) buttons.push(button({ action_id: 'incident.hand_over', text: 'Hand over', value, label: `Hand ${incident_id} over to a person` }));
+  if (wanted.has('plan_again'))
+    buttons.push(
+      button({
+        action_id: 'incident.plan_again',
+        text: 'Plan again',
+        value,
+        label: `Make a new plan for ${incident_id}`,
+      }),
+    );
+  if (wanted.has('resume'))
+    buttons.push(
+      button({
+        action_id: 'incident.resume',
+        text: 'Resume',
+        value,
+        label: `Let Aegis go on with ${incident_id}`,
+      }),
+    );
+  if (wanted.has('hand_over'))
+    buttons.push(
+      button({
+        action_id: 'incident.hand_over',
+        text: 'Hand over',
+        value,
+        label: `Hand ${incident_id} over to a person`,
+      }),
+    );
   const report = wanted.has('postmortem') ? ctx.link(`postmortem:${incident_id}`) : null;
-  if (report !== null) buttons.push(button({ action_id: 'nav.postmortem', text: 'Postmortem', url: report, label: `Go to the postmortem of ${incident_id}` }));
+  if (report !== null)
+    buttons.push(
+      button({
+        action_id: 'nav.postmortem',
+        text: 'Postmortem',
+        url: report,
+        label: `Go to the postmortem of ${incident_id}`,
+      }),
+    );
   if (wanted.has('stop')) buttons.push(stopButton(notice, value));
   return buttons;
 }
@@ -149,8 +251,14 @@ function foot(notice: IncidentNotice, ctx: CardContext): Mrkdwn[] {
 
 function summary(notice: IncidentNotice): string {
   const { waiting_for } = notice;
-  const wait = waiting_for === null ? '' : ` by ${waiting_for.who}${waiting_for.until === null ? '' : ` until ${utc(waiting_for.until)}`}`;
-  const state = notice.state === 'HALTED' && notice.halt !== null ? `halted, ${notice.halt.text}` : stateWords(notice.state).toLowerCase();
+  const wait =
+    waiting_for === null
+      ? ''
+      : ` by ${waiting_for.who}${waiting_for.until === null ? '' : ` until ${utc(waiting_for.until)}`}`;
+  const state =
+    notice.state === 'HALTED' && notice.halt !== null
+      ? `halted, ${notice.halt.text}`
+      : stateWords(notice.state).toLowerCase();
   const lead = `${notice.shadow ? 'SHADOW ' : ''}${notice.severity.toUpperCase()} ${notice.incident_id}`;
   return topText(`${lead} ${cut(oneLine(notice.title), 140)}: ${state}${wait}`);
 }

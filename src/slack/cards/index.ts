@@ -30,7 +30,9 @@ export function renderNotice(notice: Notice, context: CardContext): Card {
 
 /** True when Slack would take it: block count and the ceiling over all texts. */
 export function fitsMessage(card: Card): boolean {
-  return card.blocks.length <= LIMITS.message_blocks_max && textChars(card.blocks) <= LIMITS.message_chars_max;
+  return (
+    card.blocks.length <= LIMITS.message_blocks_max && textChars(card.blocks) <= LIMITS.message_chars_max
+  );
 }
 
 /**
@@ -39,9 +41,14 @@ export function fitsMessage(card: Card): boolean {
  */
 export function plainVersion(card: Card, bare: boolean): Card {
   const words = cut(textsOf(card.blocks).join('\n'), LIMITS.section_max - 100);
-  const text = bare ? `${card.text}\n${escapeText(cut(words, 2000).replaceAll('://', ':\u2060//'))}` : card.text;
+  const text = bare
+    ? `${card.text}\n${escapeText(cut(words, 2000).replaceAll('://', ':\u2060//'))}`
+    : card.text;
   if (bare) return { text, blocks: [] };
-  const section: KnownBlock = { type: 'section', text: { ...plain('-', 1), text: words === '' ? '-' : words } };
+  const section: KnownBlock = {
+    type: 'section',
+    text: { ...plain('-', 1), text: words === '' ? '-' : words },
+  };
   return { text, blocks: [section, ...card.blocks.filter((block) => block.type === 'actions')] };
 }
 
@@ -58,6 +65,9 @@ function textsOf(value: unknown): string[] {
 
 /** Our own markup as words: dates by their fallback, entities as signs. */
 function withoutMarkup(text: string): string {
-  const words = text.replace(/<!date\^[^|>]*\|([^>]*)>/g, '$1').replace(/<@([A-Z0-9]+)>/g, '@$1').replace(/[*`]/g, '');
+  const words = text
+    .replace(/<!date\^[^|>]*\|([^>]*)>/g, '$1')
+    .replace(/<@([A-Z0-9]+)>/g, '@$1')
+    .replace(/[*`]/g, '');
   return words.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
 }

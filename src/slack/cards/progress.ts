@@ -20,10 +20,14 @@ export function progressCard(notice: ProgressNotice, ctx: CardContext): Card {
       task_id: `t${at}`,
       title: title(task.title),
       status: task.status,
-      ...(output === '' ? {} : { output: richText(`prg.${at}.out.${ctx.revision}`, [paragraph([say(output)])]) }),
+      ...(output === ''
+        ? {}
+        : { output: richText(`prg.${at}.out.${ctx.revision}`, [paragraph([say(output)])]) }),
     };
   });
-  const blocks: KnownBlock[] = [{ type: 'plan', block_id: `prg.${ctx.revision}`, title: title(notice.title), tasks }];
+  const blocks: KnownBlock[] = [
+    { type: 'plan', block_id: `prg.${ctx.revision}`, title: title(notice.title), tasks },
+  ];
   if (ctx.simulated) blocks.push(context(`prg.sim.${ctx.revision}`, [SIMULATED]));
   return { text: summary(notice), blocks };
 }
@@ -37,6 +41,11 @@ function summary(notice: ProgressNotice): string {
   const done = notice.tasks.filter((task) => task.status === 'complete').length;
   const failed = notice.tasks.find((task) => task.status === 'error');
   const running = notice.tasks.find((task) => task.status === 'in_progress');
-  const now = failed !== undefined ? `, failed: ${failed.title}` : running !== undefined ? `, now: ${running.title}` : '';
+  const now =
+    failed !== undefined
+      ? `, failed: ${failed.title}`
+      : running !== undefined
+        ? `, now: ${running.title}`
+        : '';
   return topText(`${notice.incident_id} ${notice.title}: ${done} of ${notice.tasks.length} done${now}`);
 }

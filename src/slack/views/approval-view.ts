@@ -3,7 +3,18 @@
 import type { KnownBlock, ModalView, RichTextElement } from '@slack/types';
 import type { ApprovalNotice } from '../../contract/notice.ts';
 import { LIMITS, cut, mrkdwn, oneLine } from '../block-limits.ts';
-import { actions, bold, code, context, moment, paragraph, plain, preformatted, richText, say } from '../blocks.ts';
+import {
+  actions,
+  bold,
+  code,
+  context,
+  moment,
+  paragraph,
+  plain,
+  preformatted,
+  richText,
+  say,
+} from '../blocks.ts';
 import type { DecisionMeta, JsonMeta } from '../button-values.ts';
 import { changeNames, gateLines, riskRows, warningLines } from '../cards/approval.ts';
 import { diffPages } from '../diff-excerpt.ts';
@@ -21,7 +32,10 @@ export function reviewPages(notice: ApprovalNotice): string[][] {
 }
 
 /** Meta of a review that opens: nothing but the first page seen. */
-export function openingMeta(notice: ApprovalNotice, place: { channel: string; thread_ts: string | null }): DecisionMeta {
+export function openingMeta(
+  notice: ApprovalNotice,
+  place: { channel: string; thread_ts: string | null },
+): DecisionMeta {
   const { incident_id: inc, approval_id: apr, revision: rev, plan_hash: plan } = notice;
   return { v: 1, inc, apr, rev, plan, page: 0, seen: 0, channel: place.channel, thread_ts: place.thread_ts };
 }
@@ -38,7 +52,8 @@ export function reviewView(notice: ApprovalNotice, meta: DecisionMeta, simulated
   const blocks: KnownBlock[] = page === 0 ? frontMatter(notice) : [];
   const where = pages.length > 1 ? `Diff, page ${page + 1} of ${pages.length}` : 'Whole diff';
   blocks.push(richText('rv.diff.head', [paragraph([bold(where)])]));
-  for (const [at, chunk] of (pages[page] as string[]).entries()) blocks.push(richText(`rv.diff.${page}.${at}`, [preformatted(chunk)]));
+  for (const [at, chunk] of (pages[page] as string[]).entries())
+    blocks.push(richText(`rv.diff.${page}.${at}`, [preformatted(chunk)]));
   if (pages.length > 1) blocks.push(actions('rv.pages', pageButtons('approval', page, pages.length)));
   const all_seen = meta.seen >= pages.length - 1;
   if (notice.status === 'open') blocks.push(...commitment(notice, all_seen, pages.length));
@@ -55,7 +70,13 @@ export function reviewView(notice: ApprovalNotice, meta: DecisionMeta, simulated
 
 function frontMatter(notice: ApprovalNotice): KnownBlock[] {
   const blocks: KnownBlock[] = [];
-  if (notice.status !== 'open') blocks.push({ type: 'alert', block_id: 'rv.status', level: 'warning', text: plain(`Cannot be approved now: ${notice.status_text}`, LIMITS.alert_max) });
+  if (notice.status !== 'open')
+    blocks.push({
+      type: 'alert',
+      block_id: 'rv.status',
+      level: 'warning',
+      text: plain(`Cannot be approved now: ${notice.status_text}`, LIMITS.alert_max),
+    });
   for (const [at, action] of notice.actions.entries()) {
     const elements: RichTextElement[] = [
       bold(`${action.change_id}: ${cut(oneLine(action.intent), 300)}\n`),
@@ -67,19 +88,31 @@ function frontMatter(notice: ApprovalNotice): KnownBlock[] {
     ];
     blocks.push(richText(`rv.what.${at}`, [paragraph(elements)]));
   }
-  blocks.push(richText('rv.cause', [paragraph([bold(`Because, confidence ${notice.confidence.toFixed(2)}: `), say(cut(oneLine(notice.cause), 600))])]));
+  blocks.push(
+    richText('rv.cause', [
+      paragraph([
+        bold(`Because, confidence ${notice.confidence.toFixed(2)}: `),
+        say(cut(oneLine(notice.cause), 600)),
+      ]),
+    ]),
+  );
   const warnings = warningLines(notice);
   if (warnings.length > 0) blocks.push(richText('rv.warn', [paragraph([say(warnings.join('\n'))])]));
   const risk = riskRows(notice).filter(([name]) => name !== 'Rollback' && name !== 'Confidence');
-  blocks.push(richText('rv.risk', [paragraph(risk.flatMap(([name, text]) => [bold(`${name}: `), say(`${text}\n`)]))]));
-  if (notice.gates.length > 0) blocks.push(richText('rv.gates', [paragraph([bold('Gates\n'), ...gateLines(notice.gates)])]));
+  blocks.push(
+    richText('rv.risk', [paragraph(risk.flatMap(([name, text]) => [bold(`${name}: `), say(`${text}\n`)]))]),
+  );
+  if (notice.gates.length > 0)
+    blocks.push(richText('rv.gates', [paragraph([bold('Gates\n'), ...gateLines(notice.gates)])]));
   return blocks;
 }
 
 function commitment(notice: ApprovalNotice, all_seen: boolean, pages: number): KnownBlock[] {
-  if (!all_seen) return [context('rv.unseen', [mrkdwn`⏳ Approve appears after all ${pages} pages have been shown.`])];
+  if (!all_seen)
+    return [context('rv.unseen', [mrkdwn`⏳ Approve appears after all ${pages} pages have been shown.`])];
   const next = notice.approvals_given + 1;
-  const runs = next >= notice.rule.people ? 'It runs at once.' : `${notice.rule.people - next} more must follow.`;
+  const runs =
+    next >= notice.rule.people ? 'It runs at once.' : `${notice.rule.people - next} more must follow.`;
   return [
     context('rv.pin', [
       mrkdwn`Plan \`sha256:${notice.plan_hash}\` rev ${notice.revision}`,
@@ -99,21 +132,46 @@ export const DENY_REASONS = {
 export type DenyReason = keyof typeof DENY_REASONS;
 
 export function denyView(notice: ApprovalNotice, meta: DecisionMeta, simulated: boolean): ModalView {
-  const options = Object.entries(DENY_REASONS).map(([value, text]) => ({ text: plain(text, LIMITS.option_max), value }));
+  const options = Object.entries(DENY_REASONS).map(([value, text]) => ({
+    text: plain(text, LIMITS.option_max),
+    value,
+  }));
   const first = notice.actions[0];
-  const about: RichTextElement[] = [bold(changeNames(notice)), say(first === undefined ? '' : `: ${cut(oneLine(first.intent), 300)}`)];
+  const about: RichTextElement[] = [
+    bold(changeNames(notice)),
+    say(first === undefined ? '' : `: ${cut(oneLine(first.intent), 300)}`),
+  ];
   const blocks: KnownBlock[] = [
     richText('dn.what', [paragraph(about)]),
-    { type: 'input', block_id: 'because', label: plain('What is wrong?', LIMITS.input_label_max), element: { type: 'radio_buttons', action_id: 'because', options } },
+    {
+      type: 'input',
+      block_id: 'because',
+      label: plain('What is wrong?', LIMITS.input_label_max),
+      element: { type: 'radio_buttons', action_id: 'because', options },
+    },
     {
       type: 'input',
       block_id: 'reason',
       label: plain('Reason, shown in the thread with your name', LIMITS.input_label_max),
-      element: { type: 'plain_text_input', action_id: 'reason', multiline: true, min_length: 10, max_length: 500 },
+      element: {
+        type: 'plain_text_input',
+        action_id: 'reason',
+        multiline: true,
+        min_length: 10,
+        max_length: 500,
+      },
     },
     context('dn.end', [mrkdwn`A denial ends this plan; it is not outvoted. Nothing runs.`]),
   ];
-  return modal({ title: 'Deny this plan', blocks, submit: 'Deny', close: 'Back', callback_id: DENY_CALLBACK, meta, simulated: simulated || notice.simulated });
+  return modal({
+    title: 'Deny this plan',
+    blocks,
+    submit: 'Deny',
+    close: 'Back',
+    callback_id: DENY_CALLBACK,
+    meta,
+    simulated: simulated || notice.simulated,
+  });
 }
 
 export function jsonPages(json: string): string[] {
@@ -124,14 +182,27 @@ export function jsonPages(json: string): string[] {
 }
 
 /** The whole approval as the server holds it, to copy. */
-export function planJsonView(notice: ApprovalNotice, json: string, meta: JsonMeta, simulated: boolean): ModalView {
+export function planJsonView(
+  notice: ApprovalNotice,
+  json: string,
+  meta: JsonMeta,
+  simulated: boolean,
+): ModalView {
   const pages = jsonPages(json);
   const page = Math.min(meta.page, pages.length - 1);
   const text = pages[page] as string;
   const chunks: KnownBlock[] = [];
-  for (let at = 0; at < text.length; at += CHUNK_CHARS) chunks.push(richText(`pj.${page}.${at}`, [preformatted(text.slice(at, at + CHUNK_CHARS))]));
+  for (let at = 0; at < text.length; at += CHUNK_CHARS)
+    chunks.push(richText(`pj.${page}.${at}`, [preformatted(text.slice(at, at + CHUNK_CHARS))]));
   const turn = pages.length > 1 ? [actions('pj.pages', pageButtons('plan.json', page, pages.length))] : [];
   const title = pages.length > 1 ? `Plan ${page + 1} of ${pages.length}` : 'Plan as JSON';
-  const head = context('pj.head', [mrkdwn`${notice.approval_id} rev ${notice.revision} · plan \`sha256:${notice.plan_hash}\``]);
-  return modal({ title, blocks: [head, ...chunks, ...turn], meta: { ...meta, page }, simulated: simulated || notice.simulated });
+  const head = context('pj.head', [
+    mrkdwn`${notice.approval_id} rev ${notice.revision} · plan \`sha256:${notice.plan_hash}\``,
+  ]);
+  return modal({
+    title,
+    blocks: [head, ...chunks, ...turn],
+    meta: { ...meta, page },
+    simulated: simulated || notice.simulated,
+  });
 }

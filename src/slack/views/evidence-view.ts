@@ -3,7 +3,21 @@ import type { KnownBlock, ModalView, RichTextElement } from '@slack/types';
 import type { HoldsResult } from '../../contract/evidence.ts';
 import type { EvidenceItem, EvidenceView } from '../../harness/inspect.ts';
 import { LIMITS, cut, mrkdwn, oneLine, visible, type Mrkdwn } from '../block-limits.ts';
-import { actions, bold, button, code, context, header, moment, paragraph, plain, preformatted, richText, say, utc } from '../blocks.ts';
+import {
+  actions,
+  bold,
+  button,
+  code,
+  context,
+  header,
+  moment,
+  paragraph,
+  plain,
+  preformatted,
+  richText,
+  say,
+  utc,
+} from '../blocks.ts';
 import type { EvidenceMeta } from '../button-values.ts';
 import { modal } from './modal.ts';
 
@@ -37,28 +51,58 @@ export function evidenceView(view: EvidenceView, meta: EvidenceMeta, simulated: 
   const items = view.items.slice(first, first + ITEMS_PER_PAGE);
   const checked = mrkdwn`Read again and hashed again ${moment(view.checked_at, '{date_num} {time_secs}')} (${utc(view.checked_at)}) · ${view.incident_id} · ${view.items.length} pieces`;
   const blocks: KnownBlock[] = [context('ev.when', [checked])];
-  if (view.items.length === 0) blocks.push(richText('ev.none', [paragraph([say('No evidence has been captured for this incident yet.')])]));
+  if (view.items.length === 0)
+    blocks.push(
+      richText('ev.none', [paragraph([say('No evidence has been captured for this incident yet.')])]),
+    );
   for (const [at, item] of items.entries()) blocks.push(...itemBlocks(item, first + at));
   if (pages > 1) blocks.push(actions('ev.pages', pageButtons('evidence', page, pages)));
-  return modal({ title: pages > 1 ? `Evidence ${page + 1} of ${pages}` : 'Evidence', blocks, meta: { ...meta, page }, simulated });
+  return modal({
+    title: pages > 1 ? `Evidence ${page + 1} of ${pages}` : 'Evidence',
+    blocks,
+    meta: { ...meta, page },
+    simulated,
+  });
 }
 
 export function pageButtons(prefix: string, page: number, pages: number): ReturnType<typeof button>[] {
-  const previous = button({ action_id: `${prefix}.previous`, text: 'Previous', label: `Show page ${page} of ${pages}` });
-  const next = button({ action_id: `${prefix}.next`, text: 'Next', label: `Show page ${page + 2} of ${pages}` });
+  const previous = button({
+    action_id: `${prefix}.previous`,
+    text: 'Previous',
+    label: `Show page ${page} of ${pages}`,
+  });
+  const next = button({
+    action_id: `${prefix}.next`,
+    text: 'Next',
+    label: `Show page ${page + 2} of ${pages}`,
+  });
   return [...(page > 0 ? [previous] : []), ...(page < pages - 1 ? [next] : [])];
 }
 
 function itemBlocks(item: EvidenceItem, index: number): KnownBlock[] {
   const id = (name: string): string => `ev.${index}.${name}`;
-  const claim: RichTextElement[] = [bold(`${verdictWords(item.holds.status)}\n`), say(cut(oneLine(item.claim), 300))];
-  if (item.holds.status !== 'holds' && item.holds.detail !== '') claim.push(say(`\n${cut(oneLine(item.holds.detail), 400)}`));
-  const blocks: KnownBlock[] = [header(id('head'), `${index + 1}. ${item.role === 'cause' ? 'Cause' : 'Precondition'}: ${item.id}`), richText(id('claim'), [paragraph(claim)])];
+  const claim: RichTextElement[] = [
+    bold(`${verdictWords(item.holds.status)}\n`),
+    say(cut(oneLine(item.claim), 300)),
+  ];
+  if (item.holds.status !== 'holds' && item.holds.detail !== '')
+    claim.push(say(`\n${cut(oneLine(item.holds.detail), 400)}`));
+  const blocks: KnownBlock[] = [
+    header(id('head'), `${index + 1}. ${item.role === 'cause' ? 'Cause' : 'Precondition'}: ${item.id}`),
+    richText(id('claim'), [paragraph(claim)]),
+  ];
   const alarm = alarmOf(item);
-  if (alarm !== null) blocks.push({ type: 'alert', block_id: id('alert'), level: alarm.level, text: plain(alarm.text, LIMITS.alert_max) });
+  if (alarm !== null)
+    blocks.push({
+      type: 'alert',
+      block_id: id('alert'),
+      level: alarm.level,
+      text: plain(alarm.text, LIMITS.alert_max),
+    });
   blocks.push(richText(id('lines'), [preformatted(excerpt(item))]));
   const changed = changedLines(item.holds);
-  if (changed !== null) blocks.push(richText(id('now'), [paragraph([bold('What differs now')]), preformatted(changed)]));
+  if (changed !== null)
+    blocks.push(richText(id('now'), [paragraph([bold('What differs now')]), preformatted(changed)]));
   blocks.push(richText(id('hash'), [paragraph([say('sha256 '), code(item.pointer.sha256)])]));
   blocks.push(context(id('foot'), facts(item)));
   return blocks;
@@ -80,7 +124,9 @@ function excerpt(item: EvidenceItem): string {
     chars += line.length + 1;
   }
   const left = drawn.length - kept.length;
-  return left === 0 ? kept.join('\n') : `${kept.join('\n')}\n… ${left} more lines: aegis head ${item.pointer.evidence_id}`;
+  return left === 0
+    ? kept.join('\n')
+    : `${kept.join('\n')}\n… ${left} more lines: aegis head ${item.pointer.evidence_id}`;
 }
 
 function alarmOf(item: EvidenceItem): { level: 'warning' | 'error'; text: string } | null {
@@ -88,14 +134,26 @@ function alarmOf(item: EvidenceItem): { level: 'warning' | 'error'; text: string
   switch (holds.status) {
     case 'changed': {
       const now = holds.now_sha256 === null ? 'differs' : `now hashes to ${holds.now_sha256.slice(0, 12)}…`;
-      return { level: 'warning', text: `This is the captured copy. The source ${now}. The plan cannot run until it is collected again.` };
+      return {
+        level: 'warning',
+        text: `This is the captured copy. The source ${now}. The plan cannot run until it is collected again.`,
+      };
     }
     case 'gone':
-      return { level: 'warning', text: 'This is the captured copy. The source no longer has it; a plan that depends on it cannot run.' };
+      return {
+        level: 'warning',
+        text: 'This is the captured copy. The source no longer has it; a plan that depends on it cannot run.',
+      };
     case 'tampered':
-      return { level: 'error', text: 'The stored copy no longer has the hash it was captured with. Do not believe it. Run: aegis ledger verify' };
+      return {
+        level: 'error',
+        text: 'The stored copy no longer has the hash it was captured with. Do not believe it. Run: aegis ledger verify',
+      };
     case 'unknown_pointer':
-      return { level: 'error', text: 'This pointer equals no record of this incident. Nothing may rest on it.' };
+      return {
+        level: 'error',
+        text: 'This pointer equals no record of this incident. Nothing may rest on it.',
+      };
     case 'holds':
     case 'expired':
     case 'unreachable':
@@ -105,18 +163,27 @@ function alarmOf(item: EvidenceItem): { level: 'warning' | 'error'; text: string
 
 function changedLines(holds: HoldsResult): string | null {
   if (holds.changed.length === 0) return null;
-  const shown = holds.changed.slice(0, CHANGED_SHOWN).flatMap((change) => [
-    `- ${change.line}  ${cut(visible(change.was).replaceAll('\n', '\\n'), 200)}`,
-    change.now === null ? `  ${change.line}  (gone)` : `+ ${change.line}  ${cut(visible(change.now).replaceAll('\n', '\\n'), 200)}`,
-  ]);
+  const shown = holds.changed
+    .slice(0, CHANGED_SHOWN)
+    .flatMap((change) => [
+      `- ${change.line}  ${cut(visible(change.was).replaceAll('\n', '\\n'), 200)}`,
+      change.now === null
+        ? `  ${change.line}  (gone)`
+        : `+ ${change.line}  ${cut(visible(change.now).replaceAll('\n', '\\n'), 200)}`,
+    ]);
   const left = holds.changed.length - CHANGED_SHOWN;
   return left > 0 ? `${shown.join('\n')}\n… and ${left} more lines differ` : shown.join('\n');
 }
 
 function facts(item: EvidenceItem): Mrkdwn[] {
   const { pointer, record } = item;
-  const redacted = record.redactions === 0 ? mrkdwn`nothing redacted` : mrkdwn`${record.redactions} ${record.redactions === 1 ? 'value' : 'values'} redacted by rule`;
-  const written = record.attacker_writable ? mrkdwn`workloads can write this source` : mrkdwn`control-plane fact`;
+  const redacted =
+    record.redactions === 0
+      ? mrkdwn`nothing redacted`
+      : mrkdwn`${record.redactions} ${record.redactions === 1 ? 'value' : 'values'} redacted by rule`;
+  const written = record.attacker_writable
+    ? mrkdwn`workloads can write this source`
+    : mrkdwn`control-plane fact`;
   return [
     mrkdwn`\`${cut(pointer.path, 300)}\` lines ${pointer.lines} · sha256 \`${pointer.sha256.slice(0, 12)}…${pointer.sha256.slice(-6)}\``,
     mrkdwn`Captured ${moment(pointer.captured_at, '{date_num} {time_secs}')} (${utc(pointer.captured_at)}) · ${redacted} · ${written}`,

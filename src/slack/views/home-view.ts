@@ -23,12 +23,29 @@ export function homeView(spec: HomeSpec): HomeView {
     const waiting = status.incidents.filter((line) => line.waiting_for !== null);
     const others = status.incidents.filter((line) => line.waiting_for === null);
     blocks.push(header('home.wait.head', `Waiting for people (${waiting.length})`));
-    blocks.push(waiting.length > 0 ? incidentList('home.wait', waiting, spec.workspace_url) : empty('home.wait', 'Approvals and questions that need a person would stand here.'));
+    blocks.push(
+      waiting.length > 0
+        ? incidentList('home.wait', waiting, spec.workspace_url)
+        : empty('home.wait', 'Approvals and questions that need a person would stand here.'),
+    );
     blocks.push(header('home.open.head', `In progress (${others.length})`));
-    blocks.push(others.length > 0 ? incidentList('home.open', others, spec.workspace_url) : empty('home.open', 'Incidents that Aegis is working on would stand here.'));
-    if (status.freezes.length > 0) blocks.push(header('home.frozen.head', 'Frozen'), freezeList('home.frozen', status.freezes));
+    blocks.push(
+      others.length > 0
+        ? incidentList('home.open', others, spec.workspace_url)
+        : empty('home.open', 'Incidents that Aegis is working on would stand here.'),
+    );
+    if (status.freezes.length > 0)
+      blocks.push(header('home.frozen.head', 'Frozen'), freezeList('home.frozen', status.freezes));
   }
-  const how = [say('To begin: '), code('/aegis investigate <what you see>'), say(' in a service channel, or press '), code('Activate'), say(' on an incident. '), code('/aegis help'), say(' lists the rest.')];
+  const how = [
+    say('To begin: '),
+    code('/aegis investigate <what you see>'),
+    say(' in a service channel, or press '),
+    code('Activate'),
+    say(' on an incident. '),
+    code('/aegis help'),
+    say(' lists the rest.'),
+  ];
   blocks.push({ type: 'divider', block_id: 'home.line' }, richText('home.how', [paragraph(how)]));
   const fresh = mrkdwn`Drawn ${moment(spec.now_iso, '{date_num} {time_secs}')}`;
   blocks.push(context('home.foot', spec.simulated ? [SIMULATED, fresh] : [fresh]));
