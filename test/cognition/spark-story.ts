@@ -115,6 +115,7 @@ export function sparkFiles(): Record<string, FakeFile | string> {
       'latest: {at: 2026-11-23T13:10:58Z, working_set_bytes: 1470000000, limit_bytes: 1476395008, ratio: 0.9957}',
       'max: {at: 2026-11-23T13:10:58Z, working_set_bytes: 1470000000, limit_bytes: 1476395008, ratio: 0.9957}',
     ].join('\n'),
-    [`${TENANT}/k8s/clusters/prod-a/namespaces/settlement/quota.yaml`]: 'hard: {memory: 16Gi}\nused: {memory: 9Gi}',
+    [`${TENANT}/k8s/clusters/prod-a/namespaces/settlement/quota.yaml`]:
+      'hard: {memory: 16Gi}\nused: {memory: 9Gi}',
   };
 }

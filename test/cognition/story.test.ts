@@ -30,7 +30,11 @@ describe('the Spark driver story through skills alone', () => {
     ]);
     const cited = findings.evidence.map((e) => [e.pointer.path, e.pointer.lines, e.role]);
     expect(cited).toContainEqual([`${POD}/status.yaml`, '7-7', 'precondition']);
-    expect(cited).toContainEqual([`${TENANT}/jobs/settlement.nightly-settlement/spec.yaml`, '8-8', 'precondition']);
+    expect(cited).toContainEqual([
+      `${TENANT}/jobs/settlement.nightly-settlement/spec.yaml`,
+      '8-8',
+      'precondition',
+    ]);
     expect(cited).toContainEqual([LOG, '1-2', 'cause']);
     expect(cited).toContainEqual([MEMORY, '2-2', 'cause']);
     expect(new Set(findings.evidence.map((e) => e.id)).size).toBe(findings.evidence.length);
