@@ -42,9 +42,6 @@ export class UpstreamError extends Error {
 }
 
 /** Faults of the other side that say "it is ill"; a refusal such as 404 says nothing about its health. */
-export function tripsBreaker(error: unknown): boolean {
-  return (
-    error instanceof UpstreamError &&
-    ['unreachable', 'dropped', 'timeout', 'failed', 'malformed', 'redirect'].includes(error.info.problem)
-  );
+export function meansIllness({ problem }: UpstreamErrorInfo): boolean {
+  return ['unreachable', 'dropped', 'timeout', 'failed', 'malformed', 'redirect'].includes(problem);
 }

@@ -1,0 +1,42 @@
+import type { Clock, Ids, Log } from '../../contract/ports.ts';
+import type { Settings } from '../../contract/settings.ts';
+import { refuse, type Refusal } from '../../contract/verdict.ts';
+import type { Store } from '../../store/store.ts';
+import type { CredentialBroker } from '../credentials/broker.ts';
+import type { Egress } from '../egress.ts';
+import type { PolicyLoad, PolicySet } from '../policy/policy-set.ts';
+import type { Peers } from './peers.ts';
+import type { Registry } from './registry.ts';
+import type { Throttle } from './throttle.ts';
+
+export type GatewaySettings = Pick<
+  Settings,
+  'clusters' | 'sources' | 'vault' | 'unsafe_endpoints' | 'teams' | 'services'
+>;
+
+/** What the three doors share; each step takes only the parts that it needs. */
+export interface GatewayCore {
+  readonly store: Store;
+  readonly settings: GatewaySettings;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  readonly policies: PolicyLoad;
+  readonly registry: Registry;
+  readonly peers: Peers;
+  readonly broker: CredentialBroker;
+  readonly throttle: Throttle;
+  readonly egress: Egress;
+}
+
+/** Law 3: without policies in force nothing is called. */
+export function policyInForce({ policies }: Pick<GatewayCore, 'policies'>): PolicySet | Refusal {
+  return (
+    policies.set ??
+    refuse(
+      'policy-not-in-force',
+      `The policy set did not load: ${policies.problems[0] ?? 'unknown reason'}. Nothing is allowed until it does.`,
+      'Run `aegis policy check`, mend the file it names and start again.',
+    )
+  );
+}

@@ -1,0 +1,274 @@
+import { hashOf } from '../../contract/canonical.ts';
+import { journalKey, type Permit, type ToolOutcome } from '../../contract/tool.ts';
+import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
+import type { JournalRow, TokenGrant } from '../../store/store.ts';
+import type { ExecuteRequest } from '../gateway.ts';
+import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
+import { auditAfter, auditBefore, beforeEntry, recordRefusal, type CallFacts } from './audit.ts';
+import { factorProblem } from './classify.ts';
+import type { GatewayCore } from './core.ts';
+import { compareObservation, conflictOutcome, differences } from './outcome.ts';
+import { checkPermit } from './permit.ts';
+import { proveApproval, type Proof } from './prove-approval.ts';
+import { settleEarlier } from './reconcile-call.ts';
+import type { Guarded } from './throttle.ts';
+import { laneOf, leaseFor } from './upstream-call.ts';
+import { readVerifiedChain } from './verified-chain.ts';
+import { apply, observe, type WriteCall } from './write-steps.ts';
+
+/**
+ * The execute door: the only code path of Aegis that changes the outside. Permit, plan and approvals come from the
+ * store and are compared with each other and with the request; freeze, stop and expiry are read once more in the
+ * transaction that marks the call dispatched, the last thing before bytes leave.
+ */
+export interface ExecuteAnswer {
+  readonly call_id: string;
+  readonly outcome: ToolOutcome;
+}
+
+interface Allowed {
+  readonly admission: Admission;
+  readonly permit: Permit;
+  readonly proof: Proof;
+}
+
+export async function executeCall(
+  core: GatewayCore,
+  request: ExecuteRequest,
+): Promise<ExecuteAnswer | Refusal> {
+  const allowed = await allow(core, request);
+  if ('refusal' in allowed)
+    return recordRefusal(core, allowed.grant, allowed.refusal, `execute ${request.tool} ${request.target}`);
+  const { admission, permit } = allowed;
+  const answer = await core.throttle.run(laneOf(admission, 'write'), () => accepted(core, allowed, request));
+  return isRefusal(answer)
+    ? recordRefusal(core, admission.grant, answer, `execute ${permit.change_id}`)
+    : answer;
+}
+
+/** Everything before the transaction: nothing here has an effect. */
+async function allow(
+  core: GatewayCore,
+  request: ExecuteRequest,
+): Promise<Allowed | { refusal: Refusal; grant: TokenGrant | null }> {
+  const admission = await admit(core, { ...request, args: request.params }, 'write');
+  if (isRefused(admission)) return admission;
+  const { grant, policy } = admission;
+  const refused = (refusal: Refusal): { refusal: Refusal; grant: TokenGrant } => ({ refusal, grant });
+  const permit = await checkPermit(core, grant, request);
+  if (isRefusal(permit)) return refused(permit);
+  const entries = await readVerifiedChain(core.store.ledger, permit.incident_id);
+  if (isRefusal(entries)) return refused(entries);
+  const proof = proveApproval({
+    entries,
+    permit,
+    policy_digest: policy.digest,
+    tool_definitions_digest: core.registry.digest,
+    now_ms: core.clock.now(),
+  });
+  if (isRefusal(proof)) return refused(proof);
+  const mismatch = await contentProblem(core, admission, permit, proof);
+  if (mismatch !== null) return refused(mismatch);
+  const { team, env, service } = proof.context.scope;
+  const freezes = await core.store.freezes.active({ team, env, service });
+  const denied = authorize(admission, {
+    action: 'execute',
+    phase: permit.phase,
+    autonomy: proof.autonomy,
+    freeze: freezes.length > 0,
+    permit_valid: true,
+    approvals: proof.approvals,
+    people_required: proof.people_required,
+    denied: proof.denied,
+  });
+  const [freeze] = freezes;
+  if (freeze !== undefined)
+    return refused(
+      refuse(
+        'frozen',
+        `${freeze.scope} is frozen by ${freeze.by}: ${freeze.reason}.`,
+        'Lift the freeze; the gates then run again.',
+      ),
+    );
+  return denied === null ? { admission, permit, proof } : refused(denied);
+}
+
+/** The arguments must set exactly what the approved preview showed, for the incident's own tenant. */
+async function contentProblem(
+  core: GatewayCore,
+  admission: Admission,
+  permit: Permit,
+  proof: Proof,
+): Promise<Refusal | null> {
+  const { grant, policy, entry, route, args } = admission;
+  const { scope } = proof.context;
+  if (scope.team !== grant.team || scope.env !== grant.env)
+    return refuse(
+      'scope-forbidden',
+      'The token belongs to another team or environment than the incident.',
+      'Use the incident’s own token.',
+    );
+  const tool = writeToolOf(admission);
+  const touched = tool.touched(args as never).map(({ path, after }) => ({ path, after }));
+  const approved = proof.precondition.changes.map(({ path, after }) => ({ path, after }));
+  if (hashOf(touched) !== hashOf(approved))
+    return refuse(
+      'effect-mismatch',
+      'The arguments set other fields or values than the approved preview.',
+      'Preview again and ask for approval again.',
+    );
+  if (permit.phase === 'undo' && 'from' in proof.action.rollback) {
+    const row = await core.store.journal.get(journalKey(permit.incident_id, permit.change_id, 'apply'));
+    const image = row?.before_image ?? null;
+    if (image === null || hashOf(tool.undo(image)) !== hashOf(args))
+      return refuse(
+        'undo-mismatch',
+        'The undo does not restore the before-image of the change.',
+        'Restore by hand; the before-image is in the journal.',
+      );
+  }
+  return factorProblem(
+    policy.guardrails,
+    entry.tool.name,
+    route.target,
+    permit.phase === 'undo' ? [] : proof.precondition.changes,
+  );
+}
+
+/** From the transaction on. `ill` is left to reads: one write that failed must not open the breaker for its retry. */
+async function accepted(
+  core: GatewayCore,
+  allowed: Allowed,
+  request: ExecuteRequest,
+): Promise<Guarded<ExecuteAnswer | Refusal>> {
+  const { admission, permit } = allowed;
+  const key = journalKey(permit.incident_id, permit.change_id, permit.phase);
+  const facts: CallFacts = {
+    call_id: core.ids.next('call'),
+    trace_id: core.ids.next('trace'),
+    door: 'execute',
+    admission,
+    why: `approved change ${permit.change_id}`,
+    started_ms: core.clock.now(),
+    write: { journal_key: key, journal_phase: permit.phase, permit_id: permit.permit_id },
+  };
+  const { result, row } = await core.store.journal.accept({
+    permit_id: permit.permit_id,
+    key,
+    args_hash: permit.args_hash,
+    audit: beforeEntry(facts),
+  });
+  if (result === 'accepted') return { value: await run(core, allowed, request, facts, key), ill: false };
+  if (result === 'existing' && row !== null)
+    return { value: await again(core, allowed, facts, row), ill: false };
+  return { value: notAccepted(result, permit), ill: false };
+}
+
+function notAccepted(result: string, permit: Permit): Refusal {
+  if (result === 'permit_used')
+    return refuse(
+      'permit-used',
+      `The permit for ${permit.change_id} was used before.`,
+      'Each call needs its own permit.',
+    );
+  if (result === 'permit_expired')
+    return refuse(
+      'permit-expired',
+      `The permit for ${permit.change_id} has expired.`,
+      'The gates run again and mint a fresh one.',
+    );
+  return refuse(
+    'journal-conflict',
+    `${permit.change_id} was run before with other arguments.`,
+    'Plan a new change; a change number is never reused.',
+  );
+}
+
+/** The same key and arguments a second time: what happened the first time, looked at once more. */
+async function again(
+  core: GatewayCore,
+  { admission, proof }: Allowed,
+  facts: CallFacts,
+  row: JournalRow,
+): Promise<ExecuteAnswer | Refusal> {
+  const unwritten = await auditBefore(core, facts);
+  if (unwritten !== null) return unwritten;
+  const settled = await settleEarlier(core, admission, facts.call_id, row, proof.precondition);
+  const { value, lease, revoked } = settled;
+  const refused = isRefusal(value);
+  const status = refused ? 'refused' : value.status;
+  await auditAfter(core, facts, {
+    status,
+    summary: refused ? value.reason : value.summary,
+    redactions: 0,
+    lease,
+    revoked,
+  });
+  return refused ? value : { call_id: facts.call_id, outcome: value };
+}
+
+async function run(
+  core: GatewayCore,
+  allowed: Allowed,
+  request: ExecuteRequest,
+  facts: CallFacts,
+  key: string,
+): Promise<ExecuteAnswer | Refusal> {
+  const { admission, proof } = allowed;
+  const lease = await leaseFor(core, admission, facts.call_id, 'write', undefined);
+  if (isRefusal(lease)) {
+    await auditAfter(core, facts, {
+      status: 'refused',
+      summary: lease.reason,
+      redactions: 0,
+      lease: null,
+      revoked: false,
+    });
+    return lease;
+  }
+  const { precondition } = proof;
+  const call: WriteCall = {
+    core,
+    admission,
+    call_id: facts.call_id,
+    lease,
+    precondition,
+    timeout_ms: request.timeout_ms,
+  };
+  let revoked = false;
+  let outcome: ToolOutcome | Refusal;
+  try {
+    outcome = await dispatched(call, key);
+  } finally {
+    revoked = await lease.release();
+  }
+  const refused = isRefusal(outcome);
+  await auditAfter(core, facts, {
+    status: isRefusal(outcome) ? 'refused' : outcome.status,
+    summary: isRefusal(outcome) ? outcome.reason : outcome.summary,
+    redactions: 0,
+    lease,
+    revoked,
+  });
+  return refused ? (outcome as Refusal) : { call_id: facts.call_id, outcome: outcome as ToolOutcome };
+}
+
+/** Before-image, the last look at freeze, stop and expiry, the write, its outcome into the journal. */
+async function dispatched(call: WriteCall, key: string): Promise<ToolOutcome | Refusal> {
+  const { journal } = call.core.store;
+  const before = await observe(call, 'write');
+  if (isRefusal(before)) return before;
+  if (compareObservation(call.precondition, before) !== 'before') {
+    const conflict = conflictOutcome(
+      differences(call.precondition, before),
+      'The object changed after it was approved; nothing was sent',
+    );
+    await journal.finish(key, 'conflict', conflict);
+    return conflict;
+  }
+  const verdict = await journal.dispatch(key, { before_image: before.values, object_uid: before.object_uid });
+  if (verdict !== 'dispatched') return verdict;
+  const outcome = await apply(call, before.values);
+  await journal.finish(key, outcome.status, outcome);
+  return outcome;
+}

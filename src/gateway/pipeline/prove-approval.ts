@@ -1,0 +1,265 @@
+import { z } from 'zod';
+import { tallyDecisions } from '../../contract/approval.ts';
+import { hashOf } from '../../contract/canonical.ts';
+import {
+  AUTONOMY_LEVELS,
+  Autonomy,
+  IncidentContext,
+  Involved,
+  PrincipalId,
+} from '../../contract/incident.ts';
+import {
+  ApprovalPayload,
+  approvalFromLedger,
+  PlanPayload,
+  PreviewPayload,
+  type LedgerEntry,
+} from '../../contract/ledger.ts';
+import { planHashOf, type Action } from '../../contract/plan.ts';
+import { combinedEffectHash, effectHashOf, type Permit } from '../../contract/tool.ts';
+import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
+import type { Precondition } from '../drivers/driver.ts';
+
+/**
+ * What people approved, re-derived from the incident's ledger and compared with the permit field by field. The harness
+ * asks; it is not believed. Pure.
+ */
+export interface Proof {
+  readonly context: IncidentContext;
+  readonly autonomy: Autonomy;
+  readonly action: Action;
+  readonly precondition: Precondition;
+  /** Distinct people whose approval counts. */
+  readonly approvals: number;
+  readonly people_required: number;
+  readonly denied: boolean;
+}
+
+export interface ProofInput {
+  readonly entries: readonly LedgerEntry[];
+  readonly permit: Permit;
+  readonly policy_digest: string;
+  readonly tool_definitions_digest: string;
+  readonly now_ms: number;
+}
+
+export function proveApproval(input: ProofInput): Proof | Refusal {
+  const incident = incidentOf(input.entries);
+  if (isRefusal(incident)) return incident;
+  if (incident.autonomy !== 'approve' && incident.autonomy !== 'limited')
+    return refuse(
+      'autonomy-forbids',
+      `The incident runs with autonomy ${incident.autonomy}: Aegis proposes, people act.`,
+      'Run the planned change by hand.',
+    );
+  const plan = planOf(input);
+  if (isRefusal(plan)) return plan;
+  const action = plan.plan.actions.find((candidate) => candidate.change_id === input.permit.change_id);
+  if (action === undefined)
+    return refuse(
+      'permit-mismatch',
+      `The approved plan has no change ${input.permit.change_id}.`,
+      'Plan again.',
+    );
+  const wrong = actionMismatch(action, input.permit);
+  if (wrong !== null) return wrong;
+  const precondition = preconditionOf(input, plan);
+  if (isRefusal(precondition)) return precondition;
+  const tally = approvalOf(input, plan, incident);
+  if (isRefusal(tally)) return tally;
+  return { context: incident.context, autonomy: incident.autonomy, action, precondition, ...tally };
+}
+
+interface IncidentFacts {
+  readonly context: IncidentContext;
+  readonly autonomy: Autonomy;
+  readonly involved: ReadonlySet<string>;
+}
+
+/** Events by which a person takes part in the change, and can therefore not approve it (DESIGN section 4). */
+const INVOLVING = new Set(['activated', 'resumed', 'plan_again', 'asked', 'edited']);
+const LaterEvent = z.looseObject({
+  type: z.string(),
+  by: PrincipalId.optional(),
+  involved: z.array(Involved).optional(),
+  autonomy: Autonomy.optional(),
+});
+
+function incidentOf(entries: readonly LedgerEntry[]): IncidentFacts | Refusal {
+  const events = entries.filter((entry) => entry.kind === 'event');
+  const opened = z
+    .looseObject({ type: z.literal('opened'), context: IncidentContext })
+    .safeParse(events[0]?.payload);
+  if (!opened.success)
+    return refuse(
+      'incident-unknown',
+      'The ledger does not begin with the opening of an incident.',
+      'Run `aegis ledger verify`.',
+    );
+  const { context } = opened.data;
+  const involved = new Set(context.involved.map((person) => person.principal));
+  let autonomy = context.autonomy;
+  for (const entry of events.slice(1)) {
+    const event = LaterEvent.safeParse(entry.payload);
+    if (!event.success)
+      return refuse(
+        'incident-unknown',
+        `Ledger entry ${entry.seq} is not an event.`,
+        'Run `aegis ledger verify`.',
+      );
+    for (const person of event.data.involved ?? []) involved.add(person.principal);
+    if (event.data.by !== undefined && INVOLVING.has(event.data.type)) involved.add(event.data.by);
+    const level = event.data.autonomy;
+    if (level !== undefined && AUTONOMY_LEVELS.indexOf(level) < AUTONOMY_LEVELS.indexOf(autonomy))
+      autonomy = level;
+  }
+  return { context, autonomy, involved };
+}
+
+function planOf({
+  entries,
+  permit,
+  policy_digest,
+  tool_definitions_digest,
+}: ProofInput): PlanPayload | Refusal {
+  const again = 'Plan again; approvals bind to exactly one plan.';
+  let plan: PlanPayload | null = null;
+  for (const entry of entries) {
+    if (entry.kind !== 'plan') continue;
+    const parsed = PlanPayload.safeParse(entry.payload);
+    if (parsed.success && parsed.data.plan.revision === permit.revision) plan = parsed.data;
+  }
+  if (plan === null || plan.plan.incident_id !== permit.incident_id)
+    return refuse('plan-missing', `The ledger holds no plan of revision ${permit.revision}.`, again);
+  const recomputed = planHashOf({
+    plan: plan.plan,
+    risk: plan.risk,
+    approval_rule: plan.rule,
+    policy_digest: plan.policy_digest,
+    tool_definitions_digest: plan.tool_definitions_digest,
+  });
+  if (recomputed !== permit.plan_hash || plan.plan_hash !== recomputed)
+    return refuse(
+      'plan-hash-mismatch',
+      'The plan in the ledger is not the one that the permit names.',
+      again,
+    );
+  if (plan.policy_digest !== policy_digest)
+    return refuse('policy-changed', 'The policies changed since the plan was approved.', again);
+  if (plan.tool_definitions_digest !== tool_definitions_digest)
+    return refuse('tools-changed', 'The tool definitions changed since the plan was approved.', again);
+  return plan;
+}
+
+/** Tool, target and arguments of the permit must be those of the planned action in its phase. */
+function actionMismatch(action: Action, permit: Permit): Refusal | null {
+  const planned = plannedCall(action, permit);
+  const same =
+    planned !== null &&
+    planned.tool === permit.tool &&
+    action.target === permit.target &&
+    (planned.params === null || hashOf(planned.params) === permit.args_hash);
+  return same
+    ? null
+    : refuse(
+        'permit-mismatch',
+        `The permit asks for something else than ${permit.change_id} of the approved plan.`,
+        'Plan again.',
+      );
+}
+
+/** `params: null`: an undo whose arguments are the before-image, compared with the journal where it runs. */
+function plannedCall(action: Action, permit: Permit): { tool: string; params: unknown } | null {
+  if (permit.phase === 'apply') return action;
+  if (permit.phase === 'canary')
+    return action.canary === undefined ? null : { tool: action.tool, params: action.canary.params };
+  if ('tool' in action.rollback) return action.rollback;
+  return 'from' in action.rollback ? { tool: action.tool, params: null } : null;
+}
+
+const COMBINATIONS_MAX = 256;
+
+/** The preview with the permit's effect, and proof that it is part of the combined effect that people approved. */
+function preconditionOf({ entries, permit }: ProofInput, plan: PlanPayload): Precondition | Refusal {
+  const mismatch = (reason: string): Refusal =>
+    refuse('effect-mismatch', reason, 'Preview again and ask for approval again.');
+  const effects = new Map<string, Set<string>>();
+  let precondition: Precondition | null = null;
+  for (const entry of entries) {
+    if (entry.kind !== 'preview') continue;
+    const parsed = PreviewPayload.safeParse(entry.payload);
+    if (!parsed.success || effectHashOf(parsed.data.preview) !== parsed.data.preview.effect_hash)
+      return mismatch(`The preview in ledger entry ${entry.seq} does not hash to its effect.`);
+    const { change_id, preview } = parsed.data;
+    effects.set(change_id, (effects.get(change_id) ?? new Set()).add(preview.effect_hash));
+    if (
+      change_id === permit.change_id &&
+      preview.effect_hash === permit.effect_hash &&
+      preview.target === permit.target
+    )
+      precondition = { object_uid: preview.object_uid, changes: preview.changes };
+  }
+  if (precondition === null)
+    return mismatch('No preview in the ledger has the effect that the permit names.');
+  if (permit.phase !== 'apply') return precondition;
+  effects.set(permit.change_id, new Set([permit.effect_hash]));
+  let combinations: string[][] = [[]];
+  for (const action of plan.plan.actions) {
+    const options = [...(effects.get(action.change_id) ?? [])];
+    combinations = combinations
+      .flatMap((head) => options.map((hash) => [...head, hash]))
+      .slice(0, COMBINATIONS_MAX);
+  }
+  if (combinations.some((hashes) => combinedEffectHash(hashes) === plan.effect_hash)) return precondition;
+  return mismatch('The previewed effect is not the one that people approved.');
+}
+
+function approvalOf(
+  { entries, permit, now_ms }: ProofInput,
+  plan: PlanPayload,
+  incident: IncidentFacts,
+): Pick<Proof, 'approvals' | 'people_required' | 'denied'> | Refusal {
+  const people_required = plan.rule.people;
+  if (people_required === 0 && incident.autonomy === 'limited')
+    return { approvals: 0, people_required, denied: false };
+  const missing = (reason: string): Refusal =>
+    refuse('approval-missing', reason, 'Ask for approval; the card shows who may give it.');
+  const approval_id = lastApprovalId(entries, permit);
+  const approval = approval_id === null ? null : approvalFromLedger(entries, approval_id);
+  if (approval === null) return missing('Nobody was asked to approve this plan.');
+  if (
+    approval.effect_hash !== plan.effect_hash ||
+    hashOf(approval.rule) !== hashOf(plan.rule) ||
+    people_required < 1
+  )
+    return missing('The approval is for another effect or another rule.');
+  const expires_at_ms = Date.parse(approval.expires_at);
+  if (['denied', 'expired', 'void'].includes(approval.status))
+    return missing(`The approval is ${approval.status}.`);
+  if (approval.status === 'open' && now_ms > expires_at_ms) return missing('The approval has expired.');
+  const tally = tallyDecisions(plan.rule, approval.decisions, incident.involved, expires_at_ms);
+  if (!tally.satisfied) {
+    const people = `${tally.approvals.length} of ${people_required}`;
+    return missing(
+      tally.denied === null
+        ? `${people} approvals count; involved people never do.`
+        : `${tally.denied.principal} denied the plan.`,
+    );
+  }
+  return { approvals: tally.approvals.length, people_required, denied: tally.denied !== null };
+}
+
+function lastApprovalId(entries: readonly LedgerEntry[], permit: Permit): string | null {
+  let id: string | null = null;
+  for (const entry of entries) {
+    if (entry.kind !== 'approval') continue;
+    const payload = ApprovalPayload.parse(entry.payload);
+    if (
+      payload.type === 'opened' &&
+      payload.request.plan_hash === permit.plan_hash &&
+      payload.request.revision === permit.revision
+    )
+      id = payload.request.approval_id;
+  }
+  return id;
+}

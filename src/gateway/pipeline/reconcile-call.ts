@@ -1,0 +1,176 @@
+import { PreviewPayload } from '../../contract/ledger.ts';
+import { effectHashOf, type ToolOutcome } from '../../contract/tool.ts';
+import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
+import type { JournalRow } from '../../store/store.ts';
+import type { Lease } from '../credentials/lease.ts';
+import type { Precondition } from '../drivers/driver.ts';
+import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
+import { auditAfter, auditBefore, recordRefusal, type CallFacts } from './audit.ts';
+import type { GatewayCore } from './core.ts';
+import { compareObservation, conflictOutcome, differences, outcomeOf } from './outcome.ts';
+import { leaseFor } from './upstream-call.ts';
+import { readVerifiedChain } from './verified-chain.ts';
+import { doneText, observe, unknownOutcome, type WriteCall } from './write-steps.ts';
+
+/**
+ * What became of a write whose answer nobody heard: the object is looked at, the write is never sent again from here.
+ */
+export async function reconcileCall(
+  core: GatewayCore,
+  input: { readonly token: string; readonly journal_key: string },
+): Promise<{ outcome: ToolOutcome } | Refusal> {
+  const about = `reconcile ${input.journal_key}`;
+  const row = await core.store.journal.get(input.journal_key);
+  if (row === null)
+    return refuse(
+      'journal-unknown',
+      `The journal has no ${input.journal_key}.`,
+      'Nothing was accepted under this key, so nothing ran.',
+    );
+  const found = await preconditionOf(core, row);
+  if (isRefusal(found)) return recordRefusal(core, null, found, about);
+  const params = { changes: found.changes.map(({ path, after }) => ({ path, value: after })) };
+  const admission = await admit(
+    core,
+    { token: input.token, tool: row.tool, target: row.target, args: params },
+    'write',
+  );
+  if (isRefused(admission)) return recordRefusal(core, admission.grant, admission.refusal, about);
+  const denied =
+    admission.grant.incident_id === row.incident_id
+      ? authorize(admission, { action: 'preview', dry_run: admission.entry.tool.dry_run })
+      : refuse('scope-forbidden', 'The token belongs to another incident.', 'Use the incident’s own token.');
+  if (denied !== null) return recordRefusal(core, admission.grant, denied, about);
+  const facts: CallFacts = {
+    call_id: core.ids.next('call'),
+    trace_id: core.ids.next('trace'),
+    door: 'read',
+    admission,
+    why: `reconcile ${row.key}`,
+    started_ms: core.clock.now(),
+  };
+  const unwritten = await auditBefore(core, facts);
+  if (unwritten !== null) return recordRefusal(core, admission.grant, unwritten, about);
+  const { value, lease, revoked } = await settleEarlier(core, admission, facts.call_id, row, found);
+  const refused = isRefusal(value);
+  await auditAfter(core, facts, {
+    status: refused ? 'refused' : value.status,
+    summary: refused ? value.reason : value.summary,
+    redactions: 0,
+    lease,
+    revoked,
+  });
+  return refused ? recordRefusal(core, admission.grant, value, about) : { outcome: value };
+}
+
+export interface Settled {
+  readonly value: ToolOutcome | Refusal;
+  readonly lease: Lease | null;
+  readonly revoked: boolean;
+}
+
+/** How long a server may still work on a request whose sender is gone. */
+const IN_FLIGHT_MS_MAX = 10_000;
+
+/** The outcome of an earlier run of the same key: stored when it is settled and still shown, else from a look. */
+export async function settleEarlier(
+  core: GatewayCore,
+  admission: Admission,
+  call_id: string,
+  row: JournalRow,
+  precondition: Precondition,
+): Promise<Settled> {
+  const stored = row.outcome === null ? null : { ...row.outcome, replayed: true };
+  if ((row.status === 'failed' || row.status === 'conflict') && stored !== null)
+    return { value: stored, lease: null, revoked: false };
+  if (row.status === 'accepted')
+    return { value: didNotRun(row, 'It was accepted and never sent.'), lease: null, revoked: false };
+  const lease = await leaseFor(core, admission, call_id, 'read', undefined);
+  if (isRefusal(lease)) return { value: lease, lease: null, revoked: false };
+  const call: WriteCall = { core, admission, call_id, lease, precondition, timeout_ms: 0 };
+  let value: ToolOutcome | Refusal;
+  let revoked = false;
+  try {
+    value = row.status === 'done' && stored !== null ? await confirm(call, stored) : await settle(call, row);
+  } finally {
+    revoked = await lease.release();
+  }
+  return { value, lease, revoked };
+}
+
+/** Done before: the stored result, if the object still shows it. */
+async function confirm(call: WriteCall, stored: ToolOutcome): Promise<ToolOutcome | Refusal> {
+  const now = await observe(call, 'read');
+  if (isRefusal(now)) return now;
+  if (compareObservation(call.precondition, now) === 'after') return stored;
+  return {
+    ...conflictOutcome(
+      differences(call.precondition, now),
+      'It was done before, but the object no longer shows it',
+    ),
+    replayed: true,
+  };
+}
+
+async function settle(call: WriteCall, row: JournalRow): Promise<ToolOutcome | Refusal> {
+  const { core, admission } = call;
+  for (;;) {
+    const now = await observe(call, 'read');
+    if (isRefusal(now)) return now;
+    const shown = compareObservation(call.precondition, now);
+    if (shown === 'after') {
+      const before_image = row.before_image === null ? null : { ...row.before_image };
+      return finish(
+        core,
+        row,
+        outcomeOf('done', `${doneText(call)} Found by looking at the object after an interruption.`, {
+          before_image,
+        }),
+      );
+    }
+    if (shown === 'other')
+      return finish(
+        core,
+        row,
+        unknownOutcome('the object shows neither state', differences(call.precondition, now)),
+      );
+    const left_ms = row.updated_at_ms + IN_FLIGHT_MS_MAX - core.clock.now();
+    if (left_ms <= 0) break;
+    await new Promise((resolve) => setTimeout(resolve, Math.min(500, left_ms)));
+  }
+  // The server compares the prior state itself, so the lost request can no longer act twice, whenever it arrives.
+  if (row.status === 'dispatched' && writeToolOf(admission).conditional)
+    return didNotRun(row, 'The object still shows the state before the change.');
+  return finish(core, row, unknownOutcome('the object still shows the state before the change', []));
+}
+
+async function finish(core: GatewayCore, row: JournalRow, outcome: ToolOutcome): Promise<ToolOutcome> {
+  await core.store.journal.finish(row.key, outcome.status, outcome);
+  return outcome;
+}
+
+function didNotRun(row: JournalRow, why: string): Refusal {
+  return refuse(
+    'did-not-run',
+    `${row.change_id} did not run. ${why}`,
+    'Run the gates again and execute it with a fresh permit.',
+  );
+}
+
+/** The approved prior state of the row's permit, from the incident's ledger. */
+async function preconditionOf(core: GatewayCore, row: JournalRow): Promise<Precondition | Refusal> {
+  const entries = await readVerifiedChain(core.store.ledger, row.incident_id);
+  if (isRefusal(entries)) return entries;
+  for (const entry of entries) {
+    const parsed = entry.kind === 'preview' ? PreviewPayload.safeParse(entry.payload) : null;
+    if (parsed?.success !== true || parsed.data.change_id !== row.change_id) continue;
+    const { preview } = parsed.data;
+    if (preview.effect_hash === row.permit.effect_hash && effectHashOf(preview) === preview.effect_hash)
+      return { object_uid: preview.object_uid, changes: preview.changes };
+  }
+  return refuse(
+    'effect-mismatch',
+    `The ledger holds no preview for ${row.key}.`,
+    'Look at the object by hand.',
+  );
+}
