@@ -1,0 +1,68 @@
+import { refuse, type Refusal } from '../contract/verdict.ts';
+
+/**
+ * How much may be read: fragments (captures), bytes of captured files and tokens handed to the reader, per round (one
+ * `World`) and per incident. Only what the reader gets to see is charged: a charge for lines that a filter removed
+ * again would tell how many there were.
+ */
+export interface ReadLimits {
+  readonly fragments_max: number;
+  readonly bytes_max: number;
+  readonly tokens_max: number;
+}
+
+export interface ReadSpent {
+  readonly fragments: number;
+  readonly bytes: number;
+  readonly tokens: number;
+}
+
+export const NOTHING_SPENT: ReadSpent = { fragments: 0, bytes: 0, tokens: 0 };
+
+export function addSpent(a: ReadSpent, b: ReadSpent): ReadSpent {
+  return { fragments: a.fragments + b.fragments, bytes: a.bytes + b.bytes, tokens: a.tokens + b.tokens };
+}
+
+/** About two characters a token on logs and YAML: measured, four would count 43 % too low. */
+export function tokensOf(chars: number): number {
+  return Math.ceil(chars / 2);
+}
+
+/** Null when there is room for one more read that returns at least something. */
+export function budgetProblem(
+  spent: ReadSpent,
+  limits: ReadLimits,
+  period: 'round' | 'incident',
+  narrower: string,
+): Refusal | null {
+  const over =
+    spent.fragments >= limits.fragments_max
+      ? `${spent.fragments} of ${limits.fragments_max} reads`
+      : spent.bytes >= limits.bytes_max
+        ? `${spent.bytes} of ${limits.bytes_max} bytes`
+        : spent.tokens >= limits.tokens_max
+          ? `${spent.tokens} of ${limits.tokens_max} tokens`
+          : null;
+  if (over === null) return null;
+  return refuse(
+    'read-budget-spent',
+    `The read budget of this ${period} is spent: ${over}.`,
+    `Decide with what was read, or ask a person for more budget. Next time read less at once: ${narrower}`,
+  );
+}
+
+/** Null when a captured file of this size fits into what is left. */
+export function sizeProblem(
+  bytes: number,
+  spent: ReadSpent,
+  limits: ReadLimits,
+  narrower: string,
+): Refusal | null {
+  const left = limits.bytes_max - spent.bytes;
+  if (bytes <= left) return null;
+  return refuse(
+    'read-too-large',
+    `This read is larger than the ${left} bytes that the read budget has left.`,
+    `Read less: ${narrower}`,
+  );
+}
