@@ -12,14 +12,14 @@ import { plan, type PlanResult } from './planner.ts';
  */
 export interface Cognition {
   /** Read-only; an inconclusive answer is a good answer. @throws when aborted or when the World faults. */
-  investigate(world: World, incident: IncidentContext, signal?: AbortSignal): Promise<Findings>;
+  readonly investigate: (world: World, incident: IncidentContext, signal?: AbortSignal) => Promise<Findings>;
   /** A typed draft for the proven cause, or the reason why there is none. */
-  plan(
+  readonly plan: (
     world: World,
     incident: IncidentContext,
     findings: Findings,
     signal?: AbortSignal,
-  ): Promise<PlanResult>;
+  ) => Promise<PlanResult>;
 }
 
 /** Cognition without a language model: the skill library alone. */

@@ -13,7 +13,7 @@ import type { Vars } from './skill-vars.ts';
  * the narrowest lines that show it.
  */
 export type Hypothesis = Findings['hypotheses'][number];
-export type Evidence = Findings['evidence'][number];
+type Evidence = Findings['evidence'][number];
 
 export interface Weighed {
   readonly hypotheses: readonly Hypothesis[];

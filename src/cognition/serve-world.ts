@@ -20,7 +20,7 @@ const Answer = z.discriminatedUnion('t', [
 export const CALLS_MAX = 16;
 
 /** A fault on the other side of the port, or a port that closed before it answered. */
-export class WorldPortError extends Error {
+class WorldPortError extends Error {
   override readonly name = 'WorldPortError';
   readonly code = 'WORLD_PORT';
 }

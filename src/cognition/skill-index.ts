@@ -8,7 +8,7 @@ export interface SkillFile {
   readonly text: string;
 }
 
-export interface SkillFileProblem {
+interface SkillFileProblem {
   readonly path: string;
   readonly line: number | null;
   readonly reason: string;

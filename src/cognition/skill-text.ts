@@ -2,7 +2,7 @@ import { parseYamlText } from '../contract/parse.ts';
 import { Skill } from '../contract/skill.ts';
 import { lintSkill } from './skill-lint.ts';
 
-export const SKILL_LIMITS = { bytes_max: 131_072, depth_max: 20, keys_max: 5_000 } as const;
+const SKILL_LIMITS = { bytes_max: 131_072, depth_max: 20, keys_max: 5_000 } as const;
 
 export type ParsedSkill =
   | { readonly ok: true; readonly skill: Skill }

@@ -8,7 +8,7 @@ import { SKILL_PATH } from './skill-index.ts';
 import { parseSkillText } from './skill-text.ts';
 
 /** The skill library as cognition sees it: the index first, one skill's text only when the router has chosen it. */
-export const SKILL_INDEX_PATH = '/context/skills/_index.json';
+const SKILL_INDEX_PATH = '/context/skills/_index.json';
 
 const INDEX_LIMITS = { bytes_max: 4_194_304, depth_max: 8, keys_max: 200_000 } as const;
 

@@ -39,7 +39,7 @@ export interface Story {
   readonly unreadable: number;
 }
 
-export interface At<T> {
+interface At<T> {
   readonly at: string;
   readonly actor: string;
   readonly seq: number;

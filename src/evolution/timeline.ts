@@ -25,7 +25,7 @@ const ROWS_MAX = 80;
 /** What people and Aegis did, in the order of the ledger; reads and calls are counted elsewhere. */
 export function timelineOf(entries: readonly LedgerEntry[], names: Names): TimelineRow[] {
   const rows = entries.flatMap((entry) => {
-    const what = describe(entry, names);
+    const what = DESCRIBE[entry.kind]?.(entry.payload, names) ?? null;
     return what === null ? [] : [{ at: entry.at, who: whoIs(entry.actor, names), what }];
   });
   const first_alert = firstAlert(entries);
@@ -59,34 +59,30 @@ function firstAlert(entries: readonly LedgerEntry[]): TimelineRow | null {
   return { at: alert.starts_at, who: 'Monitoring', what: `Alert ${plain(alert.name, 100)} began` };
 }
 
-/** One sentence for an entry that a reader wants to see; null for the others. */
-function describe(entry: LedgerEntry, names: Names): string | null {
-  switch (entry.kind) {
-    case 'event':
-      return describeEvent(entry.payload);
-    case 'transition':
-      return describeTransition(entry.payload);
-    case 'plan':
-      return describePlan(entry.payload);
-    case 'approval':
-      return describeApproval(entry.payload, names);
-    case 'refusal':
-      return describeRefusal(entry.payload, names);
-    case 'outcome': {
-      const parsed = OutcomePayload.safeParse(entry.payload);
-      if (!parsed.success) return null;
-      const { change_id, phase, outcome } = parsed.data;
-      return `${change_id} ${phase}: **${words(outcome.status)}**, ${plain(outcome.summary)}`;
-    }
-    case 'verify': {
-      const parsed = VerifyPayload.safeParse(entry.payload);
-      return parsed.success
-        ? `Check ${plain(parsed.data.title)}: **${parsed.data.status}** (${plain(parsed.data.found, 100)})`
-        : null;
-    }
-    default:
-      return null;
-  }
+type Describe = (payload: Readonly<Record<string, unknown>>, names: Names) => string | null;
+
+/** How each kind that a reader wants to see is told; other kinds are counted elsewhere. */
+const DESCRIBE: Partial<Record<LedgerEntry['kind'], Describe>> = {
+  event: describeEvent,
+  transition: describeTransition,
+  plan: describePlan,
+  approval: describeApproval,
+  refusal: describeRefusal,
+  outcome: describeOutcome,
+  verify: describeCheck,
+};
+
+function describeOutcome(payload: Readonly<Record<string, unknown>>): string | null {
+  const parsed = OutcomePayload.safeParse(payload);
+  if (!parsed.success) return null;
+  const { change_id, phase, outcome } = parsed.data;
+  return `${change_id} ${phase}: **${words(outcome.status)}**, ${plain(outcome.summary)}`;
+}
+
+function describeCheck(payload: Readonly<Record<string, unknown>>): string | null {
+  const parsed = VerifyPayload.safeParse(payload);
+  if (!parsed.success) return null;
+  return `Check ${plain(parsed.data.title)}: **${parsed.data.status}** (${plain(parsed.data.found, 100)})`;
 }
 
 const BY_PERSON: Readonly<Record<string, string>> = {

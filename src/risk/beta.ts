@@ -3,7 +3,7 @@
  * the change failure rates that DORA's reports give for teams of medium performance, 16-30 %, and high ones, below it), plus
  * what this skill and tool did here. The prior weighs six cases, so a handful of real ones soon outweighs it.
  */
-export const PRIOR = { failed: 1, succeeded: 5 } as const;
+const PRIOR = { failed: 1, succeeded: 5 } as const;
 
 export interface Likelihood {
   readonly mean: number;

@@ -15,7 +15,7 @@ import type { Dependant } from './topology.ts';
  */
 
 /** A reviewed, reversible write is a quarter of the worst; destroying or giving rights is near it. Reading harms nobody. */
-export const CLASS_FACTOR: Readonly<Record<ActionClass, number>> = {
+const CLASS_FACTOR: Readonly<Record<ActionClass, number>> = {
   read: 0,
   write: 0.25,
   destroy: 0.7,
@@ -26,13 +26,13 @@ export const CLASS_FACTOR: Readonly<Record<ActionClass, number>> = {
 export const TIER_WEIGHT: Readonly<Record<Service['tier'], number>> = { tier1: 1, tier2: 0.6, tier3: 0.3 };
 
 /** A dependant is hurt often, not always (caches, retries, batch slack). */
-export const DEPENDANT_FACTOR = 0.8;
+const DEPENDANT_FACTOR = 0.8;
 
 /** Weight that a catalog has at least: in a catalog of three services one dependant is not a third of the company. */
-export const CATALOG_WEIGHT_MIN = 10;
+const CATALOG_WEIGHT_MIN = 10;
 
 /** What is added to R when the change asks for more but the quota is not known. */
-export const UNKNOWN_QUOTA_SHARE = 0.1;
+const UNKNOWN_QUOTA_SHARE = 0.1;
 
 export interface BlastInput {
   /** The highest class among the actions. */
@@ -79,11 +79,11 @@ function neighbourHarm(resources: ResourceShare): number {
   return resources.added > 0 && resources.after > 1 ? 1 : clamp(resources.added);
 }
 
-export function clamp(value: number): number {
+function clamp(value: number): number {
   return Math.min(1, Math.max(0, value));
 }
 
 /** Three decimals: finer differences mean nothing, and the envelope is part of the plan hash. */
-export function round3(value: number): number {
+function round3(value: number): number {
   return Math.round(clamp(value) * 1000) / 1000;
 }

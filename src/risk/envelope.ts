@@ -30,8 +30,8 @@ export interface RiskInput {
 export type { QuotaFacts };
 
 /** At or above this score one person more is asked for, and then a second channel. */
-export const TWO_PEOPLE_SCORE = 0.4;
-export const STEP_UP_SCORE = 0.7;
+const TWO_PEOPLE_SCORE = 0.4;
+const STEP_UP_SCORE = 0.7;
 
 export function assessRisk(input: RiskInput): RiskEnvelope {
   const facts = gather(input);

@@ -37,7 +37,7 @@ function resolveName(candidates: readonly Service[], of: Service): readonly Serv
   return same_team.length > 0 ? same_team : same_env.length > 0 ? same_env : candidates;
 }
 
-export function serviceKey(service: Pick<Service, 'team' | 'env' | 'name'>): string {
+function serviceKey(service: Pick<Service, 'team' | 'env' | 'name'>): string {
   return `${service.team}/${service.env}/${service.name}`;
 }
 

@@ -3,7 +3,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 import { skillCognition } from '../../src/cognition/cognition.ts';
 import { CALLS_MAX, connectWorld, exposeWorld } from '../../src/cognition/serve-world.ts';
-import type { World, WorldRequest, WorldResponse } from '../../src/contract/world.ts';
+import type { World, WorldResponse } from '../../src/contract/world.ts';
 import { fakeWorld, libraryFiles } from './fake-world.ts';
 import { sparkFiles, sparkIncident } from './spark-story.ts';
 
@@ -19,8 +19,8 @@ function pair(world: World): { near: World; port: MessageChannel['port1']; stop:
   return { near: connectWorld(port1), port: port1, stop };
 }
 
-const LS: WorldRequest = { op: 'ls', path: '/', why_needed: 'test' };
-const ENTRIES: WorldResponse = { ok: true, op: 'ls', entries: [] };
+const LS = { op: 'ls' as const, path: '/', why_needed: 'test' };
+const ENTRIES: WorldResponse = { ok: true, op: 'ls' as const, entries: [] };
 
 describe('cognition in a worker with an empty environment', () => {
   it('gives the same findings and the same draft as in process, over the port alone', async () => {
@@ -61,9 +61,7 @@ describe('the World across a port', () => {
         return { ok: true, op: 'explain', text: String(n) };
       },
     });
-    const answers = await Promise.all(
-      [1, 9, 5].map((n) => near.call({ ...LS, path: String(n) } as WorldRequest)),
-    );
+    const answers = await Promise.all([1, 9, 5].map((n) => near.call({ ...LS, path: String(n) })));
     expect(answers.map((a) => (a.ok && a.op === 'explain' ? a.text : ''))).toEqual(['1', '9', '5']);
   });
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { code, plain } from '../../src/evolution/markdown.ts';
 import { draftPostmortem } from '../../src/evolution/postmortem.ts';
@@ -146,7 +146,7 @@ describe('untrusted text in a postmortem', () => {
     });
     expect(skeleton(hostile)).toEqual(skeleton(harmless));
     expect(live(hostile)).not.toMatch(/[<>@[\]]|:\/\/|www\./);
-    expect(hostile).not.toMatch(/[\u202E\u0000\u2028]/);
+    for (const hidden of ['\u202E', '\u0000', '\u2028']) expect(hostile).not.toContain(hidden);
   });
 
   it('stays one line of inert characters for any text at all', () => {

@@ -4,7 +4,7 @@ import { effectHashOf, type ActionClass, type Preview } from '../../src/contract
 import type { RiskInput } from '../../src/risk/envelope.ts';
 import { sparkIncident } from '../cognition/spark-story.ts';
 
-export const TARGET = 'mcp://k8s/prod-a/settlement/sparkapplication/nightly-settlement';
+const TARGET = 'mcp://k8s/prod-a/settlement/sparkapplication/nightly-settlement';
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 
