@@ -6,7 +6,7 @@
 import type { LogRecord, Telemetry } from '../world/telemetry.ts';
 import { compareLabels, labelKey, matchesAll, type Labels } from '../prometheus/label-set.ts';
 import { formatScalar } from '../prometheus/promql-literal.ts';
-import { startTwinServer, type FaultControls, type TwinCall, type TwinReply } from '../vault/twin-http.ts';
+import { startTwinServer, type FaultControls, type TwinCall, type TwinReply } from '../twin-http.ts';
 import type { MetricQuery } from './logql-ast.ts';
 import { evaluateMetric, ingest, selectStreams, type Stream } from './logql-engine.ts';
 import { parseLogql, parseSelector } from './logql-parse.ts';

@@ -4,7 +4,7 @@
  * answered it with nothing would teach the product that nothing happened. See FIDELITY.md.
  */
 import type { Series, Telemetry } from '../world/telemetry.ts';
-import { startTwinServer, type FaultControls, type TwinCall, type TwinReply } from '../vault/twin-http.ts';
+import { startTwinServer, type FaultControls, type TwinCall, type TwinReply } from '../twin-http.ts';
 import {
   checkTimeout,
   invalidParameter,

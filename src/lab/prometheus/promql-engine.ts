@@ -95,7 +95,9 @@ export function evaluateRange(
   const end_ms = ts_ms - selector.offset_ms;
   const start_ms = end_ms - (selector.range_ms ?? 0);
   return snapshot.select(selector).flatMap(({ labels, samples }) => {
-    const inside = samples.slice(firstIndex(samples, start_ms), firstIndex(samples, end_ms + 1));
+    const inside = samples
+      .slice(firstIndex(samples, start_ms), firstIndex(samples, end_ms + 1))
+      .filter((sample) => sample.stale !== true);
     return inside.length === 0 ? [] : [{ labels, window: { samples: inside, start_ms, end_ms } }];
   });
 }
@@ -201,7 +203,9 @@ function instant(
   const at_ms = ts_ms - selector.offset_ms;
   return snapshot.select(selector).flatMap(({ labels, samples }) => {
     const sample = samples[firstIndex(samples, at_ms + 1) - 1];
-    return sample === undefined || sample.ts_ms < at_ms - LOOKBACK_MS ? [] : [{ labels, sample }];
+    return sample === undefined || sample.stale === true || sample.ts_ms < at_ms - LOOKBACK_MS
+      ? []
+      : [{ labels, sample }];
   });
 }
 

@@ -1,6 +1,6 @@
 /** The wire forms of Vault: the answer envelope, the error list, and the refusal that carries one. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { TwinReply } from './twin-http.ts';
+import type { TwinReply } from '../twin-http.ts';
 
 /** A request that Vault answers with an error status. `errors` goes out as it is. */
 export class VaultError extends Error {

@@ -24,7 +24,7 @@ import { findRoute, MOUNTS } from './routes.ts';
 import type { KubernetesIssuer, KubernetesRole, TokenRole, VaultSetup } from './setup.ts';
 import { health, sealStatus } from './sys-status.ts';
 import { SYSTEM_TTL_S, type Token } from './tokens.ts';
-import { startTwinServer, type FaultControls, type TwinCall, type TwinReply } from './twin-http.ts';
+import { startTwinServer, type FaultControls, type TwinCall, type TwinReply } from '../twin-http.ts';
 import { Wrappings } from './wrapping.ts';
 
 export interface VaultTwinOptions {

@@ -1,4 +1,4 @@
-/** Prometheus series of the world. A series that its target stops to expose ends with one NaN sample: the stale marker. */
+/** Prometheus series of the world. A series that its target stops to expose ends with one sample marked stale. */
 import type { Sample, Series } from './telemetry.ts';
 
 const SAMPLES_PER_SERIES_MAX = 20_000;
@@ -34,7 +34,7 @@ export class MetricBook {
     for (const [key, series] of this.#series) {
       if (!series.live || seen.has(key)) continue;
       series.live = false;
-      push(series, { ts_ms, value: Number.NaN });
+      push(series, { ts_ms, value: Number.NaN, stale: true });
     }
   }
 

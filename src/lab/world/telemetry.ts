@@ -15,6 +15,8 @@ export interface LogRecord {
 export interface Sample {
   readonly ts_ms: number;
   readonly value: number;
+  /** The target stopped to expose the series here: Prometheus' stale marker, which is no value. */
+  readonly stale?: true;
 }
 
 /** One time series: labels include `__name__`. Samples are in ascending time order. */

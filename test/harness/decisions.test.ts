@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import type { EventOf, HarnessEvent } from '../../src/harness/events.ts';
+import { step } from '../../src/harness/machine.ts';
+import { at, decide, outcome, runningId, take, walkTo } from './fixtures.ts';
+
+function refusalCode(snapshot: ReturnType<typeof walkTo>, event: HarnessEvent): string {
+  const stepped = step(snapshot, event);
+  return stepped.ok ? `accepted into ${stepped.snapshot.state}` : stepped.refusal.code;
+}
+
+describe('a decision on a plan', () => {
+  const pending = walkTo('PENDING_APPROVAL');
+  const change = (c: Partial<EventOf<'decided'>>) => decide(pending, 'dan', 'approve', 6, c);
+
+  it.each([
+    ['the asker', decide(pending, 'maya', 'approve', 6), 'self-approval'],
+    ['the asker who denies', decide(pending, 'maya', 'deny', 6), 'self-approval'],
+    ['another revision', change({ revision: 7 }), 'stale-revision'],
+    ['another plan hash', change({ plan_hash: 'f'.repeat(64) }), 'wrong-plan-hash'],
+    ['an approval of another incident', change({ approval_id: 'APR-99' }), 'unknown-approval'],
+    ['a role that the rule does not ask for', change({ role: 'viewer' }), 'wrong-role'],
+    ['a click after the expiry', decide(pending, 'dan', 'approve', 5 + 901), 'approval-expired'],
+    ['a withdrawal of nothing', decide(pending, 'dan', 'withdraw', 6), 'nothing-to-withdraw'],
+  ])('of %s is refused with its own sentence', (_who, event, code) => {
+    expect(refusalCode(pending, event)).toBe(code);
+  });
+
+  it('counts a person once, and the second person completes it', () => {
+    const one = take(pending, decide(pending, 'dan', 'approve', 6));
+    expect(one.state).toBe('PENDING_APPROVAL');
+    expect(one.context.running).toBeNull();
+    expect(refusalCode(one, decide(one, 'dan', 'approve', 7))).toBe('same-person');
+    const two = take(one, decide(one, 'ines', 'approve', 8));
+    expect(two.context.approval?.status).toBe('approved');
+    expect(two.context.running?.kind).toBe('clear');
+    expect(refusalCode(two, decide(two, 'omar', 'approve', 9))).toBe('approval-over');
+  });
+
+  it('can be withdrawn until the first step, which stops the clearing', () => {
+    const clearing = walkTo('CLEARING');
+    const withdrawn = take(clearing, decide(clearing, 'dan', 'withdraw', 8));
+    expect(withdrawn.context.running).toBeNull();
+    expect(withdrawn.context.approval?.status).toBe('open');
+    const executing = walkTo('EXECUTING');
+    expect(refusalCode(executing, decide(executing, 'dan', 'withdraw', 9))).toBe('approval-over');
+  });
+
+  it('a denial ends the plan: wrong cause investigates again, anything else halts', () => {
+    const wrong = take(pending, decide(pending, 'dan', 'deny', 6, { because: 'wrong_cause' }));
+    expect(wrong.state).toBe('DIAGNOSING');
+    const risky = take(pending, decide(pending, 'dan', 'deny', 6));
+    expect(risky.context.halt).toMatchObject({ reason: 'denied', resume_to: 'PLANNING' });
+    expect(risky.context.approval?.status).toBe('denied');
+  });
+
+  it('expires by timer and then only a button makes a new plan', () => {
+    const early = step(pending, { type: 'timer', at: at(100), kind: 'approval_expiry', armed_step: 1 });
+    expect(early).toMatchObject({ ok: false, refusal: { code: 'stale-timer' } });
+    const expired = take(pending, { type: 'timer', at: at(5 + 900), kind: 'approval_expiry', armed_step: 1 });
+    expect(expired.context.approval?.status).toBe('expired');
+    expect(refusalCode(expired, decide(expired, 'dan', 'approve', 906))).toBe('approval-over');
+    expect(take(expired, { type: 'plan_again', at: at(910), by: 'dan' }).state).toBe('PLANNING');
+  });
+});
+
+describe('after the approvals', () => {
+  it('a changed object is a conflict: nothing ran, approvals are void, the field is named', () => {
+    const s = walkTo('EXECUTING');
+    const conflict = { ...outcome('conflict'), conflict_fields: [{ path: '/spec/driver/memory', before: '1g', after: '3g' }] };
+    const halted = take(s, { type: 'executed', at: at(9), effect_id: runningId(s), change_id: s.context.running?.change_id ?? '', outcome: conflict });
+    expect(halted.context.halt?.reason).toBe('conflict');
+    expect(halted.context.halt?.text).toContain('/spec/driver/memory is now "3g"');
+    expect(halted.context.approval?.status).toBe('void');
+    expect(halted.context.done).toEqual([]);
+  });
+
+  it('changed evidence is collected again at most twice, then a person must look', () => {
+    let s = walkTo('CLEARING');
+    s = { ...s, context: { ...s.context, recollections: 2 } };
+    const halted = take(s, { type: 'cleared', at: at(9), effect_id: runningId(s), verdict: 'evidence_changed', gates: [], reason: 'line 3 changed', remedy: 'look' });
+    expect(halted.state).toBe('HALTED');
+  });
+
+  it('a failed check halts and says what to undo by hand', () => {
+    const s = walkTo('VERIFYING');
+    const check = { check_id: 'v1', title: 'no OOMKill', status: 'failed' as const, found: 'OOMKilled', evidence_id: null, tries: 3 };
+    const halted = take(s, { type: 'verified', at: at(30), effect_id: runningId(s), checks: [check] });
+    expect(halted.context.halt?.reason).toBe('verify_failed');
+    expect(halted.context.halt?.next_step).toContain('set /spec/driver/memory back to "1g"');
+  });
+
+  it('a check without an answer is never success', () => {
+    const s = walkTo('VERIFYING');
+    const check = { check_id: 'v1', title: 'job completed', status: 'unknown' as const, found: 'Loki did not answer', evidence_id: null, tries: 3 };
+    expect(take(s, { type: 'verified', at: at(30), effect_id: runningId(s), checks: [check] }).context.halt?.reason).toBe('inconclusive');
+  });
+
+  it('a stop during a write keeps waiting for its result and records it', () => {
+    const s = walkTo('EXECUTING');
+    const stopped = take(s, { type: 'stopped', at: at(9), by: 'dan', reason: 'wrong job' });
+    expect(stopped.state).toBe('HALTED');
+    const told = take(stopped, { type: 'executed', at: at(10), effect_id: runningId(s), change_id: s.context.running?.change_id ?? '', outcome: outcome() });
+    expect(told.context.done).toHaveLength(1);
+    expect(told.context.halt?.reason).toBe('stopped');
+    expect(step(told, { type: 'resumed', at: at(11), by: 'dan' })).toMatchObject({ ok: false, refusal: { code: 'no-resume' } });
+  });
+});
