@@ -65,7 +65,7 @@ export function wireListeners(app: App, listeners: readonly Listener[], tools: L
     await ack(await runSubmit(submitOf(body as ViewSubmitAction), registry, tools));
   });
   app.command(ANY, async ({ command, ack }) => {
-    const { team_id: workspace, user_id: user, channel_id: channel, text = '', trigger_id } = command;
+    const { team_id: workspace, user_id: user, channel_id: channel, text, trigger_id } = command;
     const listener = registry.commands.get(command.command);
     const call = {
       workspace,
@@ -227,7 +227,7 @@ function submitOf(body: ViewSubmitAction): Submit & { callback_id: string } {
 
 function shortcutOf(shortcut: SlackShortcut): ShortcutCall | null {
   if (shortcut.type !== 'message_action') return null;
-  const { team, user, callback_id, action_ts, message_ts, message, channel } = shortcut as MessageShortcut;
+  const { team, user, callback_id, action_ts, message_ts, message, channel } = shortcut;
   const thread_ts = typeof message['thread_ts'] === 'string' ? message['thread_ts'] : null;
   return {
     workspace: team?.id ?? '',

@@ -2,29 +2,20 @@
 // did not come, we look for our own metadata first. What cannot be shown as drawn is shown as plain words; what cannot be
 // shown in its channel goes to the fallback channel. Nothing here decides when: outbox.ts does.
 import type { CardDelivery, OutboxStore } from '../store/store.ts';
-import type { Clock, Log } from '../contract/ports.ts';
-import { LIMITS, cut, mrkdwn } from './block-limits.ts';
-import { context } from './blocks.ts';
-import { fitsMessage, plainVersion, renderNotice } from './cards/index.ts';
-import type { Card, CardContext, Person } from './cards/card.ts';
+import type { Clock } from '../contract/ports.ts';
+import { drawCard, metadataOf, type DrawTools } from './card-drawing.ts';
+import type { Card } from './cards/card.ts';
 import { postmortemFileName, postmortemFitsCard } from './cards/postmortem.ts';
-import { redactTexts } from './redact-notice.ts';
 import { AUTH_FAULTS, type ApiAnswer, type SlackApi } from './slack-api.ts';
 import type { SendLimiter } from './send-limiter.ts';
 import { lookForCard, lookForFile } from './sent-lookup.ts';
 
-export interface SenderOptions {
+export interface SenderOptions extends DrawTools {
   readonly outbox: OutboxStore;
   readonly api: SlackApi;
   readonly limiter: SendLimiter;
   readonly fallback_channel: string;
-  readonly simulated: boolean;
-  readonly redact: (text: string) => string;
-  readonly person: (principal: string) => Person;
   readonly clock: Clock;
-  readonly log: Log;
-  /** `https://acme.slack.com/` once Slack has told us, for links between cards. */
-  readonly workspace_url: () => string | null;
   readonly bot_user_id: () => string | null;
 }
 
@@ -48,6 +39,7 @@ const BLOCK_FAULTS: ReadonlySet<string> = new Set([
 const LOOK_AFTER_MS = 2_000;
 const REFUSED_WAIT_MS = [1_000, 5_000, 30_000, 120_000] as const;
 const EPHEMERAL_TRIES_MAX = 3;
+const REPEAT = 'This may be a repeat: Slack did not confirm the first copy.';
 const PLAIN_LEVELS = 3;
 
 export class CardSender {
@@ -92,7 +84,7 @@ export class CardSender {
     for (let level = 0; level < PLAIN_LEVELS; level++) {
       const wait = this.#pace('chat.update', card.channel);
       if (wait !== null) return wait;
-      const drawn = await this.#draw(card, level, false);
+      const drawn = await this.#drawing(card, level, false);
       const answer = await this.#options.api.call('chat.update', {
         channel: card.channel,
         ts,
@@ -130,7 +122,7 @@ export class CardSender {
     for (let level = 0; level < PLAIN_LEVELS; level++) {
       const wait = this.#pace('chat.postMessage', channel);
       if (wait !== null) return wait;
-      const drawn = await this.#draw(card, level, true, repeat);
+      const drawn = await this.#drawing(card, level, true, repeat);
       await this.#options.outbox.sending(card.card_key, card.wanted_revision);
       const answer = await this.#options.api.call('chat.postMessage', {
         channel,
@@ -228,7 +220,7 @@ export class CardSender {
     if (notice.kind !== 'private') return this.#giveUp(card, 'only private notices are ephemeral');
     const wait = this.#pace('chat.postEphemeral', notice.channel);
     if (wait !== null) return wait;
-    const drawn = await this.#draw(card, 0, true);
+    const drawn = await this.#drawing(card, 0, true);
     await this.#options.outbox.sending(card.card_key, card.wanted_revision);
     const answer = await this.#options.api.call('chat.postEphemeral', {
       channel: notice.channel,
@@ -238,7 +230,7 @@ export class CardSender {
       ...(notice.thread_ts === null ? {} : { thread_ts: notice.thread_ts }),
     });
     if (answer.ok)
-      return this.#done(card, card.wanted_revision, notice.channel, String(answer.body['message_ts'] ?? '0'));
+      return this.#done(card, card.wanted_revision, notice.channel, textOr(answer.body['message_ts'], '0'));
     if (answer.kind === 'limited') {
       await this.#failed(card, answer.error, answer.retry_after_ms);
       return this.#limited('chat.postEphemeral', notice.channel, answer.retry_after_ms);
@@ -283,51 +275,11 @@ export class CardSender {
 
   // ---------------------------------------------------------------- drawing and outcomes
 
-  async #draw(card: CardDelivery, level: number, first: boolean, repeat = false): Promise<Card> {
-    const notice = redactTexts(card.notice, this.#options.redact);
-    const links = new Map<string, string | null>();
-    for (const key of linkedCards(card)) links.set(key, await this.#permalink(key));
-    const ctx: CardContext = {
-      revision: card.wanted_revision,
-      first,
-      simulated: this.#options.simulated,
-      person: this.#options.person,
-      link: (key) => links.get(key) ?? null,
-    };
-    let drawn: Card;
-    try {
-      drawn = renderNotice(notice, ctx);
-    } catch (error) {
-      this.#options.log.error(
-        { room: 'slack', card: card.card_key, error: String(error) },
-        'a card could not be drawn',
-      );
-      drawn = {
-        text: `${card.incident_id ?? 'Aegis'}: this card could not be drawn; the ledger holds its content`,
-        blocks: [],
-      };
-    }
-    if (level === 1 || (level === 0 && !fitsMessage(drawn))) drawn = plainVersion(drawn, false);
-    if (level === 2) return plainVersion(drawn, true);
-    const notes = [
-      this.#moved.get(card.card_key),
-      repeat ? 'This may be a repeat: Slack did not confirm the first copy.' : undefined,
-    ];
-    const shown = notes.filter((note) => note !== undefined).map((note) => mrkdwn`⚠️ ${note}`);
-    if (shown.length === 0) return drawn;
-    const room = drawn.blocks.slice(0, LIMITS.message_blocks_max - 1);
-    return { text: drawn.text, blocks: [context(`note.${card.wanted_revision}`, shown), ...room] };
-  }
-
-  async #permalink(card_key: string): Promise<string | null> {
-    const base = this.#options.workspace_url();
-    const card = base === null ? null : await this.#options.outbox.get(card_key);
-    if (base === null || card?.ts === null || card === null) return null;
-    const thread =
-      card.thread_ts === null || card.thread_ts === card.ts
-        ? ''
-        : `?thread_ts=${card.thread_ts}&cid=${card.channel}`;
-    return `${base}archives/${card.channel}/p${card.ts.replace('.', '')}${thread}`;
+  #drawing(card: CardDelivery, level: number, first: boolean, repeat = false): Promise<Card> {
+    const notes = [this.#moved.get(card.card_key), repeat ? REPEAT : undefined].filter(
+      (note) => note !== undefined,
+    );
+    return drawCard(this.#options, card, { level, first, notes });
   }
 
   #pace(method: string, channel: string): Delivered | null {
@@ -386,36 +338,15 @@ export class CardSender {
   }
 }
 
-function metadataOf(card: CardDelivery): {
-  event_type: string;
-  event_payload: Record<string, string | number>;
-} {
-  const { card_key, wanted_revision, incident_id } = card;
-  return {
-    event_type: 'aegis_card',
-    event_payload: {
-      card_key: cut(card_key, 500),
-      revision: wanted_revision,
-      incident_id: incident_id ?? '-',
-    },
-  };
-}
-
 function broadcasts(card: CardDelivery): boolean {
   return card.notice.kind === 'timeline' && card.notice.broadcast;
-}
-
-function linkedCards(card: CardDelivery): string[] {
-  const { notice } = card;
-  if (notice.kind === 'approval') return [`root:${notice.incident_id}`];
-  if (notice.kind !== 'incident') return [];
-  return [
-    ...(notice.approval_card === null ? [] : [notice.approval_card]),
-    `postmortem:${notice.incident_id}`,
-  ];
 }
 
 function moveWords(error: string): string {
   if (error === 'is_archived') return 'Moved here: the channel of this service is archived.';
   return 'Moved here: Aegis is not in the channel of this service. Type /invite @aegis there.';
+}
+
+function textOr(value: unknown, otherwise: string): string {
+  return typeof value === 'string' ? value : otherwise;
 }

@@ -4,7 +4,7 @@ import { visible } from './block-limits.ts';
 /** Undoes Slack's encoding. The result is foreign text like any other; ids are never taken from it. */
 export function typedText(encoded: string): string {
   const plain = encoded.replace(/<([^<>]*)>/g, (_, inner: string) => {
-    const [head = '', label] = inner.split('|', 2) as [string, string | undefined];
+    const [head, label] = inner.split('|', 2) as [string, string | undefined];
     if (head.startsWith('@')) return label === undefined ? head : `@${label}`;
     if (head.startsWith('#')) return label === undefined ? head : `#${label}`;
     if (head.startsWith('!')) return label ?? '';

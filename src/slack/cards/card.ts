@@ -49,18 +49,11 @@ function personElement(person: Person, mention: boolean): RichTextElement {
 
 export function segmentElements(segments: readonly Segment[], context: CardContext): RichTextElement[] {
   return segments.map((segment) => {
-    switch (segment.t) {
-      case 'text':
-        return say(segment.text);
-      case 'bold':
-        return bold(segment.text);
-      case 'code':
-        return code(segment.text);
-      case 'person':
-        return personElement(context.person(segment.principal), segment.mention && context.first);
-      case 'time':
-        return when(segment.at);
-    }
+    if (segment.t === 'person')
+      return personElement(context.person(segment.principal), segment.mention && context.first);
+    if (segment.t === 'time') return when(segment.at);
+    if (segment.t === 'bold') return bold(segment.text);
+    return segment.t === 'code' ? code(segment.text) : say(segment.text);
   });
 }
 

@@ -130,36 +130,25 @@ function excerpt(item: EvidenceItem): string {
 }
 
 function alarmOf(item: EvidenceItem): { level: 'warning' | 'error'; text: string } | null {
-  const { holds } = item;
-  switch (holds.status) {
-    case 'changed': {
-      const now = holds.now_sha256 === null ? 'differs' : `now hashes to ${holds.now_sha256.slice(0, 12)}…`;
-      return {
-        level: 'warning',
-        text: `This is the captured copy. The source ${now}. The plan cannot run until it is collected again.`,
-      };
-    }
-    case 'gone':
-      return {
-        level: 'warning',
-        text: 'This is the captured copy. The source no longer has it; a plan that depends on it cannot run.',
-      };
-    case 'tampered':
-      return {
-        level: 'error',
-        text: 'The stored copy no longer has the hash it was captured with. Do not believe it. Run: aegis ledger verify',
-      };
-    case 'unknown_pointer':
-      return {
-        level: 'error',
-        text: 'This pointer equals no record of this incident. Nothing may rest on it.',
-      };
-    case 'holds':
-    case 'expired':
-    case 'unreachable':
-      return null;
+  const { status, now_sha256 } = item.holds;
+  if (status === 'changed') {
+    const now = now_sha256 === null ? 'differs' : `now hashes to ${now_sha256.slice(0, 12)}…`;
+    return {
+      level: 'warning',
+      text: `This is the captured copy. The source ${now}. The plan cannot run until it is collected again.`,
+    };
   }
+  const text = ALARMS[status];
+  if (text === undefined) return null;
+  return { level: status === 'gone' ? 'warning' : 'error', text };
 }
+
+const ALARMS: Readonly<Partial<Record<HoldsResult['status'], string>>> = {
+  gone: 'This is the captured copy. The source no longer has it; a plan that depends on it cannot run.',
+  tampered:
+    'The stored copy no longer has the hash it was captured with. Do not believe it. Run: aegis ledger verify',
+  unknown_pointer: 'This pointer equals no record of this incident. Nothing may rest on it.',
+};
 
 function changedLines(holds: HoldsResult): string | null {
   if (holds.changed.length === 0) return null;
