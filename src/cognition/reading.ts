@@ -1,3 +1,4 @@
+import { sha256Hex } from '../contract/canonical.ts';
 import type { Capture, World } from '../contract/world.ts';
 import { refuse, type Refusal } from '../contract/verdict.ts';
 
@@ -22,40 +23,41 @@ export async function readCapture(
 
 const PAGES_MAX = 50;
 
-export type DocumentResult =
-  { readonly ok: true; readonly text: string } | { readonly ok: false; readonly refusal: Refusal };
-
-/** The whole text of a document. A long one comes in pages, since an answer carries only the first lines of a file. */
-export async function readDocument(
+/**
+ * A whole file, read with `read <path>`. An answer carries only the first lines of a long file; the rest comes in pages,
+ * and their hash must be that of the captured file, so that a file that changes meanwhile is never put together wrongly.
+ */
+export async function readWhole(
   world: World,
   path: string,
   why_needed: string,
   signal?: AbortSignal,
-): Promise<DocumentResult> {
+): Promise<ReadResult> {
   const first = await readCapture(world, `read ${path}`, why_needed, signal);
-  if (!first.ok) return first;
-  const { capture } = first;
+  return first.ok ? completed(world, path, first.capture, why_needed, signal) : first;
+}
+
+/** The same capture with all its lines. */
+export async function completed(
+  world: World,
+  path: string,
+  capture: Capture,
+  why_needed: string,
+  signal?: AbortSignal,
+): Promise<ReadResult> {
+  if (capture.complete) return { ok: true, capture };
   const lines = [...capture.lines];
   const page_lines = lines.length;
-  for (let page = 1; lines.length < capture.line_count && !capture.complete; page++) {
-    if (page_lines === 0 || page >= PAGES_MAX)
-      return {
-        ok: false,
-        refusal: refuse(
-          'document-too-long',
-          `${path} has ${capture.line_count} lines, more than can be paged through.`,
-          'Split the document.',
-        ),
-      };
-    const range = `${lines.length + 1}-${Math.min(lines.length + page_lines, capture.line_count)}`;
+  for (let page = 1; page < PAGES_MAX && page_lines > 0 && lines.length < capture.line_count; page++) {
+    const last = Math.min(lines.length + page_lines, capture.line_count);
+    const range = `${lines.length + 1}-${last}`;
     const next = await readCapture(world, `read ${path} --lines ${range}`, why_needed, signal);
     if (!next.ok) return next;
-    if (next.capture.lines.length === 0)
-      return {
-        ok: false,
-        refusal: refuse('document-changed', `${path} became shorter while it was read.`, 'Read it again.'),
-      };
+    if (next.capture.lines.length === 0) break;
     lines.push(...next.capture.lines);
   }
-  return { ok: true, text: lines.join('\n') };
+  if (sha256Hex(lines.join('\n')) === capture.pointer.sha256)
+    return { ok: true, capture: { ...capture, lines, complete: true } };
+  const reason = `${path} has ${capture.line_count} lines and could not be put together from its pages: it changed, or it is too long.`;
+  return { ok: false, refusal: refuse('document-incomplete', reason, 'Read it again, or read less of it.') };
 }

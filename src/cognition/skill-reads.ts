@@ -1,9 +1,9 @@
 import type { IncidentContext } from '../contract/incident.ts';
-import { printPipeline } from '../contract/pipeline-printer.ts';
+import { printPath, printPipeline } from '../contract/pipeline-printer.ts';
 import type { Pipeline } from '../contract/pipeline.ts';
 import type { Skill } from '../contract/skill.ts';
 import type { Capture, World } from '../contract/world.ts';
-import { readCapture, type ReadResult } from './reading.ts';
+import { completed, readCapture, type ReadResult } from './reading.ts';
 import { bindRead, fillSentence } from './skill-binding.ts';
 import { resolveVars, type ReadState, type Resolution } from './skill-vars.ts';
 
@@ -82,8 +82,8 @@ async function perform(
 ): Promise<string | null> {
   const result = await readCapture(world, printPipeline(pipeline), read.why, signal);
   if (!result.ok) return result.refusal.reason;
-  const kept = { capture: result.capture, pipeline };
-  session.captures.set(read.id, kept);
+  const capture = await paged(world, pipeline, result.capture, read.why, signal);
+  session.captures.set(read.id, { capture, pipeline });
   const wider = result.capture.line_count === 0 ? widened(pipeline) : null;
   if (wider === null) return null;
   const again = await readCapture(
@@ -95,6 +95,23 @@ async function perform(
   if (again.ok && again.capture.line_count > 0)
     session.captures.set(read.id, { capture: again.capture, pipeline: wider });
   return null;
+}
+
+/** A state file up to this length is paged through; longer ones and streams are only ever narrowed. */
+const PAGED_LINES_MAX = 2000;
+
+/** The capture with all its lines, when it is a whole state file of bearable length; else as it came. */
+async function paged(
+  world: World,
+  { source, filters }: Pipeline,
+  capture: Capture,
+  why: string,
+  signal?: AbortSignal,
+): Promise<Capture> {
+  const whole = source.cmd === 'read' && source.lines === undefined && filters.length === 0;
+  if (!whole || capture.kind === 'stream' || capture.line_count > PAGED_LINES_MAX) return capture;
+  const result = await completed(world, printPath(source.path), capture, why, signal);
+  return result.ok ? result.capture : capture;
 }
 
 /** The same pipeline over a wider window; null when it has no relative window or is as wide as it gets. */

@@ -3,7 +3,7 @@ import { parseJsonText } from '../contract/parse.ts';
 import { SkillIndex, type Skill, type SkillIndexEntry } from '../contract/skill.ts';
 import { refuse, type Refusal } from '../contract/verdict.ts';
 import type { World } from '../contract/world.ts';
-import { readDocument } from './reading.ts';
+import { readWhole } from './reading.ts';
 import { SKILL_PATH } from './skill-index.ts';
 import { parseSkillText } from './skill-text.ts';
 
@@ -18,14 +18,14 @@ export type SkillResult =
   { readonly ok: true; readonly skill: Skill } | { readonly ok: false; readonly refusal: Refusal };
 
 export async function loadIndex(world: World, signal?: AbortSignal): Promise<IndexResult> {
-  const document = await readDocument(
+  const document = await readWhole(
     world,
     SKILL_INDEX_PATH,
     'Which procedures exist for this kind of incident',
     signal,
   );
   if (!document.ok) return document;
-  const parsed = parseJsonText(document.text, INDEX_LIMITS);
+  const parsed = parseJsonText(document.capture.lines.join('\n'), INDEX_LIMITS);
   const index = parsed.ok ? SkillIndex.safeParse(parsed.value) : null;
   if (index?.success) return { ok: true, index: index.data };
   const detail = parsed.ok ? 'it does not have the form of an index' : parsed.reason;
@@ -56,12 +56,13 @@ export async function loadSkill(
   if (!SKILL_PATH.test(entry.path))
     return refusal('skill-path-invalid', 'its path in the index is not a skill path');
   const why = `Procedure for: ${entry.summary}`.slice(0, 500);
-  const document = await readDocument(world, `/context/skills/${entry.path}`, why, signal);
+  const document = await readWhole(world, `/context/skills/${entry.path}`, why, signal);
   if (!document.ok) return document;
+  const text = document.capture.lines.join('\n');
   // Captured lines carry no final newline; the index hashes the file's bytes.
-  if (![document.text, `${document.text}\n`].some((text) => sha256Hex(text) === entry.sha256))
+  if (![text, `${text}\n`].some((bytes) => sha256Hex(bytes) === entry.sha256))
     return refusal('skill-index-stale', 'its text is not the one that was indexed');
-  const parsed = parseSkillText(document.text);
+  const parsed = parseSkillText(text);
   if (!parsed.ok)
     return refusal(
       'skill-invalid',

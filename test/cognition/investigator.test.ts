@@ -3,7 +3,7 @@ import { investigate } from '../../src/cognition/investigator.ts';
 import { plan } from '../../src/cognition/planner.ts';
 import { sha256Hex } from '../../src/contract/canonical.ts';
 import { SkillIndex } from '../../src/contract/skill.ts';
-import { fakeWorld, libraryFiles } from './fake-world.ts';
+import { fakeWorld, libraryFiles, type FakeFile } from './fake-world.ts';
 import { LOG, MEMORY, POD, TENANT, sparkFiles, sparkIncident } from './spark-story.ts';
 
 const SPEC = `${TENANT}/jobs/settlement.nightly-settlement/spec.yaml`;
@@ -81,9 +81,29 @@ describe('empty and long files', () => {
     expect(findings.hypotheses[0]).toMatchObject({ id: 'driver_memory_too_small', status: 'open' });
   });
 
-  it('a file that is cut off gives no value: what stands behind the cut is not guessed', async () => {
-    const files = { ...sparkFiles(), [SPEC]: `${'# padding\n'.repeat(300)}${sparkFiles()[SPEC] as string}` };
-    const findings = await investigate(fakeWorld({ ...libraryFiles(), ...files }), sparkIncident());
+  it('a state file that is longer than an answer is paged through, and cited as the one file that it is', async () => {
+    const long = `${'# padding\n'.repeat(300)}${sparkFiles()[SPEC] as string}`;
+    const world = fakeWorld({ ...libraryFiles(), ...sparkFiles(), [SPEC]: long });
+    const findings = await investigate(world, sparkIncident());
+    expect(findings).toMatchObject({ conclusive: true, facts: { memory: '1g' } });
+    const cited = findings.evidence.find((e) => e.id === 'job_spec');
+    expect(cited?.pointer).toMatchObject({
+      lines: '308-308',
+      query: `read ${SPEC}`,
+      sha256: sha256Hex(long),
+    });
+  });
+
+  it('a file that changes between its pages is not put together: no value, a gap, no plan', async () => {
+    const long = `${'# padding\n'.repeat(300)}${sparkFiles()[SPEC] as string}`;
+    const files: Record<string, FakeFile | string> = { ...libraryFiles(), ...sparkFiles(), [SPEC]: long };
+    const changing = fakeWorld(files, {
+      refuse: (command) => {
+        if (command.includes('spec.yaml --lines')) files[SPEC] = long.replace('memory: 1g', 'memory: 64g');
+        return null;
+      },
+    });
+    const findings = await investigate(changing, sparkIncident());
     expect(findings.conclusive).toBe(false);
     expect(findings.facts).not.toHaveProperty('memory');
     expect(findings.gaps).toContain('job_spec: only the first 200 of 310 lines were looked at.');
