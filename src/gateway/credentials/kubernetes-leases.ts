@@ -41,7 +41,7 @@ export async function leaseKubernetes(
   source: KubernetesSource,
   request: LeaseRequest,
 ): Promise<Lease> {
-  const lease_id = deps.ids.next('lease');
+  const lease_id = deps.queue.name(deps.ids.next('lease'));
   await deps.store.intent({
     lease_id,
     call_id: request.call_id,

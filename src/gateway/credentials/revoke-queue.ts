@@ -24,6 +24,11 @@ export class RevokeQueue {
     this.#log = log;
   }
 
+  /** Puts the process into the name: a sweep tells a crashed owner from a colleague on this machine that still works. */
+  name(id: string): string {
+    return `${id}.${process.pid}`;
+  }
+
   begin(lease_id: string): void {
     this.#active.add(lease_id);
   }
@@ -46,7 +51,8 @@ export class RevokeQueue {
   async sweep(): Promise<{ revoked: number; failed: number }> {
     const result = { revoked: 0, failed: 0 };
     for (const row of await this.#store.outstanding()) {
-      if (this.#active.has(row.lease_id) || this.#timers.has(row.lease_id)) continue;
+      if (this.#active.has(row.lease_id) || this.#timers.has(row.lease_id) || ownerLives(row.lease_id))
+        continue;
       if (row.accessor === null) await this.abandon(row.lease_id);
       else if (await this.#tryOnce(row.lease_id, row.accessor)) result.revoked += 1;
       else {
@@ -95,6 +101,18 @@ export class RevokeQueue {
     }, pause);
     timer.unref();
     this.#timers.set(lease_id, timer);
+  }
+}
+
+/** Whether another process of this machine that is alive holds the lease. */
+function ownerLives(lease_id: string): boolean {
+  const pid = Number(/\.(\d+)$/.exec(lease_id)?.[1] ?? 0);
+  if (pid === 0 || pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code === 'EPERM';
   }
 }
 

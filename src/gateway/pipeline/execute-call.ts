@@ -12,6 +12,7 @@ import { checkPermit } from './permit.ts';
 import { proveApproval, type Proof } from './prove-approval.ts';
 import { settleEarlier } from './reconcile-call.ts';
 import type { Guarded } from './throttle.ts';
+import { settleRow } from './settle-row.ts';
 import { laneOf, leaseFor } from './upstream-call.ts';
 import { readVerifiedChain } from './verified-chain.ts';
 import { apply, observe, type WriteCall } from './write-steps.ts';
@@ -263,12 +264,9 @@ async function dispatched(call: WriteCall, key: string): Promise<ToolOutcome | R
       differences(call.precondition, before),
       'The object changed after it was approved; nothing was sent',
     );
-    await journal.finish(key, 'conflict', conflict);
-    return conflict;
+    return settleRow(journal, key, conflict);
   }
   const verdict = await journal.dispatch(key, { before_image: before.values, object_uid: before.object_uid });
   if (verdict !== 'dispatched') return verdict;
-  const outcome = await apply(call, before.values);
-  await journal.finish(key, outcome.status, outcome);
-  return outcome;
+  return settleRow(journal, key, await apply(call, before.values));
 }

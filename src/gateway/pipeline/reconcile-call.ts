@@ -10,6 +10,7 @@ import type { GatewayCore } from './core.ts';
 import { compareObservation, conflictOutcome, differences, outcomeOf } from './outcome.ts';
 import { leaseFor } from './upstream-call.ts';
 import { readVerifiedChain } from './verified-chain.ts';
+import { settleRow } from './settle-row.ts';
 import { doneText, observe, unknownOutcome, type WriteCall } from './write-steps.ts';
 
 /**
@@ -120,18 +121,18 @@ async function settle(call: WriteCall, row: JournalRow): Promise<ToolOutcome | R
     const shown = compareObservation(call.precondition, now);
     if (shown === 'after') {
       const before_image = row.before_image === null ? null : { ...row.before_image };
-      return finish(
-        core,
-        row,
+      return settleRow(
+        core.store.journal,
+        row.key,
         outcomeOf('done', `${doneText(call)} Found by looking at the object after an interruption.`, {
           before_image,
         }),
       );
     }
     if (shown === 'other')
-      return finish(
-        core,
-        row,
+      return settleRow(
+        core.store.journal,
+        row.key,
         unknownOutcome('the object shows neither state', differences(call.precondition, now)),
       );
     const left_ms = row.updated_at_ms + IN_FLIGHT_MS_MAX - core.clock.now();
@@ -141,12 +142,11 @@ async function settle(call: WriteCall, row: JournalRow): Promise<ToolOutcome | R
   // The server compares the prior state itself, so the lost request can no longer act twice, whenever it arrives.
   if (row.status === 'dispatched' && writeToolOf(admission).conditional)
     return didNotRun(row, 'The object still shows the state before the change.');
-  return finish(core, row, unknownOutcome('the object still shows the state before the change', []));
-}
-
-async function finish(core: GatewayCore, row: JournalRow, outcome: ToolOutcome): Promise<ToolOutcome> {
-  await core.store.journal.finish(row.key, outcome.status, outcome);
-  return outcome;
+  return settleRow(
+    core.store.journal,
+    row.key,
+    unknownOutcome('the object still shows the state before the change', []),
+  );
 }
 
 function didNotRun(row: JournalRow, why: string): Refusal {

@@ -1,0 +1,257 @@
+import type { ApprovalRule, Decision } from '../../src/contract/approval.ts';
+import { hashOf } from '../../src/contract/canonical.ts';
+import type { Autonomy, IncidentContext } from '../../src/contract/incident.ts';
+import type { NewLedgerEntry } from '../../src/contract/ledger.ts';
+import { planHashOf, type Plan } from '../../src/contract/plan.ts';
+import { isoTime } from '../../src/contract/ports.ts';
+import type { RiskEnvelope } from '../../src/contract/risk.ts';
+import { combinedEffectHash, type Permit, type Preview, type ToolOutcome } from '../../src/contract/tool.ts';
+import { isRefusal, type Refusal } from '../../src/contract/verdict.ts';
+import { INCIDENT, JOB, type Stage } from './stage.ts';
+
+/** The ledger of an incident up to the approved plan, written as the harness writes it, with knobs for attacks. */
+export interface PlanKnobs {
+  readonly value?: string;
+  readonly autonomy?: Autonomy;
+  readonly involved?: readonly string[];
+  readonly approvers?: readonly string[];
+  readonly people?: number;
+  readonly denied_by?: string;
+  readonly approval_status?: 'expired' | 'void';
+  readonly policy_digest?: string;
+  readonly without?: 'approval' | 'preview' | 'plan';
+  readonly activated_by?: string;
+  readonly tampered_preview?: (preview: Preview) => Preview;
+  readonly env?: string;
+}
+
+export interface ApprovedPlan {
+  readonly plan: Plan;
+  readonly preview: Preview;
+  readonly permit: Permit;
+  readonly params: Record<string, unknown>;
+  mint(change?: Partial<Permit>): Promise<string>;
+}
+
+export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise<ApprovedPlan> {
+  const { gateway, store, clock } = stage;
+  const params = { changes: [{ path: '/spec/driver/memory', value: knobs.value ?? '2g' }] };
+  const previewed = await gateway.preview({
+    token: await stage.token(),
+    tool: 'job.update_spec',
+    target: JOB,
+    params,
+    change_id: 'CHG-7',
+    why: 'test',
+  });
+  if (isRefusal(previewed)) throw new Error(`preview refused: ${previewed.reason}`);
+  const { preview } = previewed;
+  const plan = planOf(params);
+  const rule: ApprovalRule = {
+    name: 'test',
+    people: knobs.people ?? 2,
+    roles: ['oncall', 'lead'],
+    distinct_roles: false,
+    step_up: false,
+    expires_after_s: 900,
+  };
+  const bound = {
+    plan,
+    risk: RISK,
+    policy_digest: knobs.policy_digest ?? (gateway.policyDigest() as string),
+    tool_definitions_digest: gateway.toolDefinitionsDigest(),
+  };
+  const plan_hash = planHashOf({ ...bound, approval_rule: rule });
+  const effect_hash = combinedEffectHash([preview.effect_hash]);
+  const now = isoTime(clock.now());
+  const entries: NewLedgerEntry[] = [
+    event({ type: 'opened', at: now, context: contextOf(knobs, now), channel: 'C0123' }),
+  ];
+  if (knobs.activated_by !== undefined)
+    entries.push(event({ type: 'activated', at: now, by: knobs.activated_by }));
+  if (knobs.without !== 'plan') entries.push(entry('plan', { ...bound, rule, plan_hash, effect_hash }));
+  const shown = knobs.tampered_preview?.(preview) ?? preview;
+  if (knobs.without !== 'preview') entries.push(entry('preview', { change_id: 'CHG-7', preview: shown }));
+  if (knobs.without !== 'approval')
+    entries.push(
+      ...approvalEntries(knobs, {
+        rule,
+        plan_hash,
+        effect_hash,
+        now,
+        expires_at: isoTime(clock.now() + 900_000),
+      }),
+    );
+  await store.ledger.append(INCIDENT, entries);
+  const permit: Permit = {
+    permit_id: '',
+    incident_id: INCIDENT,
+    change_id: 'CHG-7',
+    phase: 'apply',
+    revision: 1,
+    plan_hash,
+    effect_hash: preview.effect_hash,
+    tool: 'job.update_spec',
+    target: JOB,
+    args_hash: hashOf(params),
+    expires_at_ms: clock.now() + 60_000,
+  };
+  const mint: ApprovedPlan['mint'] = async (change = {}) => {
+    const minted = { ...permit, permit_id: stage.ids.next('prm'), ...change };
+    await store.journal.mintPermit(minted, entry('permit', { permit: minted }));
+    return minted.permit_id;
+  };
+  return { plan, preview, permit, params, mint };
+}
+
+/** Executes as the harness does. */
+export async function execute(
+  stage: Stage,
+  approved: ApprovedPlan,
+  change: {
+    permit_id?: string;
+    params?: Record<string, unknown>;
+    token?: string;
+    tool?: string;
+    target?: string;
+    timeout_ms?: number;
+  } = {},
+): Promise<{ call_id: string; outcome: ToolOutcome } | Refusal> {
+  return stage.gateway.execute({
+    token: change.token ?? (await stage.token()),
+    permit_id: change.permit_id ?? (await approved.mint()),
+    tool: change.tool ?? 'job.update_spec',
+    target: change.target ?? JOB,
+    params: change.params ?? approved.params,
+    timeout_ms: change.timeout_ms ?? 5000,
+  });
+}
+
+const RISK: RiskEnvelope = {
+  v: 1,
+  blast_radius_score: 0.1,
+  impact_scope: ['nightly-settlement'],
+  confidence: 0.9,
+  required_gates: ['two_person_approval_required'],
+  counterfactual_impact: {
+    affected_services: [],
+    estimated_downtime_sec: 0,
+    failure_likelihood: { mean: 0.1, low: 0, high: 0.3, n: 0 },
+  },
+  if_not_applied: 'The job stays failed.',
+  why: [],
+  safe_alternatives: [],
+};
+
+function planOf(params: Record<string, unknown>): Plan {
+  const pointer = {
+    evidence_id: 'EV-abcdefgh',
+    path: '/x',
+    query: 'read /x',
+    lines: '1-1',
+    sha256: '0'.repeat(64),
+    captured_at: '2026-11-23T00:00:00.000Z',
+  };
+  return {
+    schema: 'aegis.plan/v1',
+    incident_id: INCIDENT,
+    revision: 1,
+    hypothesis: 'The driver has too little memory.',
+    confidence: 0.9,
+    alternatives: [],
+    gaps: [],
+    evidence: [{ id: 'oom', role: 'precondition', pointer, claim: 'The driver was killed.' }],
+    actions: [
+      {
+        id: 'a1',
+        change_id: 'CHG-7',
+        action_class: 'write',
+        tool: 'job.update_spec',
+        target: JOB,
+        params,
+        intent: 'Raise driver memory.',
+        preconditions: ['oom'],
+        rollback: { from: 'before_image' },
+        timeout_s: 30,
+      },
+    ],
+    verify: [
+      {
+        id: 'v1',
+        title: 'It runs.',
+        read: 'read /x',
+        expect: { select: 'a', op: 'eq', value: 1 },
+        within_s: 10,
+        every_s: 1,
+      },
+    ],
+    skill: null,
+  };
+}
+
+function contextOf(knobs: PlanKnobs, now: string): IncidentContext {
+  return {
+    v: 1,
+    incident_id: INCIDENT,
+    source: { trigger: 'test', fingerprint: 'f', group_key: 'g' },
+    title: 'Spark driver OOM',
+    severity: 'sev2',
+    scope: {
+      team: 'data',
+      env: knobs.env ?? 'prod',
+      tier: 'tier1',
+      cluster: 'prod-1',
+      namespace: 'spark-jobs',
+      labels: {},
+    },
+    on_call: [],
+    change_window: null,
+    freeze: null,
+    budget: { tokens_max: 1, tool_calls_max: 100, cost_usd_max: 1, minutes_max: 60 },
+    approval_policy: 'default',
+    autonomy: knobs.autonomy ?? 'approve',
+    activation: 'button',
+    involved: (knobs.involved ?? []).map((principal) => ({ principal, role: 'asker' as const })),
+    alerts: [],
+    recurrence_of: null,
+    opened_at: now,
+  };
+}
+
+function approvalEntries(
+  knobs: PlanKnobs,
+  facts: { rule: ApprovalRule; plan_hash: string; effect_hash: string; now: string; expires_at: string },
+): NewLedgerEntry[] {
+  const { rule, plan_hash, effect_hash, now, expires_at } = facts;
+  const request = {
+    approval_id: 'APR-1',
+    incident_id: INCIDENT,
+    revision: 1,
+    plan_hash,
+    effect_hash,
+    rule,
+    opened_at: now,
+    expires_at,
+  };
+  const decide = (principal: string, decision: Decision['decision']): NewLedgerEntry =>
+    entry('approval', {
+      type: 'decision',
+      approval_id: 'APR-1',
+      plan_hash,
+      decision: { principal, via: 'slack', role: 'oncall', decision, reason: '', at: now },
+    });
+  const entries = [entry('approval', { type: 'opened', request })];
+  for (const person of knobs.approvers ?? ['bo', 'cy']) entries.push(decide(person, 'approve'));
+  if (knobs.denied_by !== undefined) entries.push(decide(knobs.denied_by, 'deny'));
+  const status = knobs.approval_status ?? 'approved';
+  entries.push(entry('approval', { type: 'status', approval_id: 'APR-1', status, reason: 'test' }));
+  return entries;
+}
+
+function event(payload: Record<string, unknown>): NewLedgerEntry {
+  return { kind: 'event', actor: 'aegis:harness', payload };
+}
+
+function entry(kind: NewLedgerEntry['kind'], payload: Record<string, unknown>): NewLedgerEntry {
+  return { kind, actor: 'aegis:harness', payload };
+}

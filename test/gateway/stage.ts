@@ -1,0 +1,295 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Clock, Ids, Log } from '../../src/contract/ports.ts';
+import { Secret } from '../../src/contract/secret.ts';
+import { createGateway } from '../../src/gateway/create-gateway.ts';
+import type { Gateway } from '../../src/gateway/gateway.ts';
+import type { GatewaySettings } from '../../src/gateway/pipeline/core.ts';
+import { startKubernetesTwin, type KubernetesTwin } from '../../src/lab/kubernetes/kubernetes-twin.ts';
+import { startLokiTwin, type LokiTwin } from '../../src/lab/loki/loki-twin.ts';
+import { startPrometheusTwin, type PrometheusTwin } from '../../src/lab/prometheus/prometheus-twin.ts';
+import { startVaultTwin, type VaultTwin } from '../../src/lab/vault/vault-twin.ts';
+import { prod1 } from '../../src/lab/world/prod-1.ts';
+import { World } from '../../src/lab/world/world.ts';
+import { openStore } from '../../src/store/open-store.ts';
+import type { Store } from '../../src/store/store.ts';
+
+/** A whole stage: world, Kubernetes, Vault, Loki, Prometheus, a store in a temporary home, and a gateway over them. */
+export interface Stage {
+  readonly home: string;
+  readonly world: World;
+  readonly kubernetes: KubernetesTwin;
+  readonly vault: VaultTwin;
+  readonly loki: LokiTwin;
+  readonly prometheus: PrometheusTwin;
+  readonly store: Store;
+  readonly gateway: Gateway;
+  readonly settings: GatewaySettings;
+  readonly clock: TestClock;
+  readonly ids: Ids;
+  readonly log_lines: string[];
+  token(grant?: {
+    team?: string;
+    env?: string;
+    action_class?: 'read' | 'write';
+    incident_id?: string | null;
+  }): Promise<string>;
+  close(): Promise<void>;
+}
+
+export const INCIDENT = 'INC-2026-1123-001';
+export const JOB = 'mcp://k8s/prod-1/spark-jobs/sparkapplication/nightly-settlement';
+export const POLICIES_DIR = join(import.meta.dirname, '../../policies');
+
+export interface TestClock extends Clock {
+  /** Moves time forward without waiting. */
+  skip(ms: number): void;
+}
+
+export interface StageOptions {
+  readonly policies_dir?: string;
+  readonly credentials?: 'vault' | 'token';
+  readonly wrapStore?: (store: Store) => Store;
+  readonly settings?: (settings: GatewaySettings) => GatewaySettings;
+}
+
+const READ_RULES = [
+  {
+    verbs: ['get', 'list', 'watch'],
+    apiGroups: ['', 'apps', 'batch', 'sparkoperator.k8s.io', 'events.k8s.io'],
+    resources: [
+      'pods',
+      'pods/log',
+      'events',
+      'configmaps',
+      'services',
+      'resourcequotas',
+      'deployments',
+      'replicasets',
+      'jobs',
+      'sparkapplications',
+      'nodes',
+      'namespaces',
+    ],
+  },
+];
+const WRITE_RULES = [
+  ...READ_RULES,
+  {
+    verbs: ['patch', 'update'],
+    apiGroups: ['sparkoperator.k8s.io', 'apps'],
+    resources: ['sparkapplications', 'deployments'],
+  },
+];
+
+export async function startStage(options: StageOptions = {}): Promise<Stage> {
+  const home = mkdtempSync(join(tmpdir(), 'aegis-gateway-'));
+  const clock = testClock();
+  const world = new World({ definition: prod1(), clock: () => Date.now(), seed: 'gateway' });
+  const kubernetes = await startKubernetesTwin({ world });
+  const ca_file = join(home, 'ca.pem');
+  writeFileSync(ca_file, kubernetes.ca_pem);
+  const vault = await startVaultTwin({ kubernetes: issuer(kubernetes) });
+  const role = configureVault(vault);
+  const loki = await startLokiTwin({ telemetry: world });
+  const prometheus = await startPrometheusTwin({ telemetry: world });
+  const standing = kubernetes.issueToken({
+    serviceAccount: 'standing',
+    namespace: 'spark-jobs',
+    rules: WRITE_RULES,
+  }).token;
+  const base = stageSettings({
+    kubernetes,
+    vault,
+    loki,
+    prometheus,
+    ca_file,
+    credentials: options.credentials ?? 'vault',
+  });
+  const settings = options.settings?.(base) ?? base;
+  const log_lines: string[] = [];
+  const opened = await openStore({ home: join(home, 'state'), clock });
+  const store = options.wrapStore?.(opened) ?? opened;
+  const ids = testIds();
+  const secrets: Record<string, string> = {
+    ROLE_ID: role.role_id,
+    SECRET_ID: role.secret_id,
+    STANDING: standing,
+  };
+  const gateway = await createGateway({
+    store,
+    settings,
+    secrets: (ref) => new Secret('env' in ref ? (secrets[ref.env] ?? '') : ''),
+    policies_dir: options.policies_dir ?? POLICIES_DIR,
+    clock,
+    ids,
+    log: collectingLog(log_lines),
+  });
+  const token: Stage['token'] = async (grant = {}) => {
+    const text = `agt_${ids.secret(24)}`;
+    await store.tokens.mint(
+      {
+        token_id: ids.next('tok'),
+        principal: 'aegis',
+        incident_id: grant.incident_id === undefined ? INCIDENT : grant.incident_id,
+        team: grant.team ?? 'data',
+        env: grant.env ?? 'prod',
+        action_class: grant.action_class ?? 'write',
+        expires_at_ms: clock.now() + 900_000,
+      },
+      text,
+    );
+    return text;
+  };
+  const close = async (): Promise<void> => {
+    await gateway.close();
+    await store.close();
+    await Promise.all([kubernetes.close(), vault.close(), loki.close(), prometheus.close()]);
+    rmSync(home, { recursive: true, force: true });
+  };
+  return {
+    home,
+    world,
+    kubernetes,
+    vault,
+    loki,
+    prometheus,
+    store,
+    gateway,
+    settings,
+    clock,
+    ids,
+    log_lines,
+    token,
+    close,
+  };
+}
+
+function issuer(kubernetes: KubernetesTwin): Parameters<typeof startVaultTwin>[0]['kubernetes'] {
+  return {
+    issueToken: ({ service_account, namespace, role, ttl_s }) => {
+      const rules = role === 'aegis-write' ? WRITE_RULES : READ_RULES;
+      const { token } = kubernetes.issueToken({
+        serviceAccount: service_account,
+        namespace,
+        rules,
+        ttl_ms: ttl_s * 1000,
+      });
+      return { token, revoke: () => void kubernetes.deleteServiceAccount(namespace, service_account) };
+    },
+  };
+}
+
+export function configureVault(vault: VaultTwin): { role_id: string; secret_id: string } {
+  vault.addPolicy('aegis', {
+    path: {
+      'auth/token/create/aegis-call': { capabilities: ['update'] },
+      'auth/token/revoke-accessor': { capabilities: ['update'] },
+    },
+  });
+  vault.addPolicy('aegis-call', { path: { 'kubernetes/creds/+': { capabilities: ['update'] } } });
+  vault.addTokenRole('aegis-call', {
+    allowed_policies: ['aegis-call'],
+    token_explicit_max_ttl: 900,
+    renewable: false,
+  });
+  for (const role of ['aegis-read', 'aegis-write'])
+    vault.addKubernetesRole(role, {
+      allowed_kubernetes_namespaces: ['spark-jobs'],
+      kubernetes_role_name: role,
+      token_max_ttl_s: 900,
+    });
+  return vault.addAppRole({ name: 'aegis', token_policies: ['aegis'], token_ttl_s: 1200 });
+}
+
+function stageSettings(parts: {
+  kubernetes: KubernetesTwin;
+  vault: VaultTwin;
+  loki: LokiTwin;
+  prometheus: PrometheusTwin;
+  ca_file: string;
+  credentials: 'vault' | 'token';
+}): GatewaySettings {
+  const source = (url: string) => ({
+    url,
+    credentials: { engine: 'none' as const },
+    namespace_label: 'namespace',
+    ingest_interval_s: 1,
+  });
+  const environment = (namespaces: string[]) => ({
+    tier: 'tier1' as const,
+    autonomy: 'approve' as const,
+    activation: 'button' as const,
+    channel: 'C0123',
+    on_call: [],
+    approval_policy: 'default',
+    budget: { tokens_max: 1, tool_calls_max: 100, cost_usd_max: 1, minutes_max: 60 },
+    change_window: null,
+    mounts: [
+      { kind: 'kubernetes' as const, cluster: 'prod-1', namespaces },
+      { kind: 'logs' as const, source: 'main', namespaces, files: {} },
+      { kind: 'metrics' as const, source: 'main', namespaces },
+    ],
+  });
+  return {
+    unsafe_endpoints: true,
+    vault: {
+      address: parts.vault.url,
+      auth: {
+        method: 'approle',
+        mount: 'approle',
+        role_id: { env: 'ROLE_ID' },
+        secret_id: { env: 'SECRET_ID' },
+      },
+      timeout_ms: 2000,
+    },
+    clusters: {
+      'prod-1': {
+        server: parts.kubernetes.url,
+        ca_file: parts.ca_file,
+        credentials:
+          parts.credentials === 'token'
+            ? { engine: 'token', token: { env: 'STANDING' } }
+            : {
+                engine: 'vault_kubernetes',
+                mount: 'kubernetes',
+                read_role: 'aegis-read',
+                write_role: 'aegis-write',
+                token_role: 'aegis-call',
+                ttl_s: 600,
+              },
+      },
+    },
+    sources: { loki: { main: source(parts.loki.url) }, prometheus: { main: source(parts.prometheus.url) } },
+    teams: {
+      data: { environments: { prod: environment(['spark-jobs']) } },
+      fraud: { environments: { prod: environment(['fraud']) } },
+    },
+    services: [],
+  };
+}
+
+function testClock(): TestClock {
+  let offset = 0;
+  return {
+    now: () => Date.now() + offset,
+    skip: (ms) => {
+      offset += ms;
+    },
+  };
+}
+
+function testIds(): Ids {
+  return {
+    next: (prefix) => `${prefix}_${randomBytes(16).toString('base64url')}`,
+    secret: (bytes) => randomBytes(bytes).toString('base64url'),
+  };
+}
+
+function collectingLog(lines: string[]): Log {
+  const write = (level: string) => (fields: object, message: string) =>
+    void lines.push(JSON.stringify({ level, message, ...fields }));
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+}
