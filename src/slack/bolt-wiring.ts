@@ -1,13 +1,6 @@
 // Hangs the listeners of the registry into Bolt: turns its payloads into our acts, acknowledges through it, and answers
 // whatever nobody listens to. A listener that fails before it acknowledged leaves the act unacknowledged, and says so.
-import type {
-  App,
-  BlockAction,
-  BlockElementAction,
-  MessageShortcut,
-  SlackShortcut,
-  ViewSubmitAction,
-} from '@slack/bolt';
+import type { App, BlockAction, BlockElementAction, SlackShortcut, ViewSubmitAction } from '@slack/bolt';
 import { helpAnswer, sentence, tell } from './answers.ts';
 import type { ReceiverContext } from './bolt-receiver.ts';
 import type {
