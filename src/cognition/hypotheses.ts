@@ -50,8 +50,10 @@ export async function weighHypotheses(
         typeof observed === 'string' || observed.status === 'unknown'
           ? null
           : addEvidence(evidence, condition, claim, observed);
-      if (typeof observed === 'string') gaps.add(gap(`Not checked: ${claim}`, observed));
-      else if (observed.status === 'unknown') gaps.add(gap(`Not shown: ${claim}`, observed.found));
+      if (typeof observed === 'string' && session.captures.has(condition.read))
+        gaps.add(gap(`Not checked: ${claim}`, observed));
+      if (typeof observed !== 'string' && observed.status === 'unknown')
+        gaps.add(gap(`Not shown: ${claim}`, observed.found));
       if (id === null || typeof observed === 'string') open++;
       else if (observed.status === 'passed') found_for.push(id);
       else found_against.push(id);
@@ -73,7 +75,7 @@ export async function weighHypotheses(
 
 type Condition = Skill['hypotheses'][number]['when'][number];
 
-/** Judges one condition; a string says why it could not be looked at. */
+/** Judges one condition; a string says why it could not be looked at. A failed read is a gap of its own already. */
 async function observe(
   world: World,
   session: ReadSession,

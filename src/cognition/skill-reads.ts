@@ -42,11 +42,13 @@ export async function runReads(
     gaps: [],
     complete: true,
   };
+  const tried = new Set<string>();
   for (const read of skill.reads) {
     if (!session.complete) {
       session.failed.add(read.id);
       continue;
     }
+    tried.add(read.id);
     const { vars } = currentVars(session);
     const bound = bindRead(read.run, vars);
     const problem = bound.ok ? await perform(world, session, read, bound.value, signal) : bound.reason;
@@ -55,6 +57,9 @@ export async function runReads(
     session.gaps.push(gap(fillSentence(read.why, vars, 200), problem));
     session.complete = read.optional;
   }
+  const untried = skill.reads.filter((read) => session.failed.has(read.id) && !tried.has(read.id));
+  if (untried.length > 0)
+    session.gaps.push(gap('Not looked at after that', untried.map((read) => read.id).join(', ')));
   return session;
 }
 

@@ -67,6 +67,10 @@ function resolveOne(name: string, entries: readonly SkillVar[], scratch: Scratch
     const value = entry.default === undefined ? null : typedValue(entry.type, entry.default);
     if (value !== null) return void vars.set(name, value);
   }
+  // A failed read, or an unknown input of a computation, has been reported itself.
+  const reported = ({ from }: SkillVar) =>
+    'compute' in from || ('read' in from && scratch.sources.readOf(from.read) === 'absent');
+  if (entries.every(reported)) return;
   problems.push(`$${name} is unknown: nothing usable in ${entries.map(describeSource).join(', ')}`);
 }
 

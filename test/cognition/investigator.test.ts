@@ -44,6 +44,10 @@ describe('what could not be read', () => {
     const findings = await investigate(world, sparkIncident());
     expect(findings).toMatchObject({ conclusive: false, cause: null, confidence: 0 });
     expect(world.commands()).toHaveLength(3);
+    expect(findings.gaps).toEqual([
+      'Whether the job failed, and which pod was its driver: Outside your scope.',
+      'Not looked at after that: pod_status, pod_events, driver_log, job_spec, memory, quota',
+    ]);
   });
 
   it('without an index or without a matching skill the answer is "inconclusive" with the reason', async () => {
