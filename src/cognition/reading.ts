@@ -47,8 +47,8 @@ export async function completed(
 ): Promise<ReadResult> {
   if (capture.complete) return { ok: true, capture };
   const lines = [...capture.lines];
-  const page_lines = lines.length;
-  for (let page = 1; page < PAGES_MAX && page_lines > 0 && lines.length < capture.line_count; page++) {
+  const page_lines = Math.max(1, lines.length);
+  for (let page = 1; page < PAGES_MAX && lines.length < capture.line_count; page++) {
     const last = Math.min(lines.length + page_lines, capture.line_count);
     const range = `${lines.length + 1}-${last}`;
     const next = await readCapture(world, `read ${path} --lines ${range}`, why_needed, signal);
