@@ -100,24 +100,28 @@ async function checkRows(
       findings.chains += 1;
     }
     findings.entries += 1;
-    const what = rowProblem(row, last);
-    if (what !== null) findings.add(row.chain, row.seq, what);
-    else content(row);
+    const problem = rowProblem(row, last);
+    if (problem === null) content(row);
+    else findings.add(row.chain, problem.seq, problem.what);
     last = row;
     if (findings.entries % ROWS_PER_TURN === 0) await nextTurn();
   }
 }
 
-function rowProblem(row: ScannedEntry, last: ScannedEntry | null): string | null {
-  const expected_seq = (last?.seq ?? 0) + 1;
-  if (row.seq !== expected_seq) return `entry ${expected_seq} is missing`;
+function rowProblem(row: ScannedEntry, last: ScannedEntry | null): { seq: number; what: string } | null {
+  const next = (last?.seq ?? 0) + 1;
+  const bad = (what: string) => ({ seq: row.seq, what });
+  if (row.seq > next) return { seq: next, what: `entry ${next} is missing` };
+  if (row.seq < next) return bad('its number is out of order');
   if (row.prev_hash !== (last?.hash ?? genesisHash(row.chain)))
-    return last === null
-      ? 'the first entry does not belong to this chain'
-      : `does not follow entry ${last.seq}: link broken`;
-  if (storedHash(row, row.payload) !== row.hash) return 'content was changed: its hash does not match';
-  if (last !== null && row.at < last.at) return 'time runs backwards';
-  return LedgerEntry.shape.kind.safeParse(row.kind).success ? null : 'unknown kind of entry';
+    return bad(
+      last === null
+        ? 'the first entry does not belong to this chain'
+        : `link broken: does not follow entry ${last.seq}`,
+    );
+  if (storedHash(row, row.payload) !== row.hash) return bad('content was changed: its hash does not match');
+  if (last !== null && row.at < last.at) return bad('time runs backwards');
+  return LedgerEntry.shape.kind.safeParse(row.kind).success ? null : bad('unknown kind of entry');
 }
 
 /** Looks inside rows that other things hang on: checkpoints (commitments, signature) and reads (evidence). */

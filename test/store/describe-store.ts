@@ -1,0 +1,18 @@
+import { describe } from 'vitest';
+import type { MakePlace } from './store-place.ts';
+import { describeAuthority } from './suite-authority.ts';
+import { describeJournal } from './suite-journal.ts';
+import { describeLedger } from './suite-ledger.ts';
+import { describeQueues } from './suite-queues.ts';
+import { describeStep } from './suite-step.ts';
+
+/** Everything that any adapter of the store must do; the SQLite one is the first that is held to it. */
+export function describeStore(name: string, make: MakePlace): void {
+  describe(name, () => {
+    describeStep(make);
+    describeLedger(make);
+    describeJournal(make);
+    describeQueues(make);
+    describeAuthority(make);
+  });
+}
