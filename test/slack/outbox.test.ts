@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { NewCard } from '../../src/store/store.ts';
 import {
   approvalNotice,
@@ -10,7 +10,9 @@ import {
 } from './notices.ts';
 import { CHANNEL, FALLBACK, startRig, until, WORKSPACE, type Rig, type RigOptions } from './rig.ts';
 
-async function begin(options: RigOptions = {}): Promise<Rig> {
+type Finish = (close: () => Promise<void>) => void;
+
+async function begin(onTestFinished: Finish, options: RigOptions = {}): Promise<Rig> {
   const rig = await startRig({ limits_enforced: false, ...options });
   onTestFinished(() => rig.close());
   return rig;
@@ -34,37 +36,47 @@ const sentAt = async (rig: Rig, key: string, revision: number) =>
   until(async () => ((await rig.store.outbox.get(key))?.sent_revision ?? 0) >= revision);
 
 describe('the outbox', () => {
-  it.concurrent('posts the root first, then its thread in the order of the commits', async () => {
-    const rig = await begin();
-    for (const n of [1, 2, 3]) await rig.store.outbox.put(line(n, `line ${n}`), INC);
-    await rig.want(root(), INC);
-    await sentAt(rig, `timeline:${INC}:3:0`, 1);
-    const [first, ...rest] = posts(rig);
-    expect(first?.thread_ts).toBeUndefined();
-    expect(rest.map((message) => message.thread_ts)).toEqual([first?.ts, first?.ts, first?.ts]);
-    expect(rest.map((message) => /line \d/.exec(message.text)?.[0])).toEqual(['line 1', 'line 2', 'line 3']);
-  });
+  it.concurrent(
+    'posts the root first, then its thread in the order of the commits',
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
+      for (const n of [1, 2, 3]) await rig.store.outbox.put(line(n, `line ${n}`), INC);
+      await rig.want(root(), INC);
+      await sentAt(rig, `timeline:${INC}:3:0`, 1);
+      const [first, ...rest] = posts(rig);
+      expect(first?.thread_ts).toBeUndefined();
+      expect(rest.map((message) => message.thread_ts)).toEqual([first?.ts, first?.ts, first?.ts]);
+      expect(rest.map((message) => /line \d/.exec(message.text)?.[0])).toEqual([
+        'line 1',
+        'line 2',
+        'line 3',
+      ]);
+    },
+  );
 
-  it.concurrent('edits a card in place, with the newest state only, and keeps text and blocks', async () => {
-    const rig = await begin();
-    await rig.want(root(), INC);
-    await sentAt(rig, `root:${INC}`, 1);
-    for (const doing of ['a', 'b', 'c', 'd'])
-      await rig.store.outbox.put(root({ doing, state: 'DIAGNOSING' }), INC);
-    await rig.want(root({ doing: 'the last one', state: 'DIAGNOSING' }), INC);
-    await sentAt(rig, `root:${INC}`, 6);
-    const [card, ...others] = posts(rig);
-    expect(others).toEqual([]);
-    expect(card?.revisions.length).toBeLessThanOrEqual(3);
-    expect(JSON.stringify(card?.blocks)).toContain('the last one');
-    expect(card?.text).toContain('SEV2');
-    expect(card?.edited).toBeUndefined();
-  });
+  it.concurrent(
+    'edits a card in place, with the newest state only, and keeps text and blocks',
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
+      await rig.want(root(), INC);
+      await sentAt(rig, `root:${INC}`, 1);
+      for (const doing of ['a', 'b', 'c', 'd'])
+        await rig.store.outbox.put(root({ doing, state: 'DIAGNOSING' }), INC);
+      await rig.want(root({ doing: 'the last one', state: 'DIAGNOSING' }), INC);
+      await sentAt(rig, `root:${INC}`, 6);
+      const [card, ...others] = posts(rig);
+      expect(others).toEqual([]);
+      expect(card?.revisions.length).toBeLessThanOrEqual(3);
+      expect(JSON.stringify(card?.blocks)).toContain('the last one');
+      expect(card?.text).toContain('SEV2');
+      expect(card?.edited).toBeUndefined();
+    },
+  );
 
   it.concurrent(
     'edits one card at most once in two seconds, but shows an approval decision at once',
-    async () => {
-      const rig = await begin();
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
       await rig.want(root(), INC);
       const approval = (given: number): NewCard => ({
         card_key: 'approval:APR-512',
@@ -85,49 +97,58 @@ describe('the outbox', () => {
     },
   );
 
-  it.concurrent('finds a post whose answer was lost instead of posting it again', async () => {
-    const rig = await begin();
-    rig.twin.faults.next('chat.postMessage', { kind: 'drop_after' });
-    await rig.want(root(), INC);
-    await sentAt(rig, `root:${INC}`, 1);
-    rig.twin.faults.next('chat.postMessage', { kind: 'drop_after' });
-    await rig.want(line(1, 'only once'), INC);
-    await sentAt(rig, `timeline:${INC}:1:0`, 1);
-    expect(posts(rig).length).toBe(2);
-    expect((await rig.store.outbox.get(`root:${INC}`))?.ts).toBe(posts(rig)[0]?.ts);
-  });
+  it.concurrent(
+    'finds a post whose answer was lost instead of posting it again',
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
+      rig.twin.faults.next('chat.postMessage', { kind: 'drop_after' });
+      await rig.want(root(), INC);
+      await sentAt(rig, `root:${INC}`, 1);
+      rig.twin.faults.next('chat.postMessage', { kind: 'drop_after' });
+      await rig.want(line(1, 'only once'), INC);
+      await sentAt(rig, `timeline:${INC}:1:0`, 1);
+      expect(posts(rig).length).toBe(2);
+      expect((await rig.store.outbox.get(`root:${INC}`))?.ts).toBe(posts(rig)[0]?.ts);
+    },
+  );
 
-  it.concurrent('posts after a connection that broke before anything arrived', async () => {
-    const rig = await begin();
+  it.concurrent('posts after a connection that broke before anything arrived', async ({ onTestFinished }) => {
+    const rig = await begin(onTestFinished);
     rig.twin.faults.next('chat.postMessage', { kind: 'drop_before' });
     await rig.want(root(), INC);
     await sentAt(rig, `root:${INC}`, 1);
     expect(posts(rig).length).toBe(1);
   });
 
-  it.concurrent('does not believe a look-alike of another bot when it looks for its own post', async () => {
-    const rig = await begin();
-    await rig.want(root(), INC);
-    await sentAt(rig, `root:${INC}`, 1);
-    const parent = posts(rig)[0]!;
-    rig.twin.store.add({
-      channel: CHANNEL,
-      ts: rig.twin.store.nextTs(),
-      thread_ts: parent.ts,
-      user: 'U0MAYA',
-      text: 'painted',
-      blocks: [],
-      metadata: { event_type: 'aegis_card', event_payload: { card_key: `timeline:${INC}:1:0`, revision: 1 } },
-      revisions: [],
-    });
-    rig.twin.faults.next('chat.postMessage', { kind: 'drop_before' });
-    await rig.want(line(1, 'genuine'), INC);
-    await sentAt(rig, `timeline:${INC}:1:0`, 1);
-    expect(posts(rig).filter((message) => message.text.includes('genuine')).length).toBe(1);
-  });
+  it.concurrent(
+    'does not believe a look-alike of another bot when it looks for its own post',
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
+      await rig.want(root(), INC);
+      await sentAt(rig, `root:${INC}`, 1);
+      const parent = posts(rig)[0]!;
+      rig.twin.store.add({
+        channel: CHANNEL,
+        ts: rig.twin.store.nextTs(),
+        thread_ts: parent.ts,
+        user: 'U0MAYA',
+        text: 'painted',
+        blocks: [],
+        metadata: {
+          event_type: 'aegis_card',
+          event_payload: { card_key: `timeline:${INC}:1:0`, revision: 1 },
+        },
+        revisions: [],
+      });
+      rig.twin.faults.next('chat.postMessage', { kind: 'drop_before' });
+      await rig.want(line(1, 'genuine'), INC);
+      await sentAt(rig, `timeline:${INC}:1:0`, 1);
+      expect(posts(rig).filter((message) => message.text.includes('genuine')).length).toBe(1);
+    },
+  );
 
-  it.concurrent('posts again with a note when it may not read the history', async () => {
-    const rig = await begin({ scopes: ['chat:write', 'users:read'] });
+  it.concurrent('posts again with a note when it may not read the history', async ({ onTestFinished }) => {
+    const rig = await begin(onTestFinished, { scopes: ['chat:write', 'users:read'] });
     rig.twin.faults.next('chat.postMessage', { kind: 'drop_after' });
     await rig.want(root(), INC);
     await sentAt(rig, `root:${INC}`, 1);
@@ -135,8 +156,8 @@ describe('the outbox', () => {
     expect(JSON.stringify(posts(rig)[1]?.blocks)).toContain('may be a repeat');
   });
 
-  it.concurrent('waits as long as a 429 says and posts then, once', async () => {
-    const rig = await begin();
+  it.concurrent('waits as long as a 429 says and posts then, once', async ({ onTestFinished }) => {
+    const rig = await begin(onTestFinished);
     rig.twin.faults.next('chat.postMessage', { kind: 'ratelimit', retry_after_s: 1 });
     const started = Date.now();
     await rig.want(root(), INC);
@@ -147,8 +168,8 @@ describe('the outbox', () => {
 
   it.concurrent(
     'keeps everything while Slack answers 500, says so in its health, and loses nothing',
-    async () => {
-      const rig = await begin();
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
       rig.twin.faults.next('*', { kind: 'http', status: 500 }, 1000);
       await rig.want(root(), INC);
       await rig.want(line(1, 'kept'), INC);
@@ -165,8 +186,8 @@ describe('the outbox', () => {
 
   it.concurrent(
     'sends after a restart what was wanted before it, and looks for what was in flight',
-    async () => {
-      const rig = await begin();
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
       await rig.want(root(), INC);
       await sentAt(rig, `root:${INC}`, 1);
       await rig.room.stop();
@@ -199,8 +220,8 @@ describe('the outbox', () => {
 
   it.concurrent(
     'goes to the fallback channel with a note when the channel cannot be reached, and the thread follows',
-    async () => {
-      const rig = await begin();
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
       await rig.want({ ...root(), channel: 'C0ELSE' }, INC);
       await rig.want({ ...line(1, 'follows'), channel: 'C0ELSE' }, INC);
       await sentAt(rig, `timeline:${INC}:1:0`, 1);
@@ -213,8 +234,8 @@ describe('the outbox', () => {
     },
   );
 
-  it.concurrent('moves a live incident when its channel is archived', async () => {
-    const rig = await begin();
+  it.concurrent('moves a live incident when its channel is archived', async ({ onTestFinished }) => {
+    const rig = await begin(onTestFinished);
     await rig.want(root(), INC);
     await sentAt(rig, `root:${INC}`, 1);
     rig.twin.workspace.setArchived(CHANNEL, true);
@@ -225,8 +246,8 @@ describe('the outbox', () => {
     expect(reply?.thread_ts).toBe(moved?.ts);
   });
 
-  it.concurrent('posts a deleted card anew', async () => {
-    const rig = await begin();
+  it.concurrent('posts a deleted card anew', async ({ onTestFinished }) => {
+    const rig = await begin(onTestFinished);
     await rig.want(root(), INC);
     await sentAt(rig, `root:${INC}`, 1);
     rig.twin.store.remove(posts(rig)[0]!);
@@ -237,33 +258,41 @@ describe('the outbox', () => {
     expect(reply?.thread_ts).toBe(parent?.ts);
   });
 
-  it.concurrent('shows a card in plain words, with its buttons, when Slack refuses its blocks', async () => {
-    const rig = await begin();
-    rig.twin.faults.next('chat.postMessage', { kind: 'error', error: 'invalid_blocks' });
-    await rig.want(root(), INC);
-    await sentAt(rig, `root:${INC}`, 1);
-    const card = posts(rig)[0]!;
-    expect(card.blocks.map((block) => block['type'])).toEqual(['section', 'actions']);
-    expect(JSON.stringify(card.blocks)).toContain('OOMKilled');
-    expect(rig.log.some((entry) => entry.level === 'error' && entry.message.includes('plainer'))).toBe(true);
-    rig.twin.faults.next('chat.update', { kind: 'error', error: 'msg_blocks_too_long' }, 2);
-    await rig.want(root({ doing: 'again' }), INC);
-    await sentAt(rig, `root:${INC}`, 2);
-    expect(posts(rig)[0]?.text).toContain('OOMKilled');
-  });
+  it.concurrent(
+    'shows a card in plain words, with its buttons, when Slack refuses its blocks',
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
+      rig.twin.faults.next('chat.postMessage', { kind: 'error', error: 'invalid_blocks' });
+      await rig.want(root(), INC);
+      await sentAt(rig, `root:${INC}`, 1);
+      const card = posts(rig)[0]!;
+      expect(card.blocks.map((block) => block['type'])).toEqual(['section', 'actions']);
+      expect(JSON.stringify(card.blocks)).toContain('OOMKilled');
+      expect(rig.log.some((entry) => entry.level === 'error' && entry.message.includes('plainer'))).toBe(
+        true,
+      );
+      rig.twin.faults.next('chat.update', { kind: 'error', error: 'msg_blocks_too_long' }, 2);
+      await rig.want(root({ doing: 'again' }), INC);
+      await sentAt(rig, `root:${INC}`, 2);
+      expect(posts(rig)[0]?.text).toContain('OOMKilled');
+    },
+  );
 
-  it.concurrent('keeps cards and reports itself ill while the token is revoked', async () => {
-    const rig = await begin();
-    rig.twin.revokeToken();
-    await rig.want(root(), INC);
-    await until(() => !rig.room.healthy());
-    expect((await rig.store.outbox.get(`root:${INC}`))?.sent_revision).toBe(0);
-  });
+  it.concurrent(
+    'keeps cards and reports itself ill while the token is revoked',
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
+      rig.twin.revokeToken();
+      await rig.want(root(), INC);
+      await until(() => !rig.room.healthy());
+      expect((await rig.store.outbox.get(`root:${INC}`))?.sent_revision).toBe(0);
+    },
+  );
 
   it.concurrent(
     'shows a private notice to its person only, and gives up when that person is not there',
-    async () => {
-      const rig = await begin();
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
       const to = (user: string, key: string): NewCard => ({
         card_key: key,
         placement: 'private',
@@ -291,25 +320,28 @@ describe('the outbox', () => {
     20_000,
   );
 
-  it.concurrent('broadcasts a timeline message when asked, and never edits one', async () => {
-    const rig = await begin();
-    await rig.want(root(), INC);
-    await rig.want({ ...line(1, 'x'), notice: timelineNotice({ broadcast: true }) }, INC);
-    await sentAt(rig, `timeline:${INC}:1:0`, 1);
-    await rig.want(
-      { ...line(1, 'changed'), notice: timelineNotice({ segments: [{ t: 'text', text: 'changed' }] }) },
-      INC,
-    );
-    await sentAt(rig, `timeline:${INC}:1:0`, 2);
-    const message = posts(rig)[1]!;
-    expect(message.reply_broadcast).toBe(true);
-    expect(message.revisions.length).toBe(1);
-  });
+  it.concurrent(
+    'broadcasts a timeline message when asked, and never edits one',
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
+      await rig.want(root(), INC);
+      await rig.want({ ...line(1, 'x'), notice: timelineNotice({ broadcast: true }) }, INC);
+      await sentAt(rig, `timeline:${INC}:1:0`, 1);
+      await rig.want(
+        { ...line(1, 'changed'), notice: timelineNotice({ segments: [{ t: 'text', text: 'changed' }] }) },
+        INC,
+      );
+      await sentAt(rig, `timeline:${INC}:1:0`, 2);
+      const message = posts(rig)[1]!;
+      expect(message.reply_broadcast).toBe(true);
+      expect(message.revisions.length).toBe(1);
+    },
+  );
 
   it.concurrent(
     'attaches a long postmortem as one file, also when the upload answer is lost',
-    async () => {
-      const rig = await begin();
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
       await rig.want(root(), INC);
       await sentAt(rig, `root:${INC}`, 1);
       rig.twin.faults.next('files.completeUploadExternal', { kind: 'drop_after' });
@@ -335,24 +367,27 @@ describe('the outbox', () => {
     20_000,
   );
 
-  it.concurrent('redacts every text before it leaves and keeps ids as they are', async () => {
-    const rig = await begin();
-    await rig.want(
-      root({
-        title: 'password hunter2',
-        cause: { text: 'it said hunter2', confidence: 1, evidence_count: 1 },
-      }),
-      INC,
-    );
-    await sentAt(rig, `root:${INC}`, 1);
-    expect(JSON.stringify(posts(rig))).not.toContain('hunter2');
-    expect(JSON.stringify(posts(rig))).toContain('[REDACTED_PASSWORD]');
-  });
+  it.concurrent(
+    'redacts every text before it leaves and keeps ids as they are',
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished);
+      await rig.want(
+        root({
+          title: 'password hunter2',
+          cause: { text: 'it said hunter2', confidence: 1, evidence_count: 1 },
+        }),
+        INC,
+      );
+      await sentAt(rig, `root:${INC}`, 1);
+      expect(JSON.stringify(posts(rig))).not.toContain('hunter2');
+      expect(JSON.stringify(posts(rig))).toContain('[REDACTED_PASSWORD]');
+    },
+  );
 
   it.concurrent(
     'keeps under the documented rate limits on its own',
-    async () => {
-      const rig = await begin({ limits_enforced: true });
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished, { limits_enforced: true });
       await rig.want(root(), INC);
       for (let n = 1; n <= 6; n++) await rig.store.outbox.put(line(n, `n${n}`), INC);
       await rig.want(
@@ -366,8 +401,8 @@ describe('the outbox', () => {
     20_000,
   );
 
-  it.concurrent('mentions the owner when the card is posted, and in no edit', async () => {
-    const rig = await begin({ workspace: WORKSPACE });
+  it.concurrent('mentions the owner when the card is posted, and in no edit', async ({ onTestFinished }) => {
+    const rig = await begin(onTestFinished, { workspace: WORKSPACE });
     await rig.want(root(), INC);
     await sentAt(rig, `root:${INC}`, 1);
     await rig.want(root({ doing: 'more' }), INC);
