@@ -222,6 +222,7 @@ function diffLines(
       `A diff takes files of at most ${DIFF_LINES_MAX} lines.`,
       'Compare smaller files or a shorter window.',
     );
+  if (left.length === right.length && left.every((line, index) => line === right[index])) return [];
   const text = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join('');
   const patch = createTwoFilesPatch(left_name, right_name, text(left), text(right), '', '', {
     context: 3,
@@ -233,6 +234,6 @@ function diffLines(
       'The files differ in too many places to show a diff.',
       'Compare smaller files or a shorter window.',
     );
-  const lines = patch.replace(/\n$/, '').split('\n').slice(1);
-  return lines.length <= 2 ? [] : lines;
+  // The first line of the patch is a ruler.
+  return patch.replace(/\n$/, '').split('\n').slice(1);
 }

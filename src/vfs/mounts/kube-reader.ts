@@ -77,7 +77,7 @@ const KubeEvent = z.looseObject({
   message: z.string().nullish(),
   firstTimestamp: z.string().nullish(),
   eventTime: z.string().nullish(),
-  source: z.unknown(),
+  source: z.unknown().optional(),
   reportingComponent: z.string().nullish(),
 });
 
