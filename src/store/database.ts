@@ -40,7 +40,10 @@ export function connect(home: Home, readonly: boolean): Database.Database {
   }
 }
 
+/** @throws Error on a read-only connection, before `work` could leave anything outside the database. */
 export function immediate<T>(db: Database.Database, work: () => T): T {
+  if (db.readonly)
+    throw new Error('this store was opened read-only: ask the running service to make the change');
   return db.transaction(work).immediate();
 }
 

@@ -40,8 +40,8 @@ export function evidenceStore(core: Core): EvidenceStore {
         if (known !== undefined && known.record !== record_text)
           throw new Error(`evidence ${evidence_id} exists with another record`);
         if (known !== undefined) return;
-        sealBlob(home, keys, record, record_text, text);
         insert.run(evidence_id, record.incident_id, record_text, Date.parse(record.expires_at));
+        sealBlob(home, keys, record, record_text, text);
         eraseExpired(ERASE_PER_PUT);
       });
     },

@@ -18,6 +18,8 @@ export interface Home {
   readonly database: string;
   readonly keys: string;
   readonly blobs: string;
+  /** True until the database has been written for the first time: only then new keys may be made. */
+  readonly first_start: boolean;
   /** One lock file per living process that works on effects. */
   readonly owners: string;
   readonly witness: string;
@@ -31,9 +33,11 @@ export interface Home {
  * @throws Error when a folder or file is open to the group or the world: keys and evidence lie there.
  */
 export function openHome(dir: string, readonly: boolean): Home {
+  const database = join(dir, 'aegis.db');
   const home: Home = {
     dir,
-    database: join(dir, 'aegis.db'),
+    database,
+    first_start: !readonly && (statOf(database)?.size ?? 0) === 0,
     keys: join(dir, 'keys'),
     blobs: join(dir, 'blobs'),
     owners: join(dir, 'owners'),

@@ -33,18 +33,19 @@ export interface Keys {
 const MASTER_BYTES = 32;
 
 /**
- * Loads the keys of AEGIS_HOME; at the first start makes them. Tenant keys are derived (HKDF-SHA256) from the master
+ * Loads the keys of AEGIS_HOME; at the first start makes them, and never later: new
+ * keys beside old data would call every sealed file a forgery. Tenant keys are derived (HKDF-SHA256) from the master
  * key by purpose and tenant, so that no tenant's key opens another tenant's evidence.
  *
- * @throws Error when a key file is missing (read-only), has open modes or the wrong length.
+ * @throws Error when a key file is missing beside existing data, has open modes or the wrong length.
  */
-export function loadKeys(home: Home, readonly: boolean): Keys {
-  const master = keyFile(join(home.keys, 'master.key'), readonly, () => randomBytes(MASTER_BYTES));
+export function loadKeys(home: Home): Keys {
+  const master = keyFile(join(home.keys, 'master.key'), home.first_start, () => randomBytes(MASTER_BYTES));
   if (master.length !== MASTER_BYTES)
     throw new Error(
       `${join(home.keys, 'master.key')} must hold ${MASTER_BYTES} bytes and holds ${master.length}; restore it from the backup`,
     );
-  const pem = keyFile(join(home.keys, 'checkpoint.pem'), readonly, () =>
+  const pem = keyFile(join(home.keys, 'checkpoint.pem'), home.first_start, () =>
     Buffer.from(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
   );
   const private_key = createPrivateKey(pem);
@@ -73,9 +74,10 @@ function keyId(public_key: KeyObject): string {
 }
 
 /** Reads a key file or makes it. `link` decides a race of two first starts: one of them wins, both read the winner's. */
-function keyFile(path: string, readonly: boolean, make: () => Buffer): Buffer {
+function keyFile(path: string, may_make: boolean, make: () => Buffer): Buffer {
   if (!existsSync(path)) {
-    if (readonly) throw new Error(`${path} is missing; start Aegis once, or restore the key from the backup`);
+    if (!may_make)
+      throw new Error(`${path} is missing and the data in AEGIS_HOME needs it; restore it from the backup`);
     const draft = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`;
     writeDurably(draft, make());
     try {

@@ -42,7 +42,7 @@ export interface StoreOptions {
 export async function openStore(options: StoreOptions): Promise<Store> {
   const readonly = options.readonly ?? false;
   const home = openHome(options.home, readonly);
-  const keys = loadKeys(home, readonly);
+  const keys = loadKeys(home);
   const db = connect(home, readonly);
   let owner: Owner | null = null;
   try {
