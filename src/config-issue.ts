@@ -5,7 +5,10 @@ import { Settings } from './contract/settings.ts';
 const NEAR_EDITS_MAX = 3;
 
 /** One problem of the configuration as a person reads it: line, place, reason, nearest valid word. */
-export function explainIssue(issue: z.core.$ZodIssue, line_of: (path: readonly (string | number)[]) => number | null): string {
+export function explainIssue(
+  issue: z.core.$ZodIssue,
+  line_of: (path: readonly (string | number)[]) => number | null,
+): string {
   const path = issue.path.filter((p): p is string | number => typeof p !== 'symbol');
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0] ?? '';
@@ -15,9 +18,12 @@ export function explainIssue(issue: z.core.$ZodIssue, line_of: (path: readonly (
   }
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
     const best = issue.errors.toSorted((a, b) => a.length - b.length)[0]?.[0];
-    if (best !== undefined) return explainIssue({ ...best, path: [...issue.path, ...best.path] } as z.core.$ZodIssue, line_of);
+    if (best !== undefined) return explainIssue({ ...best, path: [...issue.path, ...best.path] }, line_of);
   }
-  const near = issue.code === 'invalid_value' && typeof issue.input === 'string' ? nearest(issue.input, issue.values.map(String)) : null;
+  const near =
+    issue.code === 'invalid_value' && typeof issue.input === 'string'
+      ? nearest(issue.input, issue.values.map(String))
+      : null;
   return `${at(line_of(path))}${dotted(path) || 'file'}: ${issue.message}${near === null ? '' : `; did you mean "${near}"?`}`;
 }
 
@@ -25,7 +31,9 @@ export function explainIssue(issue: z.core.$ZodIssue, line_of: (path: readonly (
 export function nearest(word: string, words: readonly string[]): string | null {
   const scored = words.map((w) => ({ w, edits: distance(word, w) })).toSorted((a, b) => a.edits - b.edits);
   const best = scored[0];
-  return best !== undefined && best.edits <= Math.min(NEAR_EDITS_MAX, Math.ceil(word.length / 2)) ? best.w : null;
+  return best !== undefined && best.edits <= Math.min(NEAR_EDITS_MAX, Math.ceil(word.length / 2))
+    ? best.w
+    : null;
 }
 
 function at(line: number | null): string {
@@ -33,7 +41,10 @@ function at(line: number | null): string {
 }
 
 function dotted(path: readonly (string | number)[]): string {
-  return path.map((p) => (typeof p === 'number' ? `[${p}]` : p)).join('.').replaceAll('.[', '[');
+  return path
+    .map((p) => (typeof p === 'number' ? `[${p}]` : p))
+    .join('.')
+    .replaceAll('.[', '[');
 }
 
 /** Keys that the schema knows at a path; follows objects, records, arrays, options and unions. */
@@ -44,7 +55,13 @@ function knownKeys(path: readonly (string | number)[]): string[] {
 }
 
 interface Inner {
-  readonly def?: { readonly innerType?: unknown; readonly options?: unknown[]; readonly valueType?: unknown; readonly element?: unknown; readonly shape?: Record<string, unknown> };
+  readonly def?: {
+    readonly innerType?: unknown;
+    readonly options?: unknown[];
+    readonly valueType?: unknown;
+    readonly element?: unknown;
+    readonly shape?: Record<string, unknown>;
+  };
 }
 
 function options(node: unknown): unknown[] {
@@ -70,7 +87,13 @@ function distance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++)
-      next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)));
+      next.push(
+        Math.min(
+          (row[j] as number) + 1,
+          (next[j - 1] as number) + 1,
+          (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1),
+        ),
+      );
     row = next;
   }
   return row[b.length] as number;

@@ -38,7 +38,8 @@ export function loadConfig(file: string, env: NodeJS.ProcessEnv = process.env): 
   const path = resolve(file);
   const text = readText(path);
   const parsed = parseYamlText(text, { bytes_max: CONFIG_BYTES_MAX, depth_max: 20, keys_max: 200_000 });
-  if (!parsed.ok) throw new ConfigError(file, [`${parsed.line === null ? '' : `line ${parsed.line}: `}${parsed.reason}`]);
+  if (!parsed.ok)
+    throw new ConfigError(file, [`${parsed.line === null ? '' : `line ${parsed.line}: `}${parsed.reason}`]);
   const checked = Settings.safeParse(parsed.value);
   if (!checked.success) {
     const problems = checked.error.issues.map((issue) => explainIssue(issue, parsed.line_of));
@@ -47,7 +48,11 @@ export function loadConfig(file: string, env: NodeJS.ProcessEnv = process.env): 
   const settings = withPaths(checked.data, dirname(path), env);
   const problems = [...referenceProblems(settings), ...tracingProblems(env), ...endpointProblems(settings)];
   if (problems.length > 0) throw new ConfigError(file, problems);
-  return { settings: deepFreeze(settings), file: path, secrets: (ref) => resolveSecret(ref, dirname(path), env, file) };
+  return {
+    settings: deepFreeze(settings),
+    file: path,
+    secrets: (ref) => resolveSecret(ref, dirname(path), env, file),
+  };
 }
 
 /** The configuration file to use: `--config`, else `AEGIS_CONFIG`, else `./aegis.yaml`. */
@@ -60,7 +65,10 @@ function readText(path: string): string {
     return readFileSync(path, 'utf8');
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    const next = code === 'ENOENT' ? 'run "aegis init" to write one, or name it with --config' : 'make it readable for this user';
+    const next =
+      code === 'ENOENT'
+        ? 'run "aegis init" to write one, or name it with --config'
+        : 'make it readable for this user';
     throw new ConfigError(path, [`the file cannot be read (${code}); ${next}`]);
   }
 }
@@ -68,14 +76,27 @@ function readText(path: string): string {
 /** Paths in the file are relative to the file; `AEGIS_HOME` wins over `home`. */
 function withPaths(settings: Settings, base: string, env: NodeJS.ProcessEnv): Settings {
   const at = (path: string) => resolve(base, path);
-  const clusters = Object.fromEntries(Object.entries(settings.clusters).map(([name, c]) => [name, c.ca_file === undefined ? c : { ...c, ca_file: at(c.ca_file) }]));
-  const sources = (list: Settings['sources']['loki']) => Object.fromEntries(Object.entries(list).map(([name, s]) => [name, s.ca_file === undefined ? s : { ...s, ca_file: at(s.ca_file) }]));
+  const clusters = Object.fromEntries(
+    Object.entries(settings.clusters).map(([name, c]) => [
+      name,
+      c.ca_file === undefined ? c : { ...c, ca_file: at(c.ca_file) },
+    ]),
+  );
+  const sources = (list: Settings['sources']['loki']) =>
+    Object.fromEntries(
+      Object.entries(list).map(([name, s]) => [
+        name,
+        s.ca_file === undefined ? s : { ...s, ca_file: at(s.ca_file) },
+      ]),
+    );
   return {
     ...settings,
     home: env['AEGIS_HOME'] === undefined ? at(settings.home) : resolve(env['AEGIS_HOME']),
     clusters,
     sources: { loki: sources(settings.sources.loki), prometheus: sources(settings.sources.prometheus) },
-    ...(settings.vault?.ca_file === undefined ? {} : { vault: { ...settings.vault, ca_file: at(settings.vault.ca_file) } }),
+    ...(settings.vault?.ca_file === undefined
+      ? {}
+      : { vault: { ...settings.vault, ca_file: at(settings.vault.ca_file) } }),
     ...(settings.policies_dir === undefined ? {} : { policies_dir: at(settings.policies_dir) }),
     ...(settings.skills_dir === undefined ? {} : { skills_dir: at(settings.skills_dir) }),
   };
@@ -84,7 +105,10 @@ function withPaths(settings: Settings, base: string, env: NodeJS.ProcessEnv): Se
 function resolveSecret(ref: SecretRef, base: string, env: NodeJS.ProcessEnv, file: string): Secret {
   if ('env' in ref) {
     const value = env[ref.env];
-    if (value === undefined || value === '') throw new ConfigError(file, [`the environment variable ${ref.env} is not set; export it before the start`]);
+    if (value === undefined || value === '')
+      throw new ConfigError(file, [
+        `the environment variable ${ref.env} is not set; export it before the start`,
+      ]);
     return new Secret(value);
   }
   try {
@@ -93,7 +117,9 @@ function resolveSecret(ref: SecretRef, base: string, env: NodeJS.ProcessEnv, fil
     return new Secret(value);
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    throw new ConfigError(file, [`the secret file ${ref.file} cannot be read (${(error as NodeJS.ErrnoException).code})`]);
+    throw new ConfigError(file, [
+      `the secret file ${ref.file} cannot be read (${(error as NodeJS.ErrnoException).code})`,
+    ]);
   }
 }
 
@@ -109,10 +135,12 @@ function endpointProblems(settings: Settings): string[] {
   const need = 'or set unsafe_endpoints: true (every card then says SIMULATED)';
   if (settings.slack.api_url !== undefined) problems.push(`slack.api_url is not Slack; remove it ${need}`);
   const plain = (name: string, url: string) => {
-    if (new URL(url).protocol !== 'https:') problems.push(`${name} is plain HTTP (${url}); use https ${need}`);
+    if (new URL(url).protocol !== 'https:')
+      problems.push(`${name} is plain HTTP (${url}); use https ${need}`);
   };
   if (settings.vault !== undefined) plain('vault.address', settings.vault.address);
-  for (const [name, cluster] of Object.entries(settings.clusters)) plain(`clusters.${name}.server`, cluster.server);
+  for (const [name, cluster] of Object.entries(settings.clusters))
+    plain(`clusters.${name}.server`, cluster.server);
   return problems;
 }
 

@@ -16,10 +16,18 @@ export interface RunningServer {
  * The one listener. Bodies are limited before they are read; a handler that throws answers 500 without its message.
  * Binds to loopback unless the configuration says otherwise.
  */
-export async function startHttpServer(options: { host: string; port: number; routes: readonly HttpRoute[]; log: Log }): Promise<RunningServer> {
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (req, res) => {
-    void serve(req, res, options.routes, options.log);
-  });
+export async function startHttpServer(options: {
+  host: string;
+  port: number;
+  routes: readonly HttpRoute[];
+  log: Log;
+}): Promise<RunningServer> {
+  const server = createServer(
+    { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
+    (req, res) => {
+      void serve(req, res, options.routes, options.log);
+    },
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, resolve);
@@ -27,7 +35,12 @@ export async function startHttpServer(options: { host: string; port: number; rou
   return { port: (server.address() as AddressInfo).port, close: () => closeServer(server) };
 }
 
-async function serve(req: IncomingMessage, res: ServerResponse, routes: readonly HttpRoute[], log: Log): Promise<void> {
+async function serve(
+  req: IncomingMessage,
+  res: ServerResponse,
+  routes: readonly HttpRoute[],
+  log: Log,
+): Promise<void> {
   const path = (req.url ?? '/').split('?')[0] ?? '/';
   const here = routes.filter((r) => r.path === path);
   const route = here.find((r) => r.method === req.method);
@@ -36,7 +49,10 @@ async function serve(req: IncomingMessage, res: ServerResponse, routes: readonly
     const body = await readBody(req, route.body_bytes_max);
     if (body === null) {
       res.setHeader('connection', 'close');
-      return send(res, { status: 413, body: JSON.stringify({ error: `the body is larger than ${route.body_bytes_max} bytes` }) });
+      return send(res, {
+        status: 413,
+        body: JSON.stringify({ error: `the body is larger than ${route.body_bytes_max} bytes` }),
+      });
     }
     send(res, await route.handle({ method: req.method ?? 'GET', path, headers: flatHeaders(req), body }));
   } catch (error) {
@@ -60,7 +76,8 @@ async function readBody(req: IncomingMessage, bytes_max: number): Promise<Buffer
 
 function flatHeaders(req: IncomingMessage): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(req.headers)) headers[name] = Array.isArray(value) ? value.join(', ') : (value ?? '');
+  for (const [name, value] of Object.entries(req.headers))
+    headers[name] = Array.isArray(value) ? value.join(', ') : (value ?? '');
   return headers;
 }
 

@@ -8,7 +8,9 @@ import { CliError, EXIT } from './output.ts';
  * name the thing, the reason and the next step, and show a stack trace only with --debug.
  */
 const program = new Command('aegis')
-  .description('Trustworthy operator for SRE teams: evidence, plan, approval, exactly-once execution, ledger.')
+  .description(
+    'Trustworthy operator for SRE teams: evidence, plan, approval, exactly-once execution, ledger.',
+  )
   .option('-c, --config <file>', 'configuration file (default: $AEGIS_CONFIG, then ./aegis.yaml)')
   .option('--json', 'print one JSON object instead of text')
   .option('--debug', 'show debug logs and stack traces')
@@ -32,7 +34,9 @@ program
   .description('run the unchanged product against simulated systems on this machine')
   .option('--hands-off', 'simulated people act; ends by itself')
   .option('--port <n>', 'port of the page of the simulated workspace', '7007')
-  .action(async (scenario: string, o: { handsOff?: boolean; port: string }) => (await import('./lab.ts')).lab(globals(), scenario, o));
+  .action(async (scenario: string, o: { handsOff?: boolean; port: string }) =>
+    (await import('./lab.ts')).lab(globals(), scenario, o),
+  );
 program
   .command('doctor')
   .description('check configuration, home, ledger and every system that Aegis talks to')
@@ -42,7 +46,9 @@ for (const verb of ['read', 'head', 'tail', 'grep', 'find', 'diff'] as const)
   program
     .command(verb)
     .argument('<words...>', `what to ${verb}, as in a pipeline: path, pattern, flags; use -- before flags`)
-    .description(`${verb} the world as files, for example: aegis ${verb === 'grep' ? 'grep OOM /teams/data/prod/logs/driver.log -- --since 1h' : `${verb} /teams/data/prod/jobs`}`)
+    .description(
+      `${verb} the world as files, for example: aegis ${verb === 'grep' ? 'grep OOM /teams/data/prod/logs/driver.log -- --since 1h' : `${verb} /teams/data/prod/jobs`}`,
+    )
     .allowUnknownOption()
     .action(async (words: string[]) => (await import('./read-world.ts')).readWorld(globals(), verb, words));
 program
@@ -67,7 +73,9 @@ program
   .argument('[chain]', 'incident id, SYSTEM or CHECKPOINT')
   .option('--witness', 'verify: also compare with the append-only witness file')
   .description('verify the hash chains, or show the entries of one')
-  .action(async (action: string, chain: string | undefined, o: { witness?: boolean }) => (await import('./ledger.ts')).ledger(globals(), action, chain, o));
+  .action(async (action: string, chain: string | undefined, o: { witness?: boolean }) =>
+    (await import('./ledger.ts')).ledger(globals(), action, chain, o),
+  );
 program
   .command('replay')
   .argument('<incident>', 'incident id')
@@ -87,26 +95,34 @@ program
   .argument('<action>', 'list | show | lint | index')
   .argument('[name]', 'skill name')
   .description('list, show and check skills, or write their index')
-  .action(async (action: string, name: string | undefined) => (await import('./skills.ts')).skills(globals(), action, name));
+  .action(async (action: string, name: string | undefined) =>
+    (await import('./skills.ts')).skills(globals(), action, name),
+  );
 program
   .command('freeze')
   .argument('<scope>', '"*", team, team/env or team/env/service')
   .argument('<reason...>', 'why, for everybody who will read it')
   .option('--until <time>', 'ISO time at which the freeze ends')
   .description('stop every write in a scope at once')
-  .action(async (scope: string, reason: string[], o: { until?: string }) => (await import('./freeze.ts')).freeze(globals(), scope, reason.join(' '), o));
+  .action(async (scope: string, reason: string[], o: { until?: string }) =>
+    (await import('./freeze.ts')).freeze(globals(), scope, reason.join(' '), o),
+  );
 program
   .command('unfreeze')
   .argument('<scope>')
   .argument('<reason...>')
   .description('lift a freeze')
-  .action(async (scope: string, reason: string[]) => (await import('./freeze.ts')).unfreeze(globals(), scope, reason.join(' ')));
+  .action(async (scope: string, reason: string[]) =>
+    (await import('./freeze.ts')).unfreeze(globals(), scope, reason.join(' ')),
+  );
 program
   .command('stop')
   .argument('<incident>', 'incident id')
   .argument('[reason...]')
   .description('stop one incident: no further call is dispatched for it')
-  .action(async (incident: string, reason: string[]) => (await import('./stop.ts')).stopIncident(globals(), incident, reason.join(' ')));
+  .action(async (incident: string, reason: string[]) =>
+    (await import('./stop.ts')).stopIncident(globals(), incident, reason.join(' ')),
+  );
 
 async function main(): Promise<void> {
   try {
@@ -117,8 +133,10 @@ async function main(): Promise<void> {
       return;
     }
     const debug = globals().debug === true;
-    const text = error instanceof Error ? (debug ? (error.stack ?? error.message) : error.message) : String(error);
-    if (globals().json === true) process.stdout.write(`${JSON.stringify({ error: error instanceof Error ? error.message : text })}\n`);
+    const text =
+      error instanceof Error ? (debug ? (error.stack ?? error.message) : error.message) : String(error);
+    if (globals().json === true)
+      process.stdout.write(`${JSON.stringify({ error: error instanceof Error ? error.message : text })}\n`);
     else process.stderr.write(`aegis: ${text}\n`);
     process.exitCode = error instanceof CliError ? error.exit_code : EXIT.refused;
   }

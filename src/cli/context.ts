@@ -13,10 +13,19 @@ export interface CliContext {
 }
 
 /** Opens configuration and store for one verb and closes the store afterwards, also when the verb fails. */
-export async function withContext<T>(options: GlobalOptions, access: 'read' | 'write', work: (context: CliContext) => Promise<T>): Promise<T> {
+export async function withContext<T>(
+  options: GlobalOptions,
+  access: 'read' | 'write',
+  work: (context: CliContext) => Promise<T>,
+): Promise<T> {
   const config = loadConfig(configPath(options.config));
   const log = createLog(options.debug === true ? 'debug' : 'warn', () => null);
-  const store = await openStore({ home: config.settings.home, clock: systemClock, log, readonly: access === 'read' });
+  const store = await openStore({
+    home: config.settings.home,
+    clock: systemClock,
+    log,
+    readonly: access === 'read',
+  });
   try {
     return await work({ config, store, log });
   } finally {

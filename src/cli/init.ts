@@ -8,7 +8,14 @@ import { CliError, print } from './output.ts';
 /** Writes a commented aegis.yaml that loads as it is, once its secrets are exported. */
 export function init(options: GlobalOptions, o: { force?: boolean }): void {
   const file = resolve(configPath(options.config));
-  if (existsSync(file) && o.force !== true) throw new CliError(`${file} exists; nothing was written. Use --force to overwrite it, or --config for another file`);
+  if (existsSync(file) && o.force !== true)
+    throw new CliError(
+      `${file} exists; nothing was written. Use --force to overwrite it, or --config for another file`,
+    );
   writeFileSync(file, EXAMPLE_CONFIG, { mode: 0o600 });
-  print(options, { written: file }, `Wrote ${file}. Edit it, export the secrets that it names, then run "aegis doctor" and "aegis start".`);
+  print(
+    options,
+    { written: file },
+    `Wrote ${file}. Edit it, export the secrets that it names, then run "aegis doctor" and "aegis start".`,
+  );
 }

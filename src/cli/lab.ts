@@ -7,17 +7,31 @@ import { CliError, EXIT } from './output.ts';
 import { nearest } from '../config-issue.ts';
 
 /** Runs the unchanged product against simulated systems; `--hands-off` lets simulated people act and ends by itself. */
-export async function lab(_options: GlobalOptions, name: string, o: { handsOff?: boolean; port: string }): Promise<void> {
+export async function lab(
+  _options: GlobalOptions,
+  name: string,
+  o: { handsOff?: boolean; port: string },
+): Promise<void> {
   const { SCENARIOS } = await import('../lab/scenarios/index.ts');
   const scenario = SCENARIOS.find((s) => s.name === name);
   if (scenario === undefined) {
-    const near = nearest(name, SCENARIOS.map((s) => s.name));
-    throw new CliError(`there is no scenario "${name}"${near === null ? '' : `; did you mean "${near}"?`} Known: ${SCENARIOS.map((s) => s.name).join(', ')}`, EXIT.usage);
+    const near = nearest(
+      name,
+      SCENARIOS.map((s) => s.name),
+    );
+    throw new CliError(
+      `there is no scenario "${name}"${near === null ? '' : `; did you mean "${near}"?`} Known: ${SCENARIOS.map((s) => s.name).join(', ')}`,
+      EXIT.usage,
+    );
   }
   const port = Number(o.port);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new CliError(`--port ${o.port} is not a port`, EXIT.usage);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new CliError(`--port ${o.port} is not a port`, EXIT.usage);
   const { startRange } = await import('../lab/range.ts');
-  const range = await startRange(scenario, { command: process.execPath, args: [fileURLToPath(new URL('./aegis.js', import.meta.url))] });
+  const range = await startRange(scenario, {
+    command: process.execPath,
+    args: [fileURLToPath(new URL('./aegis.js', import.meta.url))],
+  });
   try {
     if (o.handsOff === true) await handsOff(range);
     else await interactive(range, scenario, port);
@@ -41,7 +55,9 @@ async function handsOff(range: Range): Promise<void> {
   say('Writes that reached the cluster:');
   for (const m of range.twins.kubernetes.mutations()) say(`    ${m.method} ${m.path} -> ${m.status}`);
   const { leases, tokens } = range.twins.vault.outstanding();
-  say(`Credentials still alive at Vault: ${leases.length} leases, ${tokens.filter((t) => t.path.includes('create')).length} call tokens.`);
+  say(
+    `Credentials still alive at Vault: ${leases.length} leases, ${tokens.filter((t) => t.path.includes('create')).length} call tokens.`,
+  );
 }
 
 async function verifyLedger(range: Range): Promise<void> {
@@ -50,7 +66,10 @@ async function verifyLedger(range: Range): Promise<void> {
   const store = await openStore({ home: range.files.home, clock: systemClock, readonly: true });
   try {
     const verdict = await store.ledger.verify({ witness: true });
-    if (!verdict.ok) throw new CliError(`the ledger is broken: ${verdict.problems.map((p) => `${p.chain} ${p.seq}: ${p.what}`).join('; ')}`);
+    if (!verdict.ok)
+      throw new CliError(
+        `the ledger is broken: ${verdict.problems.map((p) => `${p.chain} ${p.seq}: ${p.what}`).join('; ')}`,
+      );
     say(`ledger verified: ${verdict.entries} entries`);
   } finally {
     await store.close();
@@ -60,16 +79,29 @@ async function verifyLedger(range: Range): Promise<void> {
 async function interactive(range: Range, scenario: Scenario, port: number): Promise<void> {
   const { startPage } = await import('../lab/page/page.ts');
   const { DATA_CHANNEL, PEOPLE } = await import('../lab/people.ts');
-  const info = () => [scenario.summary, `kubectl --kubeconfig ${range.files.kubeconfig} get sparkapplications,pods,events`, `aegis --config ${range.files.config} incidents`];
-  const page = await startPage({ slack: range.twins.slack, token: randomBytes(18).toString('base64url'), port, first: { user: PEOPLE.maya, channel: DATA_CHANNEL }, info });
+  const info = () => [
+    scenario.summary,
+    `kubectl --kubeconfig ${range.files.kubeconfig} get sparkapplications,pods,events`,
+    `aegis --config ${range.files.config} incidents`,
+  ];
+  const page = await startPage({
+    slack: range.twins.slack,
+    token: randomBytes(18).toString('base64url'),
+    port,
+    first: { user: PEOPLE.maya, channel: DATA_CHANNEL },
+    info,
+  });
   try {
     say(`Aegis lab "${scenario.name}": ${scenario.summary}\n`);
     say(`  Simulated workspace   ${page.url}`);
     say(`  Configuration         ${range.files.config}`);
-    say(`  kubectl               kubectl --kubeconfig ${range.files.kubeconfig} get sparkapplications,pods,events`);
+    say(
+      `  kubectl               kubectl --kubeconfig ${range.files.kubeconfig} get sparkapplications,pods,events`,
+    );
     say('\nOpen the workspace, press Activate, then let two other people approve. Ctrl-C ends the lab.');
     const posted = await range.webhook(scenario.alert(Date.now()));
-    if (posted.status !== 200) throw new CliError(`the product answered the alert with ${posted.status}: ${posted.body}`);
+    if (posted.status !== 200)
+      throw new CliError(`the product answered the alert with ${posted.status}: ${posted.body}`);
     await new Promise<void>((resolve) => {
       process.once('SIGINT', () => resolve());
       process.once('SIGTERM', () => resolve());

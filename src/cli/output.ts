@@ -1,6 +1,3 @@
-import { isRefusal } from '../contract/verdict.ts';
-import type { Refusal } from '../contract/verdict.ts';
-
 /** Exit codes of every verb: 0 done, 1 refused or failed, 2 bad usage. */
 export const EXIT = { done: 0, refused: 1, usage: 2 } as const;
 
@@ -25,15 +22,13 @@ export function print(options: GlobalOptions, value: unknown, text: string): voi
   process.stdout.write(`${options.json === true ? JSON.stringify(value) : text}\n`);
 }
 
-/** Turns a refusal into the error that ends the verb with exit code 1. */
-export function orThrow<T>(value: T | Refusal): T {
-  if (isRefusal(value)) throw new CliError(`${value.reason} ${value.remedy}`.trim());
-  return value as T;
-}
-
 /** Columns padded to their widest cell; the last one is not padded. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, n) => (widths[n] = Math.max(widths[n] ?? 0, cell.length)));
-  return rows.map((row) => row.map((cell, n) => (n === row.length - 1 ? cell : cell.padEnd(widths[n] ?? 0))).join('  ')).join('\n');
+  return rows
+    .map((row) =>
+      row.map((cell, n) => (n === row.length - 1 ? cell : cell.padEnd(widths[n] ?? 0))).join('  '),
+    )
+    .join('\n');
 }

@@ -6,8 +6,14 @@ import { CliError, EXIT, print, table } from './output.ts';
 export async function replay(options: GlobalOptions, incident: string): Promise<void> {
   await withContext(options, 'read', async ({ store }) => {
     const report = await replayIncident(store, incident);
-    if (report === null) throw new CliError(`there is no incident "${incident}"; "aegis incidents --all" lists them`);
-    const rows = report.steps.map((s) => [String(s.seq), s.at, s.type, s.from === s.to ? s.to : `${s.from} -> ${s.to}`]);
+    if (report === null)
+      throw new CliError(`there is no incident "${incident}"; "aegis incidents --all" lists them`);
+    const rows = report.steps.map((s) => [
+      String(s.seq),
+      s.at,
+      s.type,
+      s.from === s.to ? s.to : `${s.from} -> ${s.to}`,
+    ]);
     const verdict = report.equal
       ? `replayed ${report.events} events from the ledger alone: every state reproduced, the result equals the live state`
       : `replayed ${report.events} events: the result DIFFERS from the stored state; run "aegis ledger verify"`;

@@ -42,7 +42,8 @@ export function schema(options: GlobalOptions, name: string | undefined): void {
   const names = Object.keys(SCHEMAS);
   if (name === undefined) return print(options, { schemas: names }, names.join('\n'));
   const found = SCHEMAS[name];
-  if (found === undefined) throw new CliError(`there is no schema "${name}"; known are: ${names.join(', ')}`, EXIT.usage);
+  if (found === undefined)
+    throw new CliError(`there is no schema "${name}"; known are: ${names.join(', ')}`, EXIT.usage);
   const json = z.toJSONSchema(found, { io: 'input', unrepresentable: 'any' });
   process.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
 }

@@ -52,14 +52,22 @@ export interface AlertmanagerSender {
   readonly secret: Secret;
 }
 
-export function alertmanagerRoute(senders: readonly AlertmanagerSender[], intake: Intake, log: Log): HttpRoute {
+export function alertmanagerRoute(
+  senders: readonly AlertmanagerSender[],
+  intake: Intake,
+  log: Log,
+): HttpRoute {
   return {
     method: 'POST',
     path: '/hooks/alertmanager',
     body_bytes_max: BODY_BYTES_MAX,
     async handle(request) {
       const sender = senders.find((s) => bearerEquals(request, s.secret));
-      if (sender === undefined) return answer(401, 'the Authorization header carries no secret that aegis.yaml knows; set `http_config.authorization` in Alertmanager');
+      if (sender === undefined)
+        return answer(
+          401,
+          'the Authorization header carries no secret that aegis.yaml knows; set `http_config.authorization` in Alertmanager',
+        );
       const parsed = parseWebhook(request.body);
       if (typeof parsed === 'string') return answer(400, parsed);
       const { batches, refused } = batchesOf(parsed, sender.settings);
@@ -67,7 +75,15 @@ export function alertmanagerRoute(senders: readonly AlertmanagerSender[], intake
       if (batches.length === 0) return answer(403, refused[0] ?? 'no alert lies in a scope of this sender');
       try {
         const stored = await intake.alerts(batches);
-        return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ stored: stored.filter((s) => !s.duplicate).length, duplicates: stored.filter((s) => s.duplicate).length, refused }) };
+        return {
+          status: 200,
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({
+            stored: stored.filter((s) => !s.duplicate).length,
+            duplicates: stored.filter((s) => s.duplicate).length,
+            refused,
+          }),
+        };
       } catch (error) {
         log.error({ trigger: sender.settings.name, error: String(error) }, 'alert could not be stored');
         return answer(503, 'the alert could not be stored; send it again');
@@ -83,7 +99,11 @@ function bearerEquals(request: HttpRequest, secret: Secret): boolean {
 }
 
 function parseWebhook(body: Buffer): Webhook | string {
-  const json = parseJsonText(body.toString('utf8'), { bytes_max: BODY_BYTES_MAX, depth_max: 8, keys_max: 100_000 });
+  const json = parseJsonText(body.toString('utf8'), {
+    bytes_max: BODY_BYTES_MAX,
+    depth_max: 8,
+    keys_max: 100_000,
+  });
   if (!json.ok) return `the body is ${json.reason}`;
   const webhook = Webhook.safeParse(json.value);
   if (webhook.success) return webhook.data;
@@ -92,7 +112,10 @@ function parseWebhook(body: Buffer): Webhook | string {
 }
 
 /** Splits a group by the place of its alerts: a group with mixed scopes becomes several incidents. */
-function batchesOf(webhook: Webhook, settings: AlertmanagerTrigger): { batches: AlertBatch[]; refused: string[] } {
+function batchesOf(
+  webhook: Webhook,
+  settings: AlertmanagerTrigger,
+): { batches: AlertBatch[]; refused: string[] } {
   const groups = new Map<string, { place: AlertBatch['place']; alerts: Alert[] }>();
   const refused: string[] = [];
   for (const raw of webhook.alerts) {

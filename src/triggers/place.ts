@@ -8,7 +8,10 @@ import type { AlertBatch } from '../harness/intake.ts';
  *
  * @returns the place, or the reason for refusing the alert.
  */
-export function placeAlert(labels: Readonly<Record<string, string>>, settings: Pick<AlertmanagerTrigger, 'scopes' | 'labels'>): AlertBatch['place'] | string {
+export function placeAlert(
+  labels: Readonly<Record<string, string>>,
+  settings: Pick<AlertmanagerTrigger, 'scopes' | 'labels'>,
+): AlertBatch['place'] | string {
   const read = (key: keyof AlertmanagerTrigger['labels']): string | undefined => {
     const value = labels[settings.labels[key]];
     return value === undefined || value === '' ? undefined : value;
@@ -22,10 +25,12 @@ export function placeAlert(labels: Readonly<Record<string, string>>, settings: P
       (namespace === undefined || s.namespaces.length === 0 || s.namespaces.includes(namespace)),
   );
   const scope = fits[0];
-  if (scope === undefined) return `its labels name ${team ?? '?'}/${env ?? '?'}, which is not a scope of this sender`;
+  if (scope === undefined)
+    return `its labels name ${team ?? '?'}/${env ?? '?'}, which is not a scope of this sender`;
   if (fits.length > 1) return 'its labels fit several scopes of this sender; add team and env labels';
   const chosen_cluster = scope.cluster ?? valid(cluster);
-  const chosen_namespace = valid(namespace) ?? (scope.namespaces.length === 1 ? scope.namespaces[0] : undefined);
+  const chosen_namespace =
+    valid(namespace) ?? (scope.namespaces.length === 1 ? scope.namespaces[0] : undefined);
   const service = valid(read('service'));
   return {
     team: scope.team,

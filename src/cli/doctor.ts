@@ -1,0 +1,241 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { ConfigError, configPath, loadConfig } from '../config.ts';
+import type { LoadedConfig } from '../config.ts';
+import type { Log } from '../contract/ports.ts';
+import type { SecretRef, Settings } from '../contract/settings.ts';
+import { buildSkillIndex, printSkillIndex } from '../cognition/skill-index.ts';
+import { createGateway } from '../gateway/create-gateway.ts';
+import { loadPolicySet } from '../gateway/policy/policy-set.ts';
+import { packageRoot } from '../package-paths.ts';
+import { openStore } from '../store/open-store.ts';
+import type { Store } from '../store/store.ts';
+import { createLog, systemClock, systemIds } from '../system-ports.ts';
+import { slackCheck, systemChecks, vaultCheck } from './doctor-systems.ts';
+import type { GlobalOptions } from './output.ts';
+import { EXIT, print, table } from './output.ts';
+import { skillFiles } from './skill-library.ts';
+
+/** One line of the doctor's table. */
+export interface Check {
+  readonly check: string;
+  readonly status: 'ok' | 'failed' | 'skipped';
+  readonly detail: string;
+  /** The next step; there when something is not ok. */
+  readonly next?: string;
+}
+
+/** Incident chains that the quick ledger check reads, newest first. */
+const QUICK_CHAINS = 20;
+
+/**
+ * `aegis doctor`: asks everything that an incident will need, before one needs it. It changes nothing outside: systems
+ * are read through the gateway, and each credential that it leases is given back before it ends.
+ */
+export async function doctor(options: GlobalOptions): Promise<void> {
+  const checks = await examine(options);
+  const failed = checks.filter((c) => c.status === 'failed').length;
+  const rows = checks.map((c) => [
+    c.check,
+    c.status,
+    c.detail + (c.next === undefined ? '' : `\n    next: ${c.next}`),
+  ]);
+  const verdict =
+    failed === 0 ? 'Everything that was asked is well.' : `${failed} of ${checks.length} checks failed.`;
+  print(
+    options,
+    { ok: failed === 0, checks },
+    `${table([['CHECK', 'STATUS', 'FOUND'], ...rows])}\n\n${verdict}`,
+  );
+  if (failed > 0) process.exitCode = EXIT.refused;
+}
+
+async function examine(options: GlobalOptions): Promise<Check[]> {
+  const checks: Check[] = [];
+  let config: LoadedConfig;
+  try {
+    config = loadConfig(configPath(options.config));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((detail) => ({
+      check: 'configuration',
+      status: 'failed',
+      detail,
+      next: 'correct it; "aegis schema config" prints every key',
+    }));
+  }
+  checks.push({ check: 'configuration', status: 'ok', detail: config.file }, ...secretChecks(config));
+  const log = createLog(options.debug === true ? 'debug' : 'silent', () => null);
+  const home = await openHome(config, log);
+  checks.push(home.check);
+  if (home.store === null) return checks;
+  try {
+    checks.push(
+      await ledgerCheck(home.store),
+      await policyCheck(config.settings),
+      skillCheck(config.settings),
+    );
+    checks.push(...(await outsideChecks(config, home.store, log)));
+  } finally {
+    await home.store.close();
+  }
+  return checks;
+}
+
+/** Every secret that the file refers to can be read; its value is never shown. */
+function secretChecks(config: LoadedConfig): Check[] {
+  const refs = secretRefs(config.settings);
+  const failed = refs.flatMap((ref): Check[] => {
+    try {
+      config.secrets(ref);
+      return [];
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const next = 'env' in ref ? `export ${ref.env}` : `write the secret into ${ref.file}, mode 0600`;
+      return [{ check: 'secrets', status: 'failed', detail: error.problems.join('; '), next }];
+    }
+  });
+  return failed.length > 0 ? failed : [{ check: 'secrets', status: 'ok', detail: `${refs.length} found` }];
+}
+
+function secretRefs(value: unknown): SecretRef[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const keys = Object.keys(value);
+  if (keys.length === 1 && (keys[0] === 'env' || keys[0] === 'file')) {
+    const inner = (value as Record<string, unknown>)[keys[0]];
+    if (typeof inner === 'string') return [value as SecretRef];
+  }
+  return Object.values(value).flatMap(secretRefs);
+}
+
+async function openHome(config: LoadedConfig, log: Log): Promise<{ check: Check; store: Store | null }> {
+  const { home } = config.settings;
+  const check = 'home';
+  const existed = existsSync(home);
+  try {
+    const store = await openStore({ home, clock: systemClock, log });
+    const mode = (statSync(home).mode & 0o777).toString(8).padStart(4, '0');
+    const frozen = existsSync(join(home, 'FREEZE'));
+    const detail = `${home}, mode ${mode}${existed ? '' : ', made now'}${frozen ? '; its file FREEZE stops every write' : ''}`;
+    return { check: { check, status: 'ok', detail }, store };
+  } catch (error) {
+    const next = 'give it to the account of Aegis alone (chmod -R go= on it), or point `home` elsewhere';
+    return { check: { check, status: 'failed', detail: (error as Error).message, next }, store: null };
+  }
+}
+
+/** The chains that everything stands on and the newest incidents; `aegis ledger verify` reads all of it. */
+async function ledgerCheck(store: Store): Promise<Check> {
+  const check = 'ledger';
+  const newest = await store.incidents.list({ limit: QUICK_CHAINS });
+  let entries = 0;
+  for (const chain of ['SYSTEM', 'CHECKPOINT', ...newest.map((i) => i.incident_id)]) {
+    const verdict = await store.ledger.verify({ chain });
+    entries += verdict.entries;
+    const problem = verdict.problems[0];
+    if (problem !== undefined)
+      return {
+        check,
+        status: 'failed',
+        detail: `${problem.chain}${problem.seq === null ? '' : ` entry ${problem.seq}`}: ${problem.what}`,
+        next: 'nothing is executed; run "aegis ledger verify --witness" and compare with a backup',
+      };
+  }
+  return {
+    check,
+    status: 'ok',
+    detail: `${entries} entries of ${newest.length + 2} chains verified (quick check)`,
+  };
+}
+
+async function policyCheck(settings: Settings): Promise<Check> {
+  const dir = settings.policies_dir ?? join(packageRoot(), 'policies');
+  const { set, files, problems } = await loadPolicySet(dir);
+  if (set === null)
+    return {
+      check: 'policies',
+      status: 'failed',
+      detail: problems.join('; '),
+      next: `correct the files in ${dir}; until then nothing is allowed`,
+    };
+  return {
+    check: 'policies',
+    status: 'ok',
+    detail: `${files.length} files, digest ${set.digest.slice(0, 12)}`,
+  };
+}
+
+function skillCheck(settings: Settings): Check {
+  const dir = settings.skills_dir ?? join(packageRoot(), 'skills');
+  const check = 'skills';
+  try {
+    const built = buildSkillIndex(skillFiles(dir));
+    if (!built.ok) {
+      const first = built.problems[0];
+      const detail = `${first?.path ?? ''}:${first?.line ?? 1}: ${first?.reason ?? 'not a skill'}`;
+      return { check, status: 'failed', detail, next: 'run "aegis skills lint"' };
+    }
+    if (readFileSync(join(dir, '_index.json'), 'utf8') !== printSkillIndex(built.index))
+      return {
+        check,
+        status: 'failed',
+        detail: 'the index is not the one of these skills',
+        next: 'run "aegis skills index"',
+      };
+    return { check, status: 'ok', detail: `${built.index.skills.length} skills` };
+  } catch (error) {
+    const next = 'check skills_dir, then run "aegis skills index"';
+    return { check, status: 'failed', detail: (error as Error).message, next };
+  }
+}
+
+async function outsideChecks(config: LoadedConfig, store: Store, log: Log): Promise<Check[]> {
+  const { settings, secrets } = config;
+  const policies_dir = settings.policies_dir ?? join(packageRoot(), 'policies');
+  const before = new Set((await store.leases.outstanding()).map((l) => l.lease_id));
+  const gateway = await createGateway({
+    store,
+    settings,
+    secrets,
+    policies_dir,
+    clock: systemClock,
+    ids: systemIds,
+    log,
+  });
+  let checks: Check[];
+  try {
+    const [slack, vault, systems] = await Promise.all([
+      guarded('slack', () => slackCheck(config, log)),
+      vaultCheck(settings),
+      systemChecks(config, gateway, store),
+    ]);
+    checks = [slack, ...(vault === null ? [] : [vault]), ...systems];
+  } finally {
+    await gateway.close();
+  }
+  const left = (await store.leases.outstanding()).filter((l) => !before.has(l.lease_id));
+  const leases: Check =
+    left.length === 0
+      ? { check: 'credentials', status: 'ok', detail: 'each one that was leased is revoked' }
+      : {
+          check: 'credentials',
+          status: 'failed',
+          detail: `${left.length} could not be revoked yet`,
+          next: 'Aegis revokes them at its next start; they die by themselves within minutes. Look at Vault',
+        };
+  return [...checks, leases];
+}
+
+/** A check that cannot even be asked is a failed one, not the end of the others. */
+async function guarded(check: string, ask: () => Promise<Check>): Promise<Check> {
+  try {
+    return await ask();
+  } catch (error) {
+    return {
+      check,
+      status: 'failed',
+      detail: (error as Error).message,
+      next: 'correct it and run "aegis doctor" again',
+    };
+  }
+}
