@@ -12,11 +12,18 @@ export function approversInWords(settings: Settings, context: MachineContext): s
   if (rule === undefined) return 'nobody yet';
   const { team, env } = incidentOf(context).scope;
   const involved = involvedSet(context);
-  const given = new Set(context.approval?.decisions.filter((d) => d.decision === 'approve').map((d) => d.principal) ?? []);
-  const people = settings.identity.filter((i) => !involved.has(i.principal) && !given.has(i.principal) && rolesOf(i, team, env).some((r) => rule.roles.includes(r)));
-  if (people.length === 0) return `a person with role ${rule.roles.join(' or ')} (nobody is left in the identity map)`;
+  const given = new Set(
+    context.approval?.decisions.filter((d) => d.decision === 'approve').map((d) => d.principal) ?? [],
+  );
+  const people = settings.identity.filter(
+    (i) =>
+      !involved.has(i.principal) &&
+      !given.has(i.principal) &&
+      rolesOf(i, team, env).some((r) => rule.roles.includes(r)),
+  );
+  if (people.length === 0)
+    return `a person with role ${rule.roles.join(' or ')} (nobody is left in the identity map)`;
   const names = people.slice(0, NAMES_MAX).map((p) => p.name);
   const more = people.length - names.length;
-  const left = Math.max(0, rule.people - given.size);
-  return `${left} of ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  return `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

@@ -11,7 +11,14 @@ import type { Snapshot } from './state.ts';
  * Everything that one step writes, as one value: ledger entries, effect, timers, cards, read models. Pure: the runner
  * hands it to `store.step.commit`, which writes all of it or nothing.
  */
-export function commitOf(from: Snapshot, event: HarnessEvent, to: Snapshot, actor: string, inbox_id: string | null, view: CardView): StepCommit {
+export function commitOf(
+  from: Snapshot,
+  event: HarnessEvent,
+  to: Snapshot,
+  actor: string,
+  inbox_id: string | null,
+  view: CardView,
+): StepCommit {
   const incident = incidentOf(to.context);
   const approval = to.context.approval;
   return {
@@ -37,8 +44,18 @@ export function commitOf(from: Snapshot, event: HarnessEvent, to: Snapshot, acto
 }
 
 /** (trigger, group_key, team, env, cluster, namespace): what makes two alert groups the same incident. */
-export function identityOf(source: { trigger: string; group_key: string }, place: { team: string; env: string; cluster?: string | undefined; namespace?: string | undefined }): string {
-  return hashOf([source.trigger, source.group_key, place.team, place.env, place.cluster ?? null, place.namespace ?? null]);
+export function identityOf(
+  source: { trigger: string; group_key: string },
+  place: { team: string; env: string; cluster?: string | undefined; namespace?: string | undefined },
+): string {
+  return hashOf([
+    source.trigger,
+    source.group_key,
+    place.team,
+    place.env,
+    place.cluster ?? null,
+    place.namespace ?? null,
+  ]);
 }
 
 /** The effect that this step started, if it started one: its id carries the step's number. */
@@ -48,26 +65,40 @@ export function effectsOf(to: Snapshot): NewEffect[] {
   return [{ effect_id: running.effect_id, kind: running.kind, payload: { change_id: running.change_id } }];
 }
 
-function timersOf(from: Snapshot, event: HarnessEvent, to: Snapshot): { arm_timers: NewTimer[]; cancel_timers: string[] } {
+function timersOf(
+  from: Snapshot,
+  event: HarnessEvent,
+  to: Snapshot,
+): { arm_timers: NewTimer[]; cancel_timers: string[] } {
   const at = Date.parse(event.at);
   const arm: NewTimer[] = [];
   const cancel: string[] = [];
   if (event.type === 'effect_failed' && to.context.retries > from.context.retries)
     arm.push({ kind: 'retry', due_at_ms: at + (RETRY_PAUSES_MS[from.context.retries] ?? 8000) });
   else if (from.context.retries > 0 && to.context.retries === 0) cancel.push('retry');
-  if (event.type === 'prepared' && to.state === 'PENDING_APPROVAL') arm.push({ kind: 'approval_expiry', due_at_ms: Date.parse(event.request.expires_at) });
-  const waits = (s: Snapshot) => s.context.approval !== null && ['open', 'approved'].includes(s.context.approval.status);
+  if (event.type === 'prepared' && to.state === 'PENDING_APPROVAL')
+    arm.push({ kind: 'approval_expiry', due_at_ms: Date.parse(event.request.expires_at) });
+  const waits = (s: Snapshot) =>
+    s.context.approval !== null && ['open', 'approved'].includes(s.context.approval.status);
   if (waits(from) && !waits(to)) cancel.push('approval_expiry');
-  if (to.context.resolved_at !== null && from.context.resolved_at === null) arm.push({ kind: 'quiet', due_at_ms: at + QUIET_MS });
+  if (to.context.resolved_at !== null && from.context.resolved_at === null)
+    arm.push({ kind: 'quiet', due_at_ms: at + QUIET_MS });
   if (to.context.resolved_at === null && from.context.resolved_at !== null) cancel.push('quiet');
-  if (from.state !== 'DIAGNOSING' && to.state === 'DIAGNOSING') arm.push({ kind: 'minutes', due_at_ms: at + incidentOf(to.context).budget.minutes_max * 60_000 });
-  if (to.state === 'CLOSED' && from.state !== 'CLOSED') cancel.push('minutes', 'quiet', 'approval_expiry', 'retry');
+  if (from.state !== 'DIAGNOSING' && to.state === 'DIAGNOSING')
+    arm.push({ kind: 'minutes', due_at_ms: at + incidentOf(to.context).budget.minutes_max * 60_000 });
+  if (to.state === 'CLOSED' && from.state !== 'CLOSED')
+    cancel.push('minutes', 'quiet', 'approval_expiry', 'retry');
   return { arm_timers: arm, cancel_timers: [...new Set(cancel)] };
 }
 
 function entriesOf(from: Snapshot, event: HarnessEvent, to: Snapshot, actor: string): NewLedgerEntry[] {
   const entries: NewLedgerEntry[] = [{ kind: 'event', actor, payload: event }];
-  if (from.state !== to.state) entries.push({ kind: 'transition', actor: 'aegis:harness', payload: { from: from.state, to: to.state, reason: event.type } });
+  if (from.state !== to.state)
+    entries.push({
+      kind: 'transition',
+      actor: 'aegis:harness',
+      payload: { from: from.state, to: to.state, reason: event.type },
+    });
   entries.push(...kindEntries(event, to));
   entries.push(...approvalEntries(from, event, to));
   return entries;
@@ -75,23 +106,68 @@ function entriesOf(from: Snapshot, event: HarnessEvent, to: Snapshot, actor: str
 
 function kindEntries(event: HarnessEvent, to: Snapshot): NewLedgerEntry[] {
   const actor = 'aegis:harness';
-  if (event.type === 'drafted') return [{ kind: 'draft', actor: 'aegis:cognition', payload: { findings: to.context.findings, draft: event.draft } }];
+  if (event.type === 'drafted')
+    return [
+      {
+        kind: 'draft',
+        actor: 'aegis:cognition',
+        payload: { findings: to.context.findings, draft: event.draft },
+      },
+    ];
   if (event.type === 'prepared')
     return [
       { kind: 'plan', actor, payload: event.payload },
       { kind: 'risk', actor: 'aegis:risk', payload: { envelope: event.payload.risk } },
-      ...event.previews.map((p): NewLedgerEntry => ({ kind: 'preview', actor: 'aegis:gateway', payload: { change_id: p.change_id, preview: p.preview } })),
+      ...event.previews.map((p): NewLedgerEntry => ({
+        kind: 'preview',
+        actor: 'aegis:gateway',
+        payload: { change_id: p.change_id, preview: p.preview },
+      })),
     ];
-  if (event.type === 'executed') return [{ kind: 'outcome', actor: 'aegis:gateway', payload: { change_id: event.change_id, phase: 'apply', outcome: event.outcome } }];
-  if (event.type === 'verified') return event.checks.map((check) => ({ kind: 'verify', actor, payload: check }));
-  if (event.type === 'reviewed') return [{ kind: 'review', actor: 'aegis:evolution', payload: { title: event.title, markdown_sha256: hashOf(event.markdown) } }];
-  const refused = event.type === 'plan_failed' || event.type === 'prepare_refused' || event.type === 'execute_refused';
+  if (event.type === 'executed')
+    return [
+      {
+        kind: 'outcome',
+        actor: 'aegis:gateway',
+        payload: { change_id: event.change_id, phase: 'apply', outcome: event.outcome },
+      },
+    ];
+  if (event.type === 'verified')
+    return event.checks.map((check) => ({ kind: 'verify', actor, payload: check }));
+  if (event.type === 'reviewed')
+    return [
+      {
+        kind: 'review',
+        actor: 'aegis:evolution',
+        payload: { title: event.title, markdown_sha256: hashOf(event.markdown) },
+      },
+    ];
+  const refused =
+    event.type === 'plan_failed' || event.type === 'prepare_refused' || event.type === 'execute_refused';
   if (refused) {
     const about = event.type === 'execute_refused' ? `execute ${event.change_id}` : event.type;
-    return [{ kind: 'refusal', actor, payload: { code: event.code, reason: event.reason, remedy: event.remedy, by: null, about } }];
+    return [
+      {
+        kind: 'refusal',
+        actor,
+        payload: { code: event.code, reason: event.reason, remedy: event.remedy, by: null, about },
+      },
+    ];
   }
   if (event.type === 'cleared' && event.verdict !== 'passed')
-    return [{ kind: 'refusal', actor, payload: { code: event.verdict, reason: event.reason, remedy: event.remedy, by: null, about: 'clear for execution' } }];
+    return [
+      {
+        kind: 'refusal',
+        actor,
+        payload: {
+          code: event.verdict,
+          reason: event.reason,
+          remedy: event.remedy,
+          by: null,
+          about: 'clear for execution',
+        },
+      },
+    ];
   return [];
 }
 
@@ -99,14 +175,32 @@ function approvalEntries(from: Snapshot, event: HarnessEvent, to: Snapshot): New
   const approval = to.context.approval;
   if (approval === null) return [];
   const actor = 'aegis:harness';
-  if (event.type === 'prepared') return [{ kind: 'approval', actor, payload: { type: 'opened', request: event.request } }];
+  if (event.type === 'prepared')
+    return [{ kind: 'approval', actor, payload: { type: 'opened', request: event.request } }];
   const entries: NewLedgerEntry[] = [];
   if (event.type === 'decided') {
     const decision = approval.decisions.at(-1);
-    entries.push({ kind: 'approval', actor: `person:${event.by}`, payload: { type: 'decision', approval_id: approval.approval_id, plan_hash: approval.plan_hash, decision } });
+    entries.push({
+      kind: 'approval',
+      actor: `person:${event.by}`,
+      payload: {
+        type: 'decision',
+        approval_id: approval.approval_id,
+        plan_hash: approval.plan_hash,
+        decision,
+      },
+    });
   }
   if (from.context.approval !== null && from.context.approval.status !== approval.status)
-    entries.push({ kind: 'approval', actor, payload: { type: 'status', approval_id: approval.approval_id, status: approval.status, reason: to.context.halt?.text.slice(0, 500) ?? event.type } });
+    entries.push({
+      kind: 'approval',
+      actor,
+      payload: {
+        type: 'status',
+        approval_id: approval.approval_id,
+        status: approval.status,
+        reason: to.context.halt?.text.slice(0, 500) ?? event.type,
+      },
+    });
   return entries;
 }
-

@@ -19,7 +19,11 @@ import type { ReadSession } from './world-session.ts';
 const CONTEXT_LINES = 2;
 /** Open incidents in a status answer. */
 const STATUS_INCIDENTS_MAX = 50;
-const NOT_YOURS = refuse('not-found', 'There is nothing with that id that you can see.', 'Check the id with /aegis status.');
+const NOT_YOURS = refuse(
+  'not-found',
+  'There is nothing with that id that you can see.',
+  'Check the id with /aegis status.',
+);
 
 /** The viewer's reads: the same identity map as for acts, and "not yours" looks exactly like "not there". */
 export function createInspect(deps: HarnessDeps): Inspect {
@@ -37,7 +41,12 @@ export function createInspect(deps: HarnessDeps): Inspect {
         }
         return list;
       });
-      return { incident_id, title: context.findings?.cause ?? row.title, items, checked_at: isoTime(deps.clock.now()) };
+      return {
+        incident_id,
+        title: context.findings?.cause ?? row.title,
+        items,
+        checked_at: isoTime(deps.clock.now()),
+      };
     },
 
     async approval(viewer, approval_id) {
@@ -47,8 +56,17 @@ export function createInspect(deps: HarnessDeps): Inspect {
       if (isRefusal(row)) return row;
       const snapshot = parseSnapshot(row.snapshot);
       if (snapshot.context.approval?.approval_id !== approval_id)
-        return refuse('stale-approval', `${approval_id} was replaced by a newer plan.`, 'Use the newest approval card in the thread.');
-      const view = { ledger_head: '0'.repeat(64), tool_calls: 0, simulated: deps.settings.unsafe_endpoints, approvers: approversInWords(deps.settings, snapshot.context) };
+        return refuse(
+          'stale-approval',
+          `${approval_id} was replaced by a newer plan.`,
+          'Use the newest approval card in the thread.',
+        );
+      const view = {
+        ledger_head: '0'.repeat(64),
+        tool_calls: 0,
+        simulated: deps.settings.unsafe_endpoints,
+        approvers: approversInWords(deps.settings, snapshot.context),
+      };
       return approvalNotice(snapshot, view) ?? NOT_YOURS;
     },
 
@@ -61,8 +79,17 @@ export function createInspect(deps: HarnessDeps): Inspect {
       for (const row of mine) incidents.push(await statusLine(deps, row));
       const freezes = new Map<string, FreezeRow>();
       for (const { team, env } of identity.roles)
-        for (const freeze of await deps.store.freezes.active({ team, env })) freezes.set(freeze.freeze_id, freeze);
-      return { incidents, freezes: [...freezes.values()].map((f) => ({ scope: f.scope, reason: f.reason, by: f.by, until: f.until_ms === null ? null : isoTime(f.until_ms) })) };
+        for (const freeze of await deps.store.freezes.active({ team, env }))
+          freezes.set(freeze.freeze_id, freeze);
+      return {
+        incidents,
+        freezes: [...freezes.values()].map((f) => ({
+          scope: f.scope,
+          reason: f.reason,
+          by: f.by,
+          until: f.until_ms === null ? null : isoTime(f.until_ms),
+        })),
+      };
     },
 
     async incidentOfThread(channel, thread_ts) {
@@ -71,19 +98,30 @@ export function createInspect(deps: HarnessDeps): Inspect {
 
     person(principal) {
       const found = deps.settings.identity.find((i) => i.principal === principal);
-      return { name: found?.name ?? principal, slack_user: found?.slack.find((s) => s.workspace === deps.settings.slack.workspace)?.user ?? null };
+      return {
+        name: found?.name ?? principal,
+        slack_user: found?.slack.find((s) => s.workspace === deps.settings.slack.workspace)?.user ?? null,
+      };
     },
   };
 }
 
-async function visibleIncident(deps: HarnessDeps, viewer: SlackAccount, incident_id: string): Promise<IncidentRow | Refusal> {
+async function visibleIncident(
+  deps: HarnessDeps,
+  viewer: SlackAccount,
+  incident_id: string,
+): Promise<IncidentRow | Refusal> {
   const identity = resolveAccount(deps.settings.identity, deps.settings.slack.workspace, viewer);
   if (isRefusal(identity)) return identity;
   const row = await deps.store.incidents.get(incident_id);
   return row !== null && rolesOf(identity, row.team, row.env).length > 0 ? row : NOT_YOURS;
 }
 
-async function evidenceItem(deps: HarnessDeps, read: ReadSession, piece: { id: string; claim: string; role: 'cause' | 'precondition'; pointer: EvidencePointer }): Promise<EvidenceItem | null> {
+async function evidenceItem(
+  deps: HarnessDeps,
+  read: ReadSession,
+  piece: { id: string; claim: string; role: 'cause' | 'precondition'; pointer: EvidencePointer },
+): Promise<EvidenceItem | null> {
   const record = await deps.store.evidence.record(piece.pointer.evidence_id);
   if (record === null) return null;
   const holds = await read.vfs.holds(piece.pointer, read.session);
@@ -91,7 +129,9 @@ async function evidenceItem(deps: HarnessDeps, read: ReadSession, piece: { id: s
   const all = 'text' in opened ? opened.text.split('\n') : [];
   const { first, last } = lineRange(piece.pointer.lines);
   const from = Math.max(1, first - CONTEXT_LINES);
-  const lines = all.slice(from - 1, last + CONTEXT_LINES).map((text, n) => ({ number: from + n, text, cited: from + n >= first && from + n <= last }));
+  const lines = all
+    .slice(from - 1, last + CONTEXT_LINES)
+    .map((text, n) => ({ number: from + n, text, cited: from + n >= first && from + n <= last }));
   return { id: piece.id, claim: piece.claim, role: piece.role, pointer: piece.pointer, record, lines, holds };
 }
 
@@ -112,6 +152,7 @@ async function statusLine(deps: HarnessDeps, row: IncidentRow) {
 
 function waiting(deps: HarnessDeps, state: string, context: MachineContext): string | null {
   if (state === 'TRIAGE' && !context.activated) return 'somebody to press Activate';
-  if (state === 'PENDING_APPROVAL' && context.approval?.status === 'open') return approversInWords(deps.settings, context);
+  if (state === 'PENDING_APPROVAL' && context.approval?.status === 'open')
+    return approversInWords(deps.settings, context);
   return state === 'HALTED' ? 'a person to decide how to go on' : null;
 }

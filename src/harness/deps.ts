@@ -25,7 +25,10 @@ export interface HarnessDeps {
 /** The configured environment of an incident. @throws when the configuration no longer has it. */
 export function environmentOf(settings: Settings, place: { team: string; env: string }): Environment {
   const found = settings.teams[place.team]?.environments[place.env];
-  if (found === undefined) throw new Error(`aegis.yaml has no environment ${place.team}/${place.env} any more; put it back to go on with its incidents`);
+  if (found === undefined)
+    throw new Error(
+      `aegis.yaml has no environment ${place.team}/${place.env} any more; put it back to go on with its incidents`,
+    );
   return found;
 }
 
@@ -33,7 +36,11 @@ export function environmentOf(settings: Settings, place: { team: string; env: st
 const TOKEN_TTL_MS = 15 * 60_000;
 
 /** A gateway token for one effect of one incident: scope, class and incident come from it, never from arguments. */
-export async function mintToken(deps: HarnessDeps, context: MachineContext, action_class: 'read' | 'write'): Promise<{ token: string; token_id: string }> {
+export async function mintToken(
+  deps: HarnessDeps,
+  context: MachineContext,
+  action_class: 'read' | 'write',
+): Promise<{ token: string; token_id: string }> {
   const incident = incidentOf(context);
   const token = `agt_${deps.ids.secret(32)}`;
   const token_id = deps.ids.next('tok');

@@ -16,7 +16,10 @@ const OPEN_EFFECTS_MAX = 5000;
 export class EffectPool {
   readonly #deps: HarnessDeps;
   readonly #wake: () => void;
-  readonly #active = new Map<string, { readonly incident_id: string; readonly abort: AbortController; readonly done: Promise<void> }>();
+  readonly #active = new Map<
+    string,
+    { readonly incident_id: string; readonly abort: AbortController; readonly done: Promise<void> }
+  >();
   #stopping = false;
 
   constructor(deps: HarnessDeps, wake: () => void) {
@@ -30,7 +33,8 @@ export class EffectPool {
       const row = await this.#deps.store.incidents.get(effect.incident_id);
       if (row === null) continue;
       const { context } = parseSnapshot(row.snapshot);
-      if (context.running?.effect_id === effect.effect_id) this.#launch(effect.incident_id, context, context.running);
+      if (context.running?.effect_id === effect.effect_id)
+        this.#launch(effect.incident_id, context, context.running);
     }
   }
 
@@ -38,7 +42,8 @@ export class EffectPool {
   afterStep(incident_id: string, snapshot: Snapshot): void {
     const { running } = snapshot.context;
     for (const [effect_id, active] of this.#active)
-      if (active.incident_id === incident_id && effect_id !== running?.effect_id) active.abort.abort(new Error('the incident moved on'));
+      if (active.incident_id === incident_id && effect_id !== running?.effect_id)
+        active.abort.abort(new Error('the incident moved on'));
     const fresh = running !== null && running.effect_id === `${incident_id}/${snapshot.context.step}/0`;
     if (fresh) this.#launch(incident_id, snapshot.context, running);
   }
@@ -59,17 +64,33 @@ export class EffectPool {
     this.#active.set(running.effect_id, { incident_id, abort, done });
   }
 
-  async #run(incident_id: string, context: MachineContext, running: Running, signal: AbortSignal): Promise<void> {
+  async #run(
+    incident_id: string,
+    context: MachineContext,
+    running: Running,
+    signal: AbortSignal,
+  ): Promise<void> {
     const deps = this.#deps;
     const input: EffectInput = { deps, context, running, signal, at: () => isoTime(deps.clock.now()) };
     try {
       if (!(await deps.store.effects.start(running.effect_id))) return;
-      const event = await EFFECTS[running.kind](input).catch((error: unknown) => failed(input, `${running.kind}: ${messageOf(error)}`));
+      const event = await EFFECTS[running.kind](input).catch((error: unknown) =>
+        failed(input, `${running.kind}: ${messageOf(error)}`),
+      );
       // Aborted by a shutdown: the row stays open and the next start runs it again. A write is always reported.
       if (this.#stopping && signal.aborted && running.kind !== 'execute') return;
-      await deps.store.effects.finish(running.effect_id, { source: 'effect', dedup_key: `effect:${running.effect_id}`, incident_id, kind: 'event', payload: event });
+      await deps.store.effects.finish(running.effect_id, {
+        source: 'effect',
+        dedup_key: `effect:${running.effect_id}`,
+        incident_id,
+        kind: 'event',
+        payload: event,
+      });
     } catch (error) {
-      deps.log.error({ effect_id: running.effect_id, error: messageOf(error) }, 'effect could not be recorded; it runs again after a restart');
+      deps.log.error(
+        { effect_id: running.effect_id, error: messageOf(error) },
+        'effect could not be recorded; it runs again after a restart',
+      );
     }
   }
 }

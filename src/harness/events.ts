@@ -18,21 +18,48 @@ export const SkillHint = z.strictObject({ skill: z.string(), summary: z.string()
 
 export const HarnessEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('opened'), ...base, context: IncidentContext, channel: z.string() }),
-  z.strictObject({ type: z.literal('alerts'), ...base, status: z.enum(['firing', 'resolved']), alerts: z.array(Alert).max(500) }),
+  z.strictObject({
+    type: z.literal('alerts'),
+    ...base,
+    status: z.enum(['firing', 'resolved']),
+    alerts: z.array(Alert).max(500),
+  }),
   z.strictObject({ type: z.literal('activated'), ...person }),
   z.strictObject({ type: z.literal('triaged'), ...result, skills: z.array(SkillHint).max(10) }),
   z.strictObject({ type: z.literal('investigated'), ...result, findings: Findings }),
   z.strictObject({ type: z.literal('drafted'), ...result, draft: PlanDraft }),
-  z.strictObject({ type: z.literal('plan_failed'), ...result, code: z.string(), reason: z.string(), remedy: z.string() }),
+  z.strictObject({
+    type: z.literal('plan_failed'),
+    ...result,
+    code: z.string(),
+    reason: z.string(),
+    remedy: z.string(),
+  }),
   z.strictObject({
     type: z.literal('prepared'),
     ...result,
     payload: PlanPayload,
-    previews: z.array(z.strictObject({ change_id: z.string(), previewed_at: IsoTime, credential_revocable: z.boolean(), preview: Preview })).max(10),
+    previews: z
+      .array(
+        z.strictObject({
+          change_id: z.string(),
+          previewed_at: IsoTime,
+          credential_revocable: z.boolean(),
+          preview: Preview,
+        }),
+      )
+      .max(10),
     gates: z.array(GateLine).max(30),
     request: ApprovalRequest,
   }),
-  z.strictObject({ type: z.literal('prepare_refused'), ...result, gates: z.array(GateLine).max(30), code: z.string(), reason: z.string(), remedy: z.string() }),
+  z.strictObject({
+    type: z.literal('prepare_refused'),
+    ...result,
+    gates: z.array(GateLine).max(30),
+    code: z.string(),
+    reason: z.string(),
+    remedy: z.string(),
+  }),
   z.strictObject({
     type: z.literal('decided'),
     ...person,
@@ -54,12 +81,29 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     remedy: z.string().max(1000),
   }),
   z.strictObject({ type: z.literal('executed'), ...result, change_id: z.string(), outcome: ToolOutcome }),
-  z.strictObject({ type: z.literal('execute_refused'), ...result, change_id: z.string(), code: z.string(), reason: z.string(), remedy: z.string() }),
+  z.strictObject({
+    type: z.literal('execute_refused'),
+    ...result,
+    change_id: z.string(),
+    code: z.string(),
+    reason: z.string(),
+    remedy: z.string(),
+  }),
   z.strictObject({ type: z.literal('verified'), ...result, checks: z.array(VerifyPayload).max(20) }),
   z.strictObject({ type: z.literal('reviewed'), ...result, title: z.string(), markdown: z.string() }),
   /** An effect could not do its work: a dependency is down. Retried within limits, then HALTED. */
-  z.strictObject({ type: z.literal('effect_failed'), ...result, reason: z.string().max(1000), retryable: z.boolean() }),
-  z.strictObject({ type: z.literal('timer'), ...base, kind: z.enum(['retry', 'approval_expiry', 'quiet', 'minutes']), armed_step: z.int() }),
+  z.strictObject({
+    type: z.literal('effect_failed'),
+    ...result,
+    reason: z.string().max(1000),
+    retryable: z.boolean(),
+  }),
+  z.strictObject({
+    type: z.literal('timer'),
+    ...base,
+    kind: z.enum(['retry', 'approval_expiry', 'quiet', 'minutes']),
+    armed_step: z.int(),
+  }),
   z.strictObject({ type: z.literal('stopped'), ...person, reason: z.string().max(500) }),
   z.strictObject({ type: z.literal('resumed'), ...person }),
   z.strictObject({ type: z.literal('plan_again'), ...person }),

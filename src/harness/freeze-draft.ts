@@ -19,7 +19,12 @@ export function freezeDraft(input: {
     schema: 'aegis.plan/v1',
     incident_id: input.incident_id,
     revision: input.revision,
-    actions: draft.actions.map((action, n) => ({ ...action, id: `a${n + 1}`, change_id: input.change_ids[n], action_class: input.classes[n] })),
+    actions: draft.actions.map((action, n) => ({
+      ...action,
+      id: `a${n + 1}`,
+      change_id: input.change_ids[n],
+      action_class: input.classes[n],
+    })),
     verify: draft.verify.map((check, n) => ({ ...check, id: `v${n + 1}` })),
   });
 }

@@ -18,10 +18,25 @@ import type { ReadSession } from './world-session.ts';
 const OPEN_INCIDENTS_MAX = 2000;
 
 /** Runs the dry run of every action. A refusal stands in the map, so that the gate can say why. */
-export async function previewAll(deps: HarnessDeps, plan: Plan, token: string, signal: AbortSignal): Promise<Map<string, Preview | Refusal>> {
+export async function previewAll(
+  deps: HarnessDeps,
+  plan: Plan,
+  token: string,
+  signal: AbortSignal,
+): Promise<Map<string, Preview | Refusal>> {
   const previews = new Map<string, Preview | Refusal>();
   for (const action of plan.actions) {
-    const result = await deps.gateway.preview({ token, tool: action.tool, target: action.target, params: action.params, change_id: action.change_id, why: action.intent }, signal);
+    const result = await deps.gateway.preview(
+      {
+        token,
+        tool: action.tool,
+        target: action.target,
+        params: action.params,
+        change_id: action.change_id,
+        why: action.intent,
+      },
+      signal,
+    );
     previews.set(action.change_id, isRefusal(result) ? result : result.preview);
   }
   return previews;
@@ -52,7 +67,12 @@ export async function gatherFacts(
   const guardrails = deps.gateway.guardrails();
   const { team, env, service } = incident.scope;
   if (guardrails === null)
-    return { allow: false, code: 'policy-broken', reason: 'The policy set failed to load, so writes are stopped.', remedy: 'Run "aegis policy check" and mend the file it names.' };
+    return {
+      allow: false,
+      code: 'policy-broken',
+      reason: 'The policy set failed to load, so writes are stopped.',
+      remedy: 'Run "aegis policy check" and mend the file it names.',
+    };
   const records = new Map<string, EvidenceRecord>();
   for (const cited of input.plan.evidence) {
     const record = await deps.store.evidence.record(cited.pointer.evidence_id);
@@ -70,14 +90,23 @@ export async function gatherFacts(
     records,
     holds: input.holds,
     previews: input.previews,
-    approved_effects: new Map((context.plan?.previews ?? []).map((p) => [p.change_id, p.preview.effect_hash])),
+    approved_effects: new Map(
+      (context.plan?.previews ?? []).map((p) => [p.change_id, p.preview.effect_hash]),
+    ),
     freezes: await deps.store.freezes.active({ team, env, service }),
     stopped: await deps.store.freezes.stopped(incident.incident_id),
     risk: input.risk,
     approval: input.approval,
     involved: involvedSet(context),
-    roles_now: new Map(approvers.map((p) => [p, identities.has(p) ? rolesOf(identities.get(p) as never, team, env) : []])),
-    digests: { policy_now: deps.gateway.policyDigest(), policy_plan: input.digests_of_plan.policy, tools_now: deps.gateway.toolDefinitionsDigest(), tools_plan: input.digests_of_plan.tools },
+    roles_now: new Map(
+      approvers.map((p) => [p, identities.has(p) ? rolesOf(identities.get(p) as never, team, env) : []]),
+    ),
+    digests: {
+      policy_now: deps.gateway.policyDigest(),
+      policy_plan: input.digests_of_plan.policy,
+      tools_now: deps.gateway.toolDefinitionsDigest(),
+      tools_plan: input.digests_of_plan.tools,
+    },
     calls_used: await callsUsed(deps, incident.incident_id),
     locks: await targetLocks(deps, incident.incident_id),
   };

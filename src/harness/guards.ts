@@ -14,12 +14,17 @@ export const GUARDS: Readonly<Record<GuardName, Guard>> = {
   denied_wrong_cause: (_c, e) => e.type === 'decided' && e.decision === 'deny' && e.because === 'wrong_cause',
   denied: (_c, e) => e.type === 'decided' && e.decision === 'deny',
   clear_passed: (_c, e) => e.type === 'cleared' && e.verdict === 'passed',
-  clear_may_recollect: (c, e) => e.type === 'cleared' && e.verdict === 'evidence_changed' && c.recollections < RECOLLECT_MAX,
-  outcome_done_more: (c, e) => e.type === 'executed' && e.outcome.status === 'done' && c.done.length + 1 < actionCount(c),
-  outcome_done_last: (c, e) => e.type === 'executed' && e.outcome.status === 'done' && c.done.length + 1 >= actionCount(c),
-  all_passed: (_c, e) => e.type === 'verified' && e.checks.length > 0 && e.checks.every((check) => check.status === 'passed'),
+  clear_may_recollect: (c, e) =>
+    e.type === 'cleared' && e.verdict === 'evidence_changed' && c.recollections < RECOLLECT_MAX,
+  outcome_done_more: (c, e) =>
+    e.type === 'executed' && e.outcome.status === 'done' && c.done.length + 1 < actionCount(c),
+  outcome_done_last: (c, e) =>
+    e.type === 'executed' && e.outcome.status === 'done' && c.done.length + 1 >= actionCount(c),
+  all_passed: (_c, e) =>
+    e.type === 'verified' && e.checks.length > 0 && e.checks.every((check) => check.status === 'passed'),
   can_retry: (c, e) => e.type === 'effect_failed' && e.retryable && c.retries < EFFECT_RETRIES_MAX,
-  resolved: (_c, e) => e.type === 'alerts' && e.status === 'resolved' && e.alerts.every((a) => a.status === 'resolved'),
+  resolved: (_c, e) =>
+    e.type === 'alerts' && e.status === 'resolved' && e.alerts.every((a) => a.status === 'resolved'),
   quiet_is_over: (c, e) => e.type === 'timer' && e.kind === 'quiet' && c.done.length === 0,
   minutes_are_over: (_c, e) => e.type === 'timer' && e.kind === 'minutes',
   back_to_triage: (c) => c.halt?.resume_to === 'TRIAGE',

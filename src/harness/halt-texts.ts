@@ -28,7 +28,9 @@ export function modeWords(context: MachineContext): string {
     case 'suggest':
       return 'Shadow: plans only, nothing is executed';
     case 'approve':
-      return people === undefined ? 'Execute with approval' : `Execute with approval (${people === 1 ? '1 person' : `${people} people`})`;
+      return people === undefined
+        ? 'Execute with approval'
+        : `Execute with approval (${people === 1 ? '1 person' : `${people} people`})`;
     case 'limited':
       return 'Limited autonomy';
   }

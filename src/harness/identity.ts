@@ -7,15 +7,34 @@ import type { SlackAccount } from './intake.ts';
  * Who is this, and what may they do: from the identity map of the configuration, keyed by (workspace, user). A Slack
  * name, e-mail or group is never enough; an unknown account is refused.
  */
-export function resolveAccount(identities: readonly Identity[], workspace: string, account: SlackAccount): Identity | Refusal {
+export function resolveAccount(
+  identities: readonly Identity[],
+  workspace: string,
+  account: SlackAccount,
+): Identity | Refusal {
   if (account.workspace !== workspace)
-    return refuse('foreign-workspace', 'Your account belongs to another Slack workspace, so it has no rights here.', 'Ask a member of this workspace.');
-  if (account.is_bot) return refuse('bot-account', 'A bot cannot act on incidents.', 'A person has to press the button.');
+    return refuse(
+      'foreign-workspace',
+      'Your account belongs to another Slack workspace, so it has no rights here.',
+      'Ask a member of this workspace.',
+    );
+  if (account.is_bot)
+    return refuse('bot-account', 'A bot cannot act on incidents.', 'A person has to press the button.');
   if (account.is_deactivated)
-    return refuse('deactivated-account', 'Your Slack account is deactivated.', 'Ask a workspace admin to activate it.');
+    return refuse(
+      'deactivated-account',
+      'Your Slack account is deactivated.',
+      'Ask a workspace admin to activate it.',
+    );
   if (account.is_guest)
-    return refuse('guest-account', 'Guests of the workspace cannot act on incidents.', 'Ask a full member of the team.');
-  const found = identities.find((i) => i.slack.some((s) => s.workspace === account.workspace && s.user === account.user));
+    return refuse(
+      'guest-account',
+      'Guests of the workspace cannot act on incidents.',
+      'Ask a full member of the team.',
+    );
+  const found = identities.find((i) =>
+    i.slack.some((s) => s.workspace === account.workspace && s.user === account.user),
+  );
   if (found === undefined)
     return refuse(
       'unknown-account',
@@ -27,7 +46,9 @@ export function resolveAccount(identities: readonly Identity[], workspace: strin
 
 /** Roles of a person in one team and environment. */
 export function rolesOf(identity: Identity, team: string, env: string): string[] {
-  const roles = identity.roles.filter((r) => r.team === team && (r.env === env || r.env === '*')).map((r) => r.role);
+  const roles = identity.roles
+    .filter((r) => r.team === team && (r.env === env || r.env === '*'))
+    .map((r) => r.role);
   return [...new Set(roles)];
 }
 

@@ -37,7 +37,12 @@ export interface StatusView {
     readonly channel: string;
     readonly thread_ts: string | null;
   }[];
-  readonly freezes: readonly { readonly scope: string; readonly reason: string; readonly by: string; readonly until: string | null }[];
+  readonly freezes: readonly {
+    readonly scope: string;
+    readonly reason: string;
+    readonly by: string;
+    readonly until: string | null;
+  }[];
 }
 
 export interface Inspect {

@@ -41,9 +41,19 @@ export const PersonAct = z.discriminatedUnion('act', [
   /** `/aegis investigate <text>` or `@aegis investigate <text>` outside a thread: opens an incident in the channel's tenant. */
   z.strictObject({ act: z.literal('investigate'), origin: Origin, text: z.string().max(3000) }),
   z.strictObject({ act: z.literal('approve'), ...DecisionFields }),
-  z.strictObject({ act: z.literal('deny'), ...DecisionFields, reason: z.string().min(10).max(500), because: z.enum(['wrong_cause', 'too_risky', 'wrong_time', 'other']) }),
+  z.strictObject({
+    act: z.literal('deny'),
+    ...DecisionFields,
+    reason: z.string().min(10).max(500),
+    because: z.enum(['wrong_cause', 'too_risky', 'wrong_time', 'other']),
+  }),
   z.strictObject({ act: z.literal('withdraw'), ...DecisionFields }),
-  z.strictObject({ act: z.literal('stop'), origin: Origin, incident_id: z.string(), reason: z.string().max(500) }),
+  z.strictObject({
+    act: z.literal('stop'),
+    origin: Origin,
+    incident_id: z.string(),
+    reason: z.string().max(500),
+  }),
   z.strictObject({ act: z.literal('plan_again'), origin: Origin, incident_id: z.string() }),
   z.strictObject({ act: z.literal('resume'), origin: Origin, incident_id: z.string() }),
   z.strictObject({ act: z.literal('hand_over'), origin: Origin, incident_id: z.string() }),
@@ -60,7 +70,13 @@ export const AlertBatch = z.strictObject({
   title: z.string().min(1).max(300),
   severity: Severity,
   /** Chosen by the trigger's configuration; labels only selected inside it. */
-  place: z.strictObject({ team: Name, env: Name, cluster: Name.optional(), namespace: Name.optional(), service: Name.optional() }),
+  place: z.strictObject({
+    team: Name,
+    env: Name,
+    cluster: Name.optional(),
+    namespace: Name.optional(),
+    service: Name.optional(),
+  }),
   labels: z.record(z.string(), z.string()),
   alerts: z.array(Alert).min(1).max(500),
 });
@@ -78,12 +94,24 @@ export function createIntake(inbox: Pick<InboxStore, 'append' | 'appendAll'>, wa
   return {
     async person(act, dedup_key) {
       const incident_id = 'incident_id' in act ? act.incident_id : null;
-      const answer = await inbox.append({ source: 'slack', dedup_key: `person:${dedup_key}`, incident_id, kind: 'person', payload: PersonAct.parse(act) });
+      const answer = await inbox.append({
+        source: 'slack',
+        dedup_key: `person:${dedup_key}`,
+        incident_id,
+        kind: 'person',
+        payload: PersonAct.parse(act),
+      });
       wake();
       return answer;
     },
     async alerts(batches) {
-      const rows = batches.map((batch) => ({ source: 'alertmanager' as const, dedup_key: `alerts:${alertsKey(batch)}`, incident_id: null, kind: 'alerts', payload: AlertBatch.parse(batch) }));
+      const rows = batches.map((batch) => ({
+        source: 'alertmanager' as const,
+        dedup_key: `alerts:${alertsKey(batch)}`,
+        incident_id: null,
+        kind: 'alerts',
+        payload: AlertBatch.parse(batch),
+      }));
       const answers = await inbox.appendAll(rows);
       wake();
       return answers;

@@ -24,16 +24,25 @@ export function judge(snapshot: Snapshot, event: HarnessEvent): Refusal | null {
     case 'activated':
       return snapshot.state === 'TRIAGE' && !snapshot.context.activated ? null : alreadyActivated(snapshot);
     case 'stopped':
-      return snapshot.state === 'CLOSED' ? refuse('closed', `${idOf(snapshot)} is closed; nothing runs.`, 'Nothing to do.') : null;
+      return snapshot.state === 'CLOSED'
+        ? refuse('closed', `${idOf(snapshot)} is closed; nothing runs.`, 'Nothing to do.')
+        : null;
     default:
       return 'effect_id' in event ? judgeResult(snapshot, event) : null;
   }
 }
 
 /** A result counts only for the effect that the incident waits for. */
-function judgeResult(snapshot: Snapshot, event: Extract<HarnessEvent, { effect_id: string }>): Refusal | null {
+function judgeResult(
+  snapshot: Snapshot,
+  event: Extract<HarnessEvent, { effect_id: string }>,
+): Refusal | null {
   if (snapshot.context.running?.effect_id === event.effect_id) return null;
-  return refuse('stale-effect', `Result of ${event.effect_id} came after the incident had moved on.`, 'Nothing to do; it is recorded.');
+  return refuse(
+    'stale-effect',
+    `Result of ${event.effect_id} came after the incident had moved on.`,
+    'Nothing to do; it is recorded.',
+  );
 }
 
 function judgeTimer(snapshot: Snapshot, event: EventOf<'timer'>): Refusal | null {
@@ -42,11 +51,16 @@ function judgeTimer(snapshot: Snapshot, event: EventOf<'timer'>): Refusal | null
   const fresh = {
     retry: context.running !== null && context.retries > 0 && state !== 'HALTED',
     approval_expiry:
-      context.approval !== null && ['open', 'approved'].includes(context.approval.status) && at >= Date.parse(context.approval.expires_at) && state !== 'EXECUTING',
+      context.approval !== null &&
+      ['open', 'approved'].includes(context.approval.status) &&
+      at >= Date.parse(context.approval.expires_at) &&
+      state !== 'EXECUTING',
     quiet: context.resolved_at !== null && at >= Date.parse(context.resolved_at) + QUIET_MS,
     minutes: state === 'DIAGNOSING' || state === 'PLANNING',
   }[event.kind];
-  return fresh ? null : refuse('stale-timer', `Timer ${event.kind} no longer has a reason.`, 'Nothing to do; it is recorded.');
+  return fresh
+    ? null
+    : refuse('stale-timer', `Timer ${event.kind} no longer has a reason.`, 'Nothing to do; it is recorded.');
 }
 
 function judgePlanAgain(snapshot: Snapshot): Refusal | null {
@@ -54,62 +68,142 @@ function judgePlanAgain(snapshot: Snapshot): Refusal | null {
   if (state === 'OBSERVING' || state === 'HALTED') return null;
   const over = context.approval !== null && ['expired', 'void', 'denied'].includes(context.approval.status);
   if (state === 'PENDING_APPROVAL' && over) return null;
-  return refuse('plan-not-over', `${idOf(snapshot)} has a plan under way (${words(state)}).`, 'Stop it first, or wait for its result.');
+  return refuse(
+    'plan-not-over',
+    `${idOf(snapshot)} has a plan under way (${words(state)}).`,
+    'Stop it first, or wait for its result.',
+  );
 }
 
 function judgeResume(snapshot: Snapshot): Refusal | null {
-  if (snapshot.state !== 'HALTED') return refuse('not-halted', `${idOf(snapshot)} is not halted (${words(snapshot.state)}).`, 'Nothing to resume.');
+  if (snapshot.state !== 'HALTED')
+    return refuse(
+      'not-halted',
+      `${idOf(snapshot)} is not halted (${words(snapshot.state)}).`,
+      'Nothing to resume.',
+    );
   if ((snapshot.context.halt?.resume_to ?? null) === null)
-    return refuse('no-resume', `${idOf(snapshot)} cannot go on from here: ${snapshot.context.halt?.text ?? ''}`, snapshot.context.halt?.next_step ?? 'Plan again.');
+    return refuse(
+      'no-resume',
+      `${idOf(snapshot)} cannot go on from here: ${snapshot.context.halt?.text ?? ''}`,
+      snapshot.context.halt?.next_step ?? 'Plan again.',
+    );
   return null;
 }
 
 function alreadyActivated(snapshot: Snapshot): Refusal {
-  return refuse('already-active', `${idOf(snapshot)} is already being worked on (${words(snapshot.state)}).`, 'Follow the thread; the root card shows where it stands.');
+  return refuse(
+    'already-active',
+    `${idOf(snapshot)} is already being worked on (${words(snapshot.state)}).`,
+    'Follow the thread; the root card shows where it stands.',
+  );
 }
 
 function judgeDecision(snapshot: Snapshot, event: EventOf<'decided'>): Refusal | null {
   const approval = snapshot.context.approval;
   if (approval === null || approval.approval_id !== event.approval_id)
-    return refuse('unknown-approval', `${event.approval_id} is not the open approval of ${idOf(snapshot)}.`, 'Use the newest approval card in the thread.');
+    return refuse(
+      'unknown-approval',
+      `${event.approval_id} is not the open approval of ${idOf(snapshot)}.`,
+      'Use the newest approval card in the thread.',
+    );
   if (approval.revision !== event.revision)
-    return refuse('stale-revision', `That card shows plan revision ${event.revision}; revision ${approval.revision} replaced it.`, 'Use the newest approval card in the thread.');
+    return refuse(
+      'stale-revision',
+      `That card shows plan revision ${event.revision}; revision ${approval.revision} replaced it.`,
+      'Use the newest approval card in the thread.',
+    );
   if (approval.plan_hash !== event.plan_hash)
-    return refuse('wrong-plan-hash', 'That card shows another plan than the one that waits for approval.', 'Use the newest approval card in the thread.');
+    return refuse(
+      'wrong-plan-hash',
+      'That card shows another plan than the one that waits for approval.',
+      'Use the newest approval card in the thread.',
+    );
   if (snapshot.state !== 'PENDING_APPROVAL' || !['open', 'approved'].includes(approval.status))
-    return refuse('approval-over', `${approval.approval_id} is ${overWords(approval.status, snapshot.state)}.`, 'Nothing to decide here any more.');
+    return refuse(
+      'approval-over',
+      `${approval.approval_id} is ${overWords(approval.status, snapshot.state)}.`,
+      'Nothing to decide here any more.',
+    );
   if (Date.parse(event.at) > Date.parse(approval.expires_at))
-    return refuse('approval-expired', `${approval.approval_id} expired at ${approval.expires_at}; nothing ran.`, 'Press Plan again for a fresh plan.');
+    return refuse(
+      'approval-expired',
+      `${approval.approval_id} expired at ${approval.expires_at}; nothing ran.`,
+      'Press Plan again for a fresh plan.',
+    );
   return judgePerson(snapshot, event);
 }
 
 function judgePerson(snapshot: Snapshot, event: EventOf<'decided'>): Refusal | null {
   const { context } = snapshot;
   const approval = context.approval as NonNullable<typeof context.approval>;
-  const { approvals } = tallyDecisions(approval.rule, approval.decisions, involvedSet(context), Date.parse(approval.expires_at));
+  const { approvals } = tallyDecisions(
+    approval.rule,
+    approval.decisions,
+    involvedSet(context),
+    Date.parse(approval.expires_at),
+  );
   const mine = approvals.findIndex((d) => d.principal === event.by);
   if (event.decision === 'withdraw')
-    return mine >= 0 ? null : refuse('nothing-to-withdraw', 'You have not approved this plan.', 'Deny it, or press Stop, if it must not run.');
+    return mine >= 0
+      ? null
+      : refuse(
+          'nothing-to-withdraw',
+          'You have not approved this plan.',
+          'Deny it, or press Stop, if it must not run.',
+        );
   if (!approval.rule.roles.includes(event.role))
-    return refuse('wrong-role', `Deciding on this plan needs ${listOr(approval.rule.roles)}; you are ${event.role}.`, `Ask one of ${listOr(approval.rule.roles)}.`);
+    return refuse(
+      'wrong-role',
+      `Deciding on this plan needs ${listOr(approval.rule.roles)}; you are ${event.role}.`,
+      `Ask one of ${listOr(approval.rule.roles)}.`,
+    );
   const involved = incidentOf(context).involved.find((i) => i.principal === event.by);
   if (involved !== undefined) {
-    const why = { starter: 'started this incident', asker: 'asked for this run', author: 'wrote the change that it undoes' }[involved.role];
-    const remedy = event.decision === 'deny' ? 'Press Stop if it must not run.' : `One of ${listOr(approval.rule.roles)} who is not involved can.`;
+    const why = {
+      starter: 'started this incident',
+      asker: 'asked for this run',
+      author: 'wrote the change that it undoes',
+    }[involved.role];
+    const remedy =
+      event.decision === 'deny'
+        ? 'Press Stop if it must not run.'
+        : `One of ${listOr(approval.rule.roles)} who is not involved can.`;
     return refuse('self-approval', `You ${why}, so you cannot ${event.decision} it yourself.`, remedy);
   }
   if (event.decision === 'deny') return null;
   if (mine >= 0)
-    return refuse('same-person', `You already gave approval ${mine + 1} of ${approval.rule.people}.`, 'The next one must come from another person.');
-  if (approval.status === 'approved') return refuse('approval-over', 'This plan already has all its approvals.', 'Nothing to decide here any more.');
+    return refuse(
+      'same-person',
+      `You already gave approval ${mine + 1} of ${approval.rule.people}.`,
+      'The next one must come from another person.',
+    );
+  if (approval.status === 'approved')
+    return refuse(
+      'approval-over',
+      'This plan already has all its approvals.',
+      'Nothing to decide here any more.',
+    );
   if (approval.rule.distinct_roles && approvals.some((d) => d.role === event.role))
-    return refuse('same-role', `An approval by ${event.role} is already there; this rule wants another role.`, `Ask one of ${listOr(approval.rule.roles.filter((r) => r !== event.role))}.`);
+    return refuse(
+      'same-role',
+      `An approval by ${event.role} is already there; this rule wants another role.`,
+      `Ask one of ${listOr(approval.rule.roles.filter((r) => r !== event.role))}.`,
+    );
   return null;
 }
 
 function overWords(status: string, state: string): string {
-  if (status === 'approved' || status === 'used') return state === 'HALTED' ? 'halted after its approvals' : 'approved and under way';
-  return { denied: 'denied', expired: 'expired; nothing ran', void: 'void, since what it approved has changed', open: `not open (${words(state)})` }[status] ?? status;
+  if (status === 'approved' || status === 'used')
+    return state === 'HALTED' ? 'halted after its approvals' : 'approved and under way';
+  return (
+    {
+      denied: 'denied',
+      expired: 'expired; nothing ran',
+      void: 'void, since what it approved has changed',
+      open: `not open (${words(state)})`,
+    }[status] ?? status
+  );
 }
 
 function idOf(snapshot: Snapshot): string {

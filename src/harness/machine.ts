@@ -24,7 +24,8 @@ const machine = createMachine({
   states: Object.fromEntries(INCIDENT_STATES.map((state) => [state, { on: movesFrom(state) }])),
 });
 
-export type Stepped = { readonly ok: true; readonly snapshot: Snapshot } | { readonly ok: false; readonly refusal: Refusal };
+export type Stepped =
+  { readonly ok: true; readonly snapshot: Snapshot } | { readonly ok: false; readonly refusal: Refusal };
 
 /** Takes one event. The same snapshot and event always give the same answer. */
 export function step(snapshot: Snapshot, event: HarnessEvent): Stepped {
@@ -38,11 +39,15 @@ export function step(snapshot: Snapshot, event: HarnessEvent): Stepped {
 }
 
 /** Folds event payloads from the ledger, the only input of a replay. @throws when an event is not legal where it stands. */
-export function replayEvents(events: readonly HarnessEvent[], onStep?: (from: Snapshot, event: HarnessEvent, to: Snapshot) => void): Snapshot {
+export function replayEvents(
+  events: readonly HarnessEvent[],
+  onStep?: (from: Snapshot, event: HarnessEvent, to: Snapshot) => void,
+): Snapshot {
   let snapshot = emptySnapshot();
   for (const event of events) {
     const stepped = step(snapshot, event);
-    if (!stepped.ok) throw new Error(`replay: ${event.type} in ${snapshot.state} is refused: ${stepped.refusal.reason}`);
+    if (!stepped.ok)
+      throw new Error(`replay: ${event.type} in ${snapshot.state} is refused: ${stepped.refusal.reason}`);
     onStep?.(snapshot, event, stepped.snapshot);
     snapshot = stepped.snapshot;
   }
@@ -54,11 +59,23 @@ export function parseSnapshot(value: unknown): Snapshot {
   return Snapshot.parse(value);
 }
 
-function movesFrom(state: IncidentState): Record<string, { target: string; guard?: (args: { context: MachineContext; event: HarnessEvent }) => boolean }[]> {
+function movesFrom(
+  state: IncidentState,
+): Record<
+  string,
+  { target: string; guard?: (args: { context: MachineContext; event: HarnessEvent }) => boolean }[]
+> {
   const on: ReturnType<typeof movesFrom> = {};
   for (const move of MOVES.filter((m) => m.from === state)) {
     const guard = move.when === undefined ? undefined : GUARDS[move.when];
-    const entry = guard === undefined ? { target: move.to } : { target: move.to, guard: (args: { context: MachineContext; event: HarnessEvent }) => guard(args.context, args.event) };
+    const entry =
+      guard === undefined
+        ? { target: move.to }
+        : {
+            target: move.to,
+            guard: (args: { context: MachineContext; event: HarnessEvent }) =>
+              guard(args.context, args.event),
+          };
     (on[move.on] ??= []).push(entry);
   }
   return on;
@@ -66,5 +83,9 @@ function movesFrom(state: IncidentState): Record<string, { target: string; guard
 
 function illegal(snapshot: Snapshot, event: HarnessEvent): Refusal {
   const id = snapshot.context.incident?.incident_id ?? 'The incident';
-  return refuse('illegal-move', `${id} is ${words(snapshot.state)}: "${words(event.type)}" is not possible there.`, 'The root card shows what is possible now.');
+  return refuse(
+    'illegal-move',
+    `${id} is ${words(snapshot.state)}: "${words(event.type)}" is not possible there.`,
+    'The root card shows what is possible now.',
+  );
 }

@@ -34,9 +34,24 @@ export interface Move {
   readonly when?: GuardName;
 }
 
-const OPEN_STATES: readonly IncidentState[] = ['TRIAGE', 'DIAGNOSING', 'PLANNING', 'PENDING_APPROVAL', 'EXECUTING', 'VERIFYING', 'OBSERVING'];
+const OPEN_STATES: readonly IncidentState[] = [
+  'TRIAGE',
+  'DIAGNOSING',
+  'PLANNING',
+  'PENDING_APPROVAL',
+  'EXECUTING',
+  'VERIFYING',
+  'OBSERVING',
+];
 const BEFORE_EXECUTION: readonly IncidentState[] = ['TRIAGE', 'DIAGNOSING', 'PLANNING', 'PENDING_APPROVAL'];
-const WORKING: readonly IncidentState[] = ['TRIAGE', 'DIAGNOSING', 'PLANNING', 'PENDING_APPROVAL', 'EXECUTING', 'VERIFYING'];
+const WORKING: readonly IncidentState[] = [
+  'TRIAGE',
+  'DIAGNOSING',
+  'PLANNING',
+  'PENDING_APPROVAL',
+  'EXECUTING',
+  'VERIFYING',
+];
 
 export const MOVES: readonly Move[] = [
   { from: 'IDLE', on: 'opened', to: 'TRIAGE' },
@@ -91,7 +106,11 @@ export const MOVES: readonly Move[] = [
     { from, on: 'alerts', to: 'OBSERVING', when: 'resolved' },
     { from, on: 'alerts', to: from },
   ]),
-  ...(['EXECUTING', 'VERIFYING', 'OBSERVING', 'HALTED'] as const).map((from): Move => ({ from, on: 'alerts', to: from })),
+  ...(['EXECUTING', 'VERIFYING', 'OBSERVING', 'HALTED'] as const).map((from): Move => ({
+    from,
+    on: 'alerts',
+    to: from,
+  })),
 
   ...OPEN_STATES.flatMap((from): Move[] => [
     { from, on: 'stopped', to: 'HALTED' },

@@ -8,12 +8,23 @@ import type { AlertBatch } from './intake.ts';
  * An alert group or a person's request as an IncidentContext. Pure: scope, autonomy, budget and approval policy come
  * from configuration and are frozen here; of the alert only words are kept.
  */
-export function openFromAlerts(settings: Settings, batch: AlertBatch, incident_id: string, now_ms: number, recurrence_of: string | null): IncidentContext {
+export function openFromAlerts(
+  settings: Settings,
+  batch: AlertBatch,
+  incident_id: string,
+  now_ms: number,
+  recurrence_of: string | null,
+): IncidentContext {
   const { place } = batch;
   const first = batch.alerts[0];
   return {
     ...frame(settings, place, incident_id, now_ms),
-    source: { trigger: batch.trigger, fingerprint: first?.fingerprint ?? '', group_key: batch.group_key, ...(batch.url === undefined ? {} : { url: batch.url }) },
+    source: {
+      trigger: batch.trigger,
+      fingerprint: first?.fingerprint ?? '',
+      group_key: batch.group_key,
+      ...(batch.url === undefined ? {} : { url: batch.url }),
+    },
     title: batch.title,
     severity: batch.severity,
     scope: scopeOf(settings, place, batch.labels),
@@ -25,7 +36,13 @@ export function openFromAlerts(settings: Settings, batch: AlertBatch, incident_i
 
 export function openFromPerson(
   settings: Settings,
-  input: { readonly place: { team: string; env: string }; readonly text: string; readonly by: string; readonly incident_id: string; readonly now_ms: number },
+  input: {
+    readonly place: { team: string; env: string };
+    readonly text: string;
+    readonly by: string;
+    readonly incident_id: string;
+    readonly now_ms: number;
+  },
 ): IncidentContext {
   return {
     ...frame(settings, input.place, input.incident_id, input.now_ms),
@@ -39,9 +56,17 @@ export function openFromPerson(
   };
 }
 
-type Frame = Omit<IncidentContext, 'source' | 'title' | 'severity' | 'scope' | 'involved' | 'alerts' | 'recurrence_of'>;
+type Frame = Omit<
+  IncidentContext,
+  'source' | 'title' | 'severity' | 'scope' | 'involved' | 'alerts' | 'recurrence_of'
+>;
 
-function frame(settings: Settings, place: { team: string; env: string; service?: string | undefined }, incident_id: string, now_ms: number): Frame {
+function frame(
+  settings: Settings,
+  place: { team: string; env: string; service?: string | undefined },
+  incident_id: string,
+  now_ms: number,
+): Frame {
   const environment = environmentOf(settings, place);
   const slo = serviceOf(settings, place)?.slo;
   return {
@@ -59,7 +84,11 @@ function frame(settings: Settings, place: { team: string; env: string; service?:
   };
 }
 
-function scopeOf(settings: Settings, place: AlertBatch['place'], labels: Record<string, string>): IncidentContext['scope'] {
+function scopeOf(
+  settings: Settings,
+  place: AlertBatch['place'],
+  labels: Record<string, string>,
+): IncidentContext['scope'] {
   const environment = environmentOf(settings, place);
   const service = serviceOf(settings, place);
   const cluster = place.cluster ?? service?.cluster;
@@ -72,10 +101,19 @@ function scopeOf(settings: Settings, place: AlertBatch['place'], labels: Record<
     ...(cluster === undefined ? {} : { cluster }),
     ...(namespace === undefined ? {} : { namespace }),
     ...(place.service === undefined ? {} : { service: place.service }),
-    labels: Object.fromEntries(Object.entries(labels).slice(0, 50).map(([k, v]) => [k.slice(0, 200), v.slice(0, 1000)])),
+    labels: Object.fromEntries(
+      Object.entries(labels)
+        .slice(0, 50)
+        .map(([k, v]) => [k.slice(0, 200), v.slice(0, 1000)]),
+    ),
   };
 }
 
-function serviceOf(settings: Settings, place: { team: string; env: string; service?: string | undefined }): Service | undefined {
-  return settings.services.find((s) => s.team === place.team && s.env === place.env && s.name === place.service);
+function serviceOf(
+  settings: Settings,
+  place: { team: string; env: string; service?: string | undefined },
+): Service | undefined {
+  return settings.services.find(
+    (s) => s.team === place.team && s.env === place.env && s.name === place.service,
+  );
 }

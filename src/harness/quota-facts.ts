@@ -6,12 +6,20 @@ import type { World } from '../contract/world.ts';
 import type { QuotaFacts } from '../risk/envelope.ts';
 
 /** Quota of the namespace that the plan touches, read through the World; null when there is none or it cannot be read. */
-export async function readQuota(world: World, plan: Plan, scope: Scope, signal: AbortSignal): Promise<QuotaFacts | null> {
+export async function readQuota(
+  world: World,
+  plan: Plan,
+  scope: Scope,
+  signal: AbortSignal,
+): Promise<QuotaFacts | null> {
   const first = plan.actions[0];
   if (first === undefined) return null;
   const { cluster, namespace } = parseTarget(first.target);
   const path = `/teams/${scope.team}/${scope.env}/k8s/clusters/${cluster}/namespaces/${namespace}/quota.yaml`;
-  const response = await world.call({ op: 'run', command: `read ${path}`, why_needed: 'what the change takes from the namespace quota' }, signal);
+  const response = await world.call(
+    { op: 'run', command: `read ${path}`, why_needed: 'what the change takes from the namespace quota' },
+    signal,
+  );
   if (!response.ok || response.op !== 'run') return null;
   const { lines } = response.capture;
   const value = (select: string) => Number(selectYaml(lines, select));

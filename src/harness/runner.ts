@@ -71,7 +71,8 @@ export class Runner {
 
   async #sleep(): Promise<void> {
     const due = await this.#deps.store.timers.nextDue().catch(() => null);
-    const wait = due === null ? POLL_MS_MAX : Math.min(POLL_MS_MAX, Math.max(5, due - this.#deps.clock.now()));
+    const wait =
+      due === null ? POLL_MS_MAX : Math.min(POLL_MS_MAX, Math.max(5, due - this.#deps.clock.now()));
     if (this.#stopping || this.#round !== null) return;
     this.#timer = setTimeout(() => this.wake(), wait);
   }
@@ -104,9 +105,13 @@ export class Runner {
     try {
       await this.#take(row);
     } catch (error) {
-      if (error instanceof SeqConflictError || error instanceof DuplicateIncidentError) return void (this.#again = true);
+      if (error instanceof SeqConflictError || error instanceof DuplicateIncidentError)
+        return void (this.#again = true);
       const outcome = await this.#deps.store.inbox.failed(row.inbox_id, String(error), ROW_ATTEMPTS_MAX);
-      this.#deps.log.error({ inbox_id: row.inbox_id, kind: row.kind, outcome, error: String(error) }, 'inbox row could not be taken in');
+      this.#deps.log.error(
+        { inbox_id: row.inbox_id, kind: row.kind, outcome, error: String(error) },
+        'inbox row could not be taken in',
+      );
       if (outcome === 'retry') this.#again = true;
     }
   }
@@ -114,7 +119,8 @@ export class Runner {
   async #take(row: InboxRow): Promise<void> {
     const taken = await takeIn(this.#deps, row);
     if (taken.kind === 'nothing') return this.#deps.store.inbox.consume(row.inbox_id, taken.note);
-    if (taken.kind === 'refused') return this.#refuse(row, taken.incident_id, taken.refusal, taken.by, taken.about, taken.origin);
+    if (taken.kind === 'refused')
+      return this.#refuse(row, taken.incident_id, taken.refusal, taken.by, taken.about, taken.origin);
     await this.#step(row, taken);
   }
 
@@ -123,14 +129,30 @@ export class Runner {
     // Time never runs backwards inside an incident.
     const at = taken.event.at < from.context.updated_at ? from.context.updated_at : taken.event.at;
     const event = { ...taken.event, at };
-    if (event.type === 'stopped') await this.#deps.store.freezes.stop(taken.incident_id, event.by, event.reason);
+    if (event.type === 'stopped')
+      await this.#deps.store.freezes.stop(taken.incident_id, event.by, event.reason);
     const stepped = step(from, event);
     if (!stepped.ok) {
       const by = taken.actor.startsWith('person:') ? taken.actor.slice('person:'.length) : null;
-      return this.#refuse(row, taken.incident_id, stepped.refusal, by, event.type === 'decided' ? `${event.decision} ${event.approval_id}` : event.type, taken.origin);
+      return this.#refuse(
+        row,
+        taken.incident_id,
+        stepped.refusal,
+        by,
+        event.type === 'decided' ? `${event.decision} ${event.approval_id}` : event.type,
+        taken.origin,
+      );
     }
-    if (event.type === 'plan_again' || event.type === 'resumed') await this.#deps.store.freezes.clearStop(taken.incident_id);
-    const commit = commitOf(from, event, stepped.snapshot, taken.actor, row.inbox_id, await this.#cardView(taken.incident_id, stepped.snapshot));
+    if (event.type === 'plan_again' || event.type === 'resumed')
+      await this.#deps.store.freezes.clearStop(taken.incident_id);
+    const commit = commitOf(
+      from,
+      event,
+      stepped.snapshot,
+      taken.actor,
+      row.inbox_id,
+      await this.#cardView(taken.incident_id, stepped.snapshot),
+    );
     await this.#deps.store.step.commit(commit);
     this.#deps.notify();
     this.#effects.afterStep(taken.incident_id, stepped.snapshot);
@@ -147,11 +169,21 @@ export class Runner {
   }
 
   /** A refusal is a ledger entry and, when a person acted, a sentence only for that person. */
-  async #refuse(row: InboxRow, incident_id: string | null, refusal: Refusal, by: string | null, about: string, origin: Origin | null): Promise<void> {
+  async #refuse(
+    row: InboxRow,
+    incident_id: string | null,
+    refusal: Refusal,
+    by: string | null,
+    about: string,
+    origin: Origin | null,
+  ): Promise<void> {
     const { code, reason, remedy } = refusal;
     const stale = code === 'stale-effect' || code === 'stale-timer';
     const actor = by === null ? 'aegis:harness' : `person:${by}`;
-    if (!stale) await this.#deps.store.ledger.append(incident_id ?? 'SYSTEM', [{ kind: 'refusal', actor, payload: { code, reason, remedy, by, about } }]);
+    if (!stale)
+      await this.#deps.store.ledger.append(incident_id ?? 'SYSTEM', [
+        { kind: 'refusal', actor, payload: { code, reason, remedy, by, about } },
+      ]);
     if (origin !== null) {
       const segments: Segment[] = [{ t: 'text', text: `${reason} ${remedy}`.trim() }];
       const { workspace, user } = origin.account;
@@ -160,7 +192,15 @@ export class Runner {
           card_key: `private:${row.inbox_id}`,
           placement: 'private',
           channel: origin.channel,
-          notice: { kind: 'private', incident_id, workspace, user, channel: origin.channel, thread_ts: origin.thread_ts, segments },
+          notice: {
+            kind: 'private',
+            incident_id,
+            workspace,
+            user,
+            channel: origin.channel,
+            thread_ts: origin.thread_ts,
+            segments,
+          },
         },
         incident_id,
       );

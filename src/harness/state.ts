@@ -15,16 +15,36 @@ export const QUIET_MS = 300_000;
 /** Re-collections after changed evidence before a person must look. */
 export const RECOLLECT_MAX = 2;
 
-export const EffectKind = z.enum(['triage', 'investigate', 'plan', 'prepare', 'clear', 'execute', 'verify', 'review']);
+export const EffectKind = z.enum([
+  'triage',
+  'investigate',
+  'plan',
+  'prepare',
+  'clear',
+  'execute',
+  'verify',
+  'review',
+]);
 export type EffectKind = z.infer<typeof EffectKind>;
 
 /** The one piece of work that the incident waits for; results of any other effect are stale. */
-export const Running = z.strictObject({ effect_id: z.string(), kind: EffectKind, change_id: z.string().nullable() });
+export const Running = z.strictObject({
+  effect_id: z.string(),
+  kind: EffectKind,
+  change_id: z.string().nullable(),
+});
 export type Running = z.infer<typeof Running>;
 
 export const PreparedPlan = z.strictObject({
   payload: PlanPayload,
-  previews: z.array(z.strictObject({ change_id: z.string(), previewed_at: IsoTime, credential_revocable: z.boolean(), preview: Preview })),
+  previews: z.array(
+    z.strictObject({
+      change_id: z.string(),
+      previewed_at: IsoTime,
+      credential_revocable: z.boolean(),
+      preview: Preview,
+    }),
+  ),
   gates: z.array(GateLine),
 });
 export type PreparedPlan = z.infer<typeof PreparedPlan>;
@@ -46,7 +66,14 @@ export const MachineContext = z.strictObject({
   status_text: z.string(),
   done: z.array(z.strictObject({ change_id: z.string(), at: IsoTime, outcome: ToolOutcome })),
   checks: z.array(VerifyPayload),
-  halt: z.strictObject({ reason: HaltReason, text: z.string(), next_step: z.string(), resume_to: IncidentState.nullable() }).nullable(),
+  halt: z
+    .strictObject({
+      reason: HaltReason,
+      text: z.string(),
+      next_step: z.string(),
+      resume_to: IncidentState.nullable(),
+    })
+    .nullable(),
   running: Running.nullable(),
   retries: z.int().min(0),
   recollections: z.int().min(0),

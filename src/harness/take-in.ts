@@ -14,8 +14,22 @@ import type { Snapshot } from './state.ts';
 
 /** What an inbox row means: an event of an incident, or a refusal for the person who acted. */
 export type TakenIn =
-  | { readonly kind: 'event'; readonly incident_id: string; readonly row: IncidentRow | null; readonly event: HarnessEvent; readonly actor: string; readonly origin: Origin | null }
-  | { readonly kind: 'refused'; readonly incident_id: string | null; readonly refusal: Refusal; readonly by: string | null; readonly about: string; readonly origin: Origin | null }
+  | {
+      readonly kind: 'event';
+      readonly incident_id: string;
+      readonly row: IncidentRow | null;
+      readonly event: HarnessEvent;
+      readonly actor: string;
+      readonly origin: Origin | null;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly incident_id: string | null;
+      readonly refusal: Refusal;
+      readonly by: string | null;
+      readonly about: string;
+      readonly origin: Origin | null;
+    }
   | { readonly kind: 'nothing'; readonly note: string };
 
 export type Origin = PersonAct['origin'];
@@ -27,7 +41,14 @@ export async function takeIn(deps: HarnessDeps, row: InboxRow): Promise<TakenIn>
   const event = HarnessEvent.parse(row.payload);
   const incident = row.incident_id === null ? null : await deps.store.incidents.get(row.incident_id);
   if (incident === null) return { kind: 'nothing', note: `no incident ${row.incident_id}` };
-  return { kind: 'event', incident_id: incident.incident_id, row: incident, event, actor: `aegis:${row.source}`, origin: null };
+  return {
+    kind: 'event',
+    incident_id: incident.incident_id,
+    row: incident,
+    event,
+    actor: `aegis:${row.source}`,
+    origin: null,
+  };
 }
 
 async function takeAlerts(deps: HarnessDeps, batch: AlertBatch, at_ms: number): Promise<TakenIn> {
@@ -35,42 +56,105 @@ async function takeAlerts(deps: HarnessDeps, batch: AlertBatch, at_ms: number): 
   const open = await deps.store.incidents.findOpen(identity);
   const actor = `system:${batch.trigger}`;
   if (open !== null)
-    return { kind: 'event', incident_id: open.incident_id, row: open, event: { type: 'alerts', at: isoTime(at_ms), status: batch.status, alerts: batch.alerts }, actor, origin: null };
-  if (batch.status === 'resolved') return { kind: 'nothing', note: 'resolved, and no incident is open for it' };
+    return {
+      kind: 'event',
+      incident_id: open.incident_id,
+      row: open,
+      event: { type: 'alerts', at: isoTime(at_ms), status: batch.status, alerts: batch.alerts },
+      actor,
+      origin: null,
+    };
+  if (batch.status === 'resolved')
+    return { kind: 'nothing', note: 'resolved, and no incident is open for it' };
   const latest = await deps.store.incidents.findLatest(identity);
   const incident_id = await deps.store.incidents.allocateId(at_ms);
   const context = openFromAlerts(deps.settings, batch, incident_id, at_ms, latest?.incident_id ?? null);
   const channel = channelOf(deps, batch.place);
-  return { kind: 'event', incident_id, row: null, event: { type: 'opened', at: isoTime(at_ms), context, channel }, actor, origin: null };
+  return {
+    kind: 'event',
+    incident_id,
+    row: null,
+    event: { type: 'opened', at: isoTime(at_ms), context, channel },
+    actor,
+    origin: null,
+  };
 }
 
 async function takePerson(deps: HarnessDeps, act: PersonAct, at_ms: number): Promise<TakenIn> {
   const identity = resolveAccount(deps.settings.identity, deps.settings.slack.workspace, act.origin.account);
   const incident_id = 'incident_id' in act ? act.incident_id : null;
-  if (isRefusal(identity)) return { kind: 'refused', incident_id, refusal: identity, by: null, about: act.act, origin: act.origin };
+  if (isRefusal(identity))
+    return { kind: 'refused', incident_id, refusal: identity, by: null, about: act.act, origin: act.origin };
   if (act.act === 'investigate') return takeInvestigate(deps, act, identity, at_ms);
   const row = await deps.store.incidents.get(act.incident_id);
-  const missing = refuse('no-such-incident', `There is no incident ${act.incident_id} that you can see.`, 'Check the id with /aegis status.');
+  const missing = refuse(
+    'no-such-incident',
+    `There is no incident ${act.incident_id} that you can see.`,
+    'Check the id with /aegis status.',
+  );
   if (row === null || rolesOf(identity, row.team, row.env).length === 0)
-    return { kind: 'refused', incident_id: row?.incident_id ?? null, refusal: missing, by: identity.principal, about: act.act, origin: act.origin };
+    return {
+      kind: 'refused',
+      incident_id: row?.incident_id ?? null,
+      refusal: missing,
+      by: identity.principal,
+      about: act.act,
+      origin: act.origin,
+    };
   const event = eventOf(act, identity, row, isoTime(at_ms));
-  return { kind: 'event', incident_id: row.incident_id, row, event, actor: `person:${identity.principal}`, origin: act.origin };
+  return {
+    kind: 'event',
+    incident_id: row.incident_id,
+    row,
+    event,
+    actor: `person:${identity.principal}`,
+    origin: act.origin,
+  };
 }
 
-async function takeInvestigate(deps: HarnessDeps, act: Extract<PersonAct, { act: 'investigate' }>, identity: Identity, at_ms: number): Promise<TakenIn> {
+async function takeInvestigate(
+  deps: HarnessDeps,
+  act: Extract<PersonAct, { act: 'investigate' }>,
+  identity: Identity,
+  at_ms: number,
+): Promise<TakenIn> {
   const by = identity.principal;
   const place = placeOfChannel(deps, act.origin.channel);
-  const refusal = place === null ? refuse('no-tenant', 'This channel belongs to no team and environment.', 'Ask in the channel of a service.') : requireMember(identity, place.team, place.env);
+  const refusal =
+    place === null
+      ? refuse(
+          'no-tenant',
+          'This channel belongs to no team and environment.',
+          'Ask in the channel of a service.',
+        )
+      : requireMember(identity, place.team, place.env);
   if (place === null || refusal !== null)
-    return { kind: 'refused', incident_id: null, refusal: refusal as Refusal, by, about: 'investigate', origin: act.origin };
+    return {
+      kind: 'refused',
+      incident_id: null,
+      refusal: refusal as Refusal,
+      by,
+      about: 'investigate',
+      origin: act.origin,
+    };
   const incident_id = await deps.store.incidents.allocateId(at_ms);
   const context = openFromPerson(deps.settings, { place, text: act.text, by, incident_id, now_ms: at_ms });
   // Asking is activating: nobody has to press a button after having asked.
-  const event: HarnessEvent = { type: 'opened', at: isoTime(at_ms), context: { ...context, activation: 'auto' }, channel: channelOf(deps, place) };
+  const event: HarnessEvent = {
+    type: 'opened',
+    at: isoTime(at_ms),
+    context: { ...context, activation: 'auto' },
+    channel: channelOf(deps, place),
+  };
   return { kind: 'event', incident_id, row: null, event, actor: `person:${by}`, origin: act.origin };
 }
 
-function eventOf(act: Exclude<PersonAct, { act: 'investigate' }>, identity: Identity, row: IncidentRow, at: string): HarnessEvent {
+function eventOf(
+  act: Exclude<PersonAct, { act: 'investigate' }>,
+  identity: Identity,
+  row: IncidentRow,
+  at: string,
+): HarnessEvent {
   const by = identity.principal;
   switch (act.act) {
     case 'activate':
@@ -90,7 +174,19 @@ function eventOf(act: Exclude<PersonAct, { act: 'investigate' }>, identity: Iden
       const role = roleFor(parseSnapshot(row.snapshot), rolesOf(identity, row.team, row.env));
       const because = act.act === 'deny' ? act.because : null;
       const reason = act.act === 'deny' ? act.reason : '';
-      return { type: 'decided', at, by, approval_id, revision, plan_hash, decision: act.act, via: 'slack', role, reason, because };
+      return {
+        type: 'decided',
+        at,
+        by,
+        approval_id,
+        revision,
+        plan_hash,
+        decision: act.act,
+        via: 'slack',
+        role,
+        reason,
+        because,
+      };
     }
   }
 }
@@ -104,11 +200,14 @@ function roleFor(snapshot: Snapshot, roles: readonly string[]): string {
 }
 
 function channelOf(deps: HarnessDeps, place: { team: string; env: string }): string {
-  return deps.settings.teams[place.team]?.environments[place.env]?.channel ?? deps.settings.slack.fallback_channel;
+  return (
+    deps.settings.teams[place.team]?.environments[place.env]?.channel ?? deps.settings.slack.fallback_channel
+  );
 }
 
 function placeOfChannel(deps: HarnessDeps, channel: string): { team: string; env: string } | null {
   for (const [team, { environments }] of Object.entries(deps.settings.teams))
-    for (const [env, environment] of Object.entries(environments)) if (environment.channel === channel) return { team, env };
+    for (const [env, environment] of Object.entries(environments))
+      if (environment.channel === channel) return { team, env };
   return null;
 }

@@ -17,7 +17,11 @@ export interface ReadSession {
 }
 
 /** Runs `work` with a World of the incident and revokes the token afterwards. */
-export async function withWorld<T>(deps: HarnessDeps, context: MachineContext, work: (read: ReadSession) => Promise<T>): Promise<T> {
+export async function withWorld<T>(
+  deps: HarnessDeps,
+  context: MachineContext,
+  work: (read: ReadSession) => Promise<T>,
+): Promise<T> {
   const incident = incidentOf(context);
   const { token, token_id } = await mintToken(deps, context, 'read');
   const session: VfsSession = {
@@ -54,11 +58,20 @@ function readBudget(budget: Budget): VfsSession['budget'] {
   const fragments_max = budget.tool_calls_max + RESERVE_READS;
   return {
     round: { fragments_max, bytes_max: INCIDENT_BYTES_MAX / 2, tokens_max: budget.tokens_max },
-    incident: { fragments_max: fragments_max * 4, bytes_max: INCIDENT_BYTES_MAX, tokens_max: budget.tokens_max * 4 },
+    incident: {
+      fragments_max: fragments_max * 4,
+      bytes_max: INCIDENT_BYTES_MAX,
+      tokens_max: budget.tokens_max * 4,
+    },
   };
 }
 
 /** Refusals that mean "not now", as opposed to "not you" or "no such thing". */
 export function isOutage(code: string): boolean {
-  return code.startsWith('upstream-') || code.startsWith('credential-') || code === 'breaker-open' || code === 'queue-full';
+  return (
+    code.startsWith('upstream-') ||
+    code.startsWith('credential-') ||
+    code === 'breaker-open' ||
+    code === 'queue-full'
+  );
 }

@@ -98,7 +98,7 @@ export function writeLabFiles(
       },
     ],
   };
-  writeFileSync(config, stringify(settings), { mode: 0o600 });
+  writeFileSync(config, stringify(settings, { aliasDuplicateObjects: false }), { mode: 0o600 });
   chmodSync(dir, 0o700);
   return { dir, config, home: join(dir, 'home'), kubeconfig, webhook_secret: secrets.webhook_secret };
 }

@@ -79,7 +79,7 @@ export function labIdentity(): readonly Record<string, unknown>[] {
       principal: 'contractor',
       name: 'Pat Contractor',
       slack: account(PEOPLE.guest),
-      roles: [{ team: 'data', env: 'prod', role: 'oncall' }],
+      roles: [],
     },
   ];
 }

@@ -59,7 +59,7 @@ export async function reviewAndSubmit(slack: SlackTwin, person: string, card: St
   const actor = slack.as(person);
   await actor.click({ channel: card.channel, ts: card.ts, action_id: 'approval.review' });
   await until(`${person}'s review to be filled`, () =>
-    actor.views().at(-1)?.view['submit'] === undefined ? undefined : true,
+    actor.views().at(-1)?.view['submit'] ? true : undefined,
   );
   await actor.submit();
 }

@@ -31,11 +31,15 @@ export const clearEffect: Effect = (input) =>
       digests_of_plan: { policy: payload.policy_digest, tools: payload.tool_definitions_digest },
     });
     const base = { type: 'cleared' as const, at: input.at(), effect_id: input.running.effect_id };
-    if (isRefusal(facts)) return { ...base, verdict: 'refused', gates: [], reason: facts.reason, remedy: facts.remedy };
+    if (isRefusal(facts))
+      return { ...base, verdict: 'refused', gates: [], reason: facts.reason, remedy: facts.remedy };
     return decide(base, checkGates(facts));
   });
 
-function decide(base: { type: 'cleared'; at: string; effect_id: string }, gates: ReturnType<typeof checkGates>): HarnessEvent {
+function decide(
+  base: { type: 'cleared'; at: string; effect_id: string },
+  gates: ReturnType<typeof checkGates>,
+): HarnessEvent {
   const bad = gates.filter((g) => g.status === 'refused');
   const first = bad[0];
   if (first === undefined) return { ...base, verdict: 'passed', gates, reason: '', remedy: '' };
@@ -43,6 +47,13 @@ function decide(base: { type: 'cleared'; at: string; effect_id: string }, gates:
   const conflict = bad.find((g) => g.gate === 'previewed');
   const evidence = bad.find((g) => g.gate === 'evidence-current' || g.gate === 'evidence-present');
   const told = conflict ?? evidence ?? first;
-  const verdict = conflict !== undefined ? 'conflict' : evidence !== undefined ? 'evidence_changed' : 'refused';
-  return { ...base, verdict, gates, reason: `${told.title}: ${told.reason}`.slice(0, 1000), remedy: told.remedy };
+  const verdict =
+    conflict !== undefined ? 'conflict' : evidence !== undefined ? 'evidence_changed' : 'refused';
+  return {
+    ...base,
+    verdict,
+    gates,
+    reason: `${told.title}: ${told.reason}`.slice(0, 1000),
+    remedy: told.remedy,
+  };
 }

@@ -17,5 +17,11 @@ export type Effect = (input: EffectInput) => Promise<HarnessEvent>;
 
 /** A dependency did not answer: the machine tries again within its limits. */
 export function failed(input: EffectInput, reason: string, retryable = true): HarnessEvent {
-  return { type: 'effect_failed', at: input.at(), effect_id: input.running.effect_id, reason: reason.slice(0, 1000), retryable };
+  return {
+    type: 'effect_failed',
+    at: input.at(),
+    effect_id: input.running.effect_id,
+    reason: reason.slice(0, 1000),
+    retryable,
+  };
 }

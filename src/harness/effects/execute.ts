@@ -28,15 +28,38 @@ export const executeEffect: Effect = async (input) => {
     const base = { at: input.at(), effect_id: running.effect_id, change_id: action.change_id };
     if (earlier !== null && earlier.status !== 'accepted') {
       const settled = await deps.gateway.reconcile({ token, journal_key: key }, input.signal);
-      if (isRefusal(settled)) return isOutage(settled.code) ? failed(input, settled.reason) : { type: 'execute_refused', ...base, code: settled.code, reason: settled.reason, remedy: settled.remedy };
+      if (isRefusal(settled))
+        return isOutage(settled.code)
+          ? failed(input, settled.reason)
+          : {
+              type: 'execute_refused',
+              ...base,
+              code: settled.code,
+              reason: settled.reason,
+              remedy: settled.remedy,
+            };
       return { type: 'executed', ...base, outcome: settled.outcome };
     }
     const permit = await mintPermit(input, action);
     // No abort signal: once asked, a write is finished or reported unknown; Stop is read by the gateway before dispatch.
-    const result = await deps.gateway.execute({ token, permit_id: permit.permit_id, tool: action.tool, target: action.target, params: action.params, timeout_ms: action.timeout_s * 1000 });
+    const result = await deps.gateway.execute({
+      token,
+      permit_id: permit.permit_id,
+      tool: action.tool,
+      target: action.target,
+      params: action.params,
+      timeout_ms: action.timeout_s * 1000,
+    });
     if (!isRefusal(result)) return { type: 'executed', ...base, at: input.at(), outcome: result.outcome };
     if (isOutage(result.code)) return failed(input, result.reason);
-    return { type: 'execute_refused', ...base, at: input.at(), code: result.code, reason: result.reason, remedy: result.remedy };
+    return {
+      type: 'execute_refused',
+      ...base,
+      at: input.at(),
+      code: result.code,
+      reason: result.reason,
+      remedy: result.remedy,
+    };
   } finally {
     await deps.store.tokens.revoke(token_id);
   }
@@ -58,6 +81,10 @@ async function mintPermit({ deps, context }: EffectInput, action: Action): Promi
     args_hash: hashOf(action.params),
     expires_at_ms: deps.clock.now() + PERMIT_TTL_MS,
   };
-  await deps.store.journal.mintPermit(permit, { kind: 'permit', actor: 'aegis:harness', payload: { permit } });
+  await deps.store.journal.mintPermit(permit, {
+    kind: 'permit',
+    actor: 'aegis:harness',
+    payload: { permit },
+  });
   return permit;
 }

@@ -12,7 +12,9 @@ export const triageEffect: Effect = (input) =>
     const routed = await route(world, incidentOf(input.context), input.signal);
     if (!routed.ok && isOutage(routed.refusal.code)) return failed(input, routed.refusal.reason);
     const ranked = routed.ok ? routed.ranked : [];
-    const skills = ranked.slice(0, 5).map((r) => ({ skill: r.entry.skill, summary: r.entry.summary, score: r.score }));
+    const skills = ranked
+      .slice(0, 5)
+      .map((r) => ({ skill: r.entry.skill, summary: r.entry.summary, score: r.score }));
     return { type: 'triaged', at: input.at(), effect_id: input.running.effect_id, skills };
   });
 
@@ -30,7 +32,14 @@ export const planEffect: Effect = (input) =>
   withWorld(input.deps, input.context, async ({ world, unreachable }) => {
     const { findings } = input.context;
     const base = { at: input.at(), effect_id: input.running.effect_id };
-    if (findings === null) return { type: 'plan_failed', ...base, code: 'no-findings', reason: 'There are no findings to plan from.', remedy: 'Press Plan again.' };
+    if (findings === null)
+      return {
+        type: 'plan_failed',
+        ...base,
+        code: 'no-findings',
+        reason: 'There are no findings to plan from.',
+        remedy: 'Press Plan again.',
+      };
     const planned = await plan(world, incidentOf(input.context), findings, input.signal);
     if (planned.ok) return { type: 'drafted', ...base, draft: planned.draft };
     const outage = unreachable();

@@ -28,7 +28,8 @@ import { failed } from './effect.ts';
 export const prepareEffect: Effect = (input) =>
   withWorld(input.deps, input.context, async (read) => {
     const { draft } = input.context;
-    if (draft === null) return refusedBy(input, [], refuse('no-draft', 'There is no draft to prepare.', 'Press Plan again.'));
+    if (draft === null)
+      return refusedBy(input, [], refuse('no-draft', 'There is no draft to prepare.', 'Press Plan again.'));
     const plan = await freeze(input, draft);
     if (isRefusal(plan)) return refusedBy(input, [], plan);
     const previews = await previewAll(input.deps, plan, read.session.token, input.signal);
@@ -37,37 +38,80 @@ export const prepareEffect: Effect = (input) =>
     return judgePlan(input, read, plan, previews);
   });
 
-async function judgePlan(input: EffectInput, read: ReadSession, plan: Plan, previews: Map<string, Preview | Refusal>): Promise<HarnessEvent> {
+async function judgePlan(
+  input: EffectInput,
+  read: ReadSession,
+  plan: Plan,
+  previews: Map<string, Preview | Refusal>,
+): Promise<HarnessEvent> {
   const { deps, context } = input;
   const incident = incidentOf(context);
   const good = [...previews.values()].filter((p): p is Preview => !isRefusal(p));
-  const risk = assessRisk({ plan, previews: good, services: deps.settings.services, incident, quota: await readQuota(read.world, plan, incident.scope, input.signal), history: { succeeded: 0, failed: 0 } });
+  const risk = assessRisk({
+    plan,
+    previews: good,
+    services: deps.settings.services,
+    incident,
+    quota: await readQuota(read.world, plan, incident.scope, input.signal),
+    history: { succeeded: 0, failed: 0 },
+  });
   const guardrails = deps.gateway.guardrails();
   const policy = deps.gateway.policyDigest();
   if (guardrails === null || policy === null)
-    return refusedBy(input, [], refuse('policy-broken', 'The policy set failed to load, so writes are stopped.', 'Run "aegis policy check" and mend the file it names.'));
-  const rule = selectRule(guardrails, incident, risk, plan.actions.map((a) => a.action_class));
+    return refusedBy(
+      input,
+      [],
+      refuse(
+        'policy-broken',
+        'The policy set failed to load, so writes are stopped.',
+        'Run "aegis policy check" and mend the file it names.',
+      ),
+    );
+  const rule = selectRule(
+    guardrails,
+    incident,
+    risk,
+    plan.actions.map((a) => a.action_class),
+  );
   if (isRefusal(rule)) return refusedBy(input, [], rule);
   const tools = deps.gateway.toolDefinitionsDigest();
   const holds = await holdsAll(read, plan);
-  const facts = await gatherFacts(deps, context, { phase: 'prepare', plan, risk, approval: null, previews, holds, digests_of_plan: { policy, tools } });
+  const facts = await gatherFacts(deps, context, {
+    phase: 'prepare',
+    plan,
+    risk,
+    approval: null,
+    previews,
+    holds,
+    digests_of_plan: { policy, tools },
+  });
   if (isRefusal(facts)) return refusedBy(input, [], facts);
   const gates = checkGates(facts);
   const bad = gates.find((g) => g.status === 'refused');
-  if (bad !== undefined) return refusedBy(input, gates, refuse(bad.gate, `${bad.title}: ${bad.reason}`, bad.remedy));
+  if (bad !== undefined)
+    return refusedBy(input, gates, refuse(bad.gate, `${bad.title}: ${bad.reason}`, bad.remedy));
   return prepared(input, { plan, risk, rule, policy, tools, gates }, previews as Map<string, Preview>);
 }
 
 async function prepared(
   input: EffectInput,
-  parts: { plan: Plan; risk: PlanPayload['risk']; rule: ApprovalRule; policy: string; tools: string; gates: GateLine[] },
+  parts: {
+    plan: Plan;
+    risk: PlanPayload['risk'];
+    rule: ApprovalRule;
+    policy: string;
+    tools: string;
+    gates: GateLine[];
+  },
   previews: ReadonlyMap<string, Preview>,
 ): Promise<HarnessEvent> {
   const { deps } = input;
   const { plan, risk, rule } = parts;
   const digests = { policy_digest: parts.policy, tool_definitions_digest: parts.tools };
   const plan_hash = planHashOf({ plan, risk, approval_rule: rule, ...digests });
-  const effect_hash = combinedEffectHash(plan.actions.map((a) => (previews.get(a.change_id) as Preview).effect_hash));
+  const effect_hash = combinedEffectHash(
+    plan.actions.map((a) => (previews.get(a.change_id) as Preview).effect_hash),
+  );
   const at = input.at();
   const number = await deps.store.incidents.allocateNumber('APR');
   const request: ApprovalRequest = {
@@ -85,7 +129,12 @@ async function prepared(
     at,
     effect_id: input.running.effect_id,
     payload: { plan, risk, rule, ...digests, plan_hash, effect_hash },
-    previews: plan.actions.map((a) => ({ change_id: a.change_id, previewed_at: at, credential_revocable: deps.gateway.credentialRevocable(a.target), preview: previews.get(a.change_id) as Preview })),
+    previews: plan.actions.map((a) => ({
+      change_id: a.change_id,
+      previewed_at: at,
+      credential_revocable: deps.gateway.credentialRevocable(a.target),
+      preview: previews.get(a.change_id) as Preview,
+    })),
     gates: parts.gates,
     request,
   };
@@ -98,14 +147,33 @@ async function freeze(input: EffectInput, draft: PlanDraft): Promise<Plan | Refu
   for (const action of draft.actions) {
     const classified = deps.gateway.classify(action);
     if (isRefusal(classified)) return classified;
-    if (classified.action_class === 'read') return refuse('not-a-change', `${action.tool} does not change anything, so it is not an action.`, 'Plan again.');
+    if (classified.action_class === 'read')
+      return refuse(
+        'not-a-change',
+        `${action.tool} does not change anything, so it is not an action.`,
+        'Plan again.',
+      );
     classes.push(classified.action_class);
     change_ids.push(`CHG-${await deps.store.incidents.allocateNumber('CHG')}`);
   }
-  return freezeDraft({ draft, incident_id: incidentOf(context).incident_id, revision: context.revision, change_ids, classes });
+  return freezeDraft({
+    draft,
+    incident_id: incidentOf(context).incident_id,
+    revision: context.revision,
+    change_ids,
+    classes,
+  });
 }
 
 function refusedBy(input: EffectInput, gates: GateLine[], refusal: Refusal): HarnessEvent {
   const { code, reason, remedy } = refusal;
-  return { type: 'prepare_refused', at: input.at(), effect_id: input.running.effect_id, gates, code, reason, remedy };
+  return {
+    type: 'prepare_refused',
+    at: input.at(),
+    effect_id: input.running.effect_id,
+    gates,
+    code,
+    reason,
+    remedy,
+  };
 }

@@ -25,16 +25,33 @@ export const verifyEffect: Effect = (input) =>
     const changed_at_ms = Date.parse(input.context.done[0]?.at ?? input.at());
     const started_ms = input.deps.clock.now();
     const checks: CheckResult[] = [];
-    for (const check of payload.plan.verify) checks.push(await runCheck(input, world, check, changed_at_ms, started_ms));
+    for (const check of payload.plan.verify)
+      checks.push(await runCheck(input, world, check, changed_at_ms, started_ms));
     return { type: 'verified', at: input.at(), effect_id: input.running.effect_id, checks };
   });
 
-async function runCheck(input: EffectInput, world: World, check: Check, changed_at_ms: number, started_ms: number): Promise<CheckResult> {
-  const result: CheckResult = { check_id: check.id, title: check.title, status: 'unknown', found: 'not read yet', evidence_id: null, tries: 0 };
+async function runCheck(
+  input: EffectInput,
+  world: World,
+  check: Check,
+  changed_at_ms: number,
+  started_ms: number,
+): Promise<CheckResult> {
+  const result: CheckResult = {
+    check_id: check.id,
+    title: check.title,
+    status: 'unknown',
+    found: 'not read yet',
+    evidence_id: null,
+    tries: 0,
+  };
   const deadline_ms = started_ms + check.within_s * 1000;
   for (;;) {
     result.tries += 1;
-    const response = await world.call({ op: 'run', command: check.read, why_needed: `verify: ${check.title}` }, input.signal);
+    const response = await world.call(
+      { op: 'run', command: check.read, why_needed: `verify: ${check.title}` },
+      input.signal,
+    );
     if (!response.ok) {
       result.status = 'unknown';
       result.found = response.refusal.reason.slice(0, 500);
@@ -45,6 +62,10 @@ async function runCheck(input: EffectInput, world: World, check: Check, changed_
       result.evidence_id = response.capture.pointer.evidence_id;
     }
     if (result.status === 'passed' || input.deps.clock.now() >= deadline_ms) return result;
-    await sleep(Math.min(check.every_s * 1000, Math.max(50, deadline_ms - input.deps.clock.now())), undefined, { signal: input.signal });
+    await sleep(
+      Math.min(check.every_s * 1000, Math.max(50, deadline_ms - input.deps.clock.now())),
+      undefined,
+      { signal: input.signal },
+    );
   }
 }

@@ -7,14 +7,25 @@ export const approvalsGate: Gate = {
   gate: 'approvals',
   title: 'Approvals',
   check({ phase, approval, involved, roles_now, now_ms }) {
-    if (phase === 'prepare' || approval === null) return { status: 'waiting', reason: 'nobody has been asked yet', remedy: 'Approve or deny on the card.' };
+    if (phase === 'prepare' || approval === null)
+      return {
+        status: 'waiting',
+        reason: 'nobody has been asked yet',
+        remedy: 'Approve or deny on the card.',
+      };
     const expires_at_ms = Date.parse(approval.expires_at);
     if (now_ms > expires_at_ms) return refused('The approval expired.', 'Press Plan again.');
-    const current = approval.decisions.filter((d) => d.decision !== 'approve' || (roles_now.get(d.principal) ?? []).includes(d.role));
+    const current = approval.decisions.filter(
+      (d) => d.decision !== 'approve' || (roles_now.get(d.principal) ?? []).includes(d.role),
+    );
     const tally = tallyDecisions(approval.rule, current, involved, expires_at_ms);
-    if (tally.denied !== null) return refused(`${tally.denied.principal} denied the plan.`, 'Press Plan again.');
+    if (tally.denied !== null)
+      return refused(`${tally.denied.principal} denied the plan.`, 'Press Plan again.');
     if (!tally.satisfied)
-      return refused(`${tally.approvals.length} of ${approval.rule.people} approvals count: somebody lost the role since.`, 'Press Plan again and ask another person.');
+      return refused(
+        `${tally.approvals.length} of ${approval.rule.people} approvals count: somebody lost the role since.`,
+        'Press Plan again and ask another person.',
+      );
     return passed(`${tally.approvals.length} of ${approval.rule.people} given`);
   },
 };

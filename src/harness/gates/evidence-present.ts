@@ -11,7 +11,11 @@ export const evidencePresentGate: Gate = {
   check(facts) {
     for (const cited of facts.plan.evidence) {
       const problem = pointerProblem(facts, cited.id);
-      if (problem !== null) return refused(`Evidence "${cited.id}" ${problem}.`, 'Plan again: evidence must come from this investigation.');
+      if (problem !== null)
+        return refused(
+          `Evidence "${cited.id}" ${problem}.`,
+          'Plan again: evidence must come from this investigation.',
+        );
     }
     for (const action of facts.plan.actions) {
       const trusted = action.preconditions.some((id) => facts.records.get(id)?.attacker_writable === false);
@@ -30,8 +34,12 @@ function pointerProblem(facts: GateFacts, id: string): string | null {
   const record = facts.records.get(id);
   if (pointer === undefined || record === undefined) return 'is not stored';
   if (record.incident_id !== facts.incident.incident_id) return 'belongs to another incident';
-  const same = (['evidence_id', 'path', 'query', 'sha256', 'captured_at'] as const).every((k) => pointer[k] === record[k]);
+  const same = (['evidence_id', 'path', 'query', 'sha256', 'captured_at'] as const).every(
+    (k) => pointer[k] === record[k],
+  );
   if (!same) return 'differs from what was captured';
   const [first, last] = pointer.lines.split('-').map(Number) as [number, number];
-  return first <= last && last <= record.line_count ? null : `cites lines ${pointer.lines} of a file with ${record.line_count}`;
+  return first <= last && last <= record.line_count
+    ? null
+    : `cites lines ${pointer.lines} of a file with ${record.line_count}`;
 }

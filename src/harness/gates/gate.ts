@@ -28,7 +28,12 @@ export interface GateFacts {
   readonly previews: ReadonlyMap<string, Preview | Refusal>;
   /** By change id: the effect hash that people were shown; empty in `prepare`. */
   readonly approved_effects: ReadonlyMap<string, string>;
-  readonly freezes: readonly { readonly scope: string; readonly reason: string; readonly by: string; readonly until_ms: number | null }[];
+  readonly freezes: readonly {
+    readonly scope: string;
+    readonly reason: string;
+    readonly by: string;
+    readonly until_ms: number | null;
+  }[];
   readonly stopped: boolean;
   readonly risk: RiskEnvelope;
   readonly approval: Approval | null;
@@ -36,7 +41,12 @@ export interface GateFacts {
   /** Roles that each approver holds now, in this team and environment. */
   readonly roles_now: ReadonlyMap<string, readonly string[]>;
   /** Digests in force now and in the plan; null: the policy set failed to load. */
-  readonly digests: { readonly policy_now: string | null; readonly policy_plan: string; readonly tools_now: string; readonly tools_plan: string };
+  readonly digests: {
+    readonly policy_now: string | null;
+    readonly policy_plan: string;
+    readonly tools_now: string;
+    readonly tools_plan: string;
+  };
   readonly calls_used: number;
   /** Other open incidents that are executing or verifying on the same target: target -> incident id. */
   readonly locks: ReadonlyMap<string, string>;
@@ -63,5 +73,11 @@ export function refused(reason: string, remedy: string): GateResult {
 /** Result of a gate as a line for cards and ledger. */
 export function gateLine(gate: Gate, facts: GateFacts): GateLine {
   const result = gate.check(facts);
-  return { gate: gate.gate, title: gate.title, status: result.status, reason: result.reason, remedy: 'remedy' in result ? result.remedy : '' };
+  return {
+    gate: gate.gate,
+    title: gate.title,
+    status: result.status,
+    reason: result.reason,
+    remedy: 'remedy' in result ? result.remedy : '',
+  };
 }

@@ -8,9 +8,14 @@ export const riskGate: Gate = {
   check({ risk, guardrails, approval, phase }) {
     const score = risk.blast_radius_score;
     if (score > guardrails.risk.blast_radius_max)
-      return refused(`Blast radius ${score.toFixed(2)} is above the limit of ${guardrails.risk.blast_radius_max}.`, 'A person has to do this by hand.');
-    const two = score >= guardrails.risk.two_people_at || risk.required_gates.includes('two_person_approval_required');
-    if (phase === 'clear' && two && (approval?.rule.people ?? 0) < 2) return refused('This risk needs two people, the rule asked for fewer.', 'Press Plan again.');
+      return refused(
+        `Blast radius ${score.toFixed(2)} is above the limit of ${guardrails.risk.blast_radius_max}.`,
+        'A person has to do this by hand.',
+      );
+    const two =
+      score >= guardrails.risk.two_people_at || risk.required_gates.includes('two_person_approval_required');
+    if (phase === 'clear' && two && (approval?.rule.people ?? 0) < 2)
+      return refused('This risk needs two people, the rule asked for fewer.', 'Press Plan again.');
     return passed(`blast radius ${score.toFixed(2)}`);
   },
 };

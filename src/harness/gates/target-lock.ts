@@ -8,6 +8,9 @@ export const targetLockGate: Gate = {
   check({ plan, locks }) {
     const locked = plan.actions.find((a) => locks.has(a.target));
     if (locked === undefined) return passed('free');
-    return refused(`${locks.get(locked.target)} is changing ${locked.target} right now.`, 'Wait until that incident is closed, then press Resume.');
+    return refused(
+      `${locks.get(locked.target)} is changing ${locked.target} right now.`,
+      'Wait until that incident is closed, then press Resume.',
+    );
   },
 };

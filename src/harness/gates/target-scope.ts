@@ -9,7 +9,9 @@ export const targetScopeGate: Gate = {
   check({ plan, mounts, incident }) {
     for (const action of plan.actions) {
       const target = parseTarget(action.target);
-      const owned = mounts.some((m) => 'cluster' in m && m.cluster === target.cluster && m.namespaces.includes(target.namespace));
+      const owned = mounts.some(
+        (m) => 'cluster' in m && m.cluster === target.cluster && m.namespaces.includes(target.namespace),
+      );
       if (!owned)
         return refused(
           `${action.target} is outside ${incident.scope.team}/${incident.scope.env}.`,

@@ -8,11 +8,17 @@ export const wellFormedGate: Gate = {
   title: 'Plan is well formed',
   check({ plan, incident }) {
     const parsed = Plan.safeParse(plan);
-    if (!parsed.success) return refused(`The plan breaks its schema: ${parsed.error.issues[0]?.message ?? 'unknown'}.`, 'Plan again.');
-    if (plan.incident_id !== incident.incident_id) return refused(`The plan belongs to ${plan.incident_id}.`, 'Plan again in this thread.');
+    if (!parsed.success)
+      return refused(
+        `The plan breaks its schema: ${parsed.error.issues[0]?.message ?? 'unknown'}.`,
+        'Plan again.',
+      );
+    if (plan.incident_id !== incident.incident_id)
+      return refused(`The plan belongs to ${plan.incident_id}.`, 'Plan again in this thread.');
     const ids = new Set(plan.evidence.map((e) => e.id));
     const missing = plan.actions.flatMap((a) => a.preconditions).find((id) => !ids.has(id));
-    if (missing !== undefined) return refused(`The plan cites evidence "${missing}" that it does not carry.`, 'Plan again.');
+    if (missing !== undefined)
+      return refused(`The plan cites evidence "${missing}" that it does not carry.`, 'Plan again.');
     return passed(`${plan.actions.length} action(s), ${plan.verify.length} check(s)`);
   },
 };

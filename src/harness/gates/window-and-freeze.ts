@@ -6,11 +6,16 @@ export const windowAndFreezeGate: Gate = {
   gate: 'window-and-freeze',
   title: 'No freeze, inside the change window',
   check(facts) {
-    if (facts.stopped) return refused('Somebody pressed Stop on this incident.', 'Press Plan again to start over.');
+    if (facts.stopped)
+      return refused('Somebody pressed Stop on this incident.', 'Press Plan again to start over.');
     const freeze = facts.freezes[0];
     if (freeze !== undefined) {
-      const until = freeze.until_ms === null ? 'until it is lifted' : `until ${new Date(freeze.until_ms).toISOString()}`;
-      return refused(`${freeze.scope === '*' ? 'Everything' : freeze.scope} is frozen ${until} by ${freeze.by}: ${freeze.reason}`, 'Wait, or have it lifted with "aegis unfreeze".');
+      const until =
+        freeze.until_ms === null ? 'until it is lifted' : `until ${new Date(freeze.until_ms).toISOString()}`;
+      return refused(
+        `${freeze.scope === '*' ? 'Everything' : freeze.scope} is frozen ${until} by ${freeze.by}: ${freeze.reason}`,
+        'Wait, or have it lifted with "aegis unfreeze".',
+      );
     }
     const closed = windowProblem(facts);
     return closed === null ? passed('no freeze') : refused(closed, 'Wait for the window, or act by hand.');

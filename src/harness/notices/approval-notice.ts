@@ -21,14 +21,22 @@ export function approvalNotice(snapshot: Snapshot, view: CardView): ApprovalNoti
     plan_hash,
     effect_hash,
     status: approval?.status ?? 'void',
-    status_text: statusText(snapshot, view),
+    status_text: statusText(snapshot),
     scope: incident.scope,
     actions: actionLines(c),
     started_by: incident.involved.map((i) => i.principal)[0] ?? null,
     cause: plan.hypothesis,
     confidence: plan.confidence,
     risk,
-    gates: c.plan.gates.map((g) => (g.gate === 'approvals' ? { ...g, status: tally.satisfied ? ('passed' as const) : ('waiting' as const), reason: `${tally.approvals.length} of ${rule.people} given` } : g)),
+    gates: c.plan.gates.map((g) =>
+      g.gate === 'approvals'
+        ? {
+            ...g,
+            status: tally.satisfied ? ('passed' as const) : ('waiting' as const),
+            reason: `${tally.approvals.length} of ${rule.people} given`,
+          }
+        : g,
+    ),
     rule,
     decisions: approval?.decisions ?? [],
     approvals_given: tally.approvals.length,
@@ -62,19 +70,29 @@ function actionLines(c: MachineContext): ApprovalNotice['actions'] {
   });
 }
 
-function rollbackWords(rollback: { from: 'before_image' } | { none: true; reason: string } | { tool: string; params: Record<string, unknown> }): string {
+function rollbackWords(
+  rollback:
+    | { from: 'before_image' }
+    | { none: true; reason: string }
+    | { tool: string; params: Record<string, unknown> },
+): string {
   if ('from' in rollback) return 'put the observed prior values back';
-  return 'none' in rollback ? `none: ${rollback.reason}` : `${rollback.tool} ${JSON.stringify(rollback.params)}`;
+  return 'none' in rollback
+    ? `none: ${rollback.reason}`
+    : `${rollback.tool} ${JSON.stringify(rollback.params)}`;
 }
 
-function statusText(snapshot: Snapshot, view: CardView): string {
+function statusText(snapshot: Snapshot): string {
   const c = snapshot.context;
-  if (c.approval === null) return 'Shadow: this plan is shown for comparison and cannot be executed by Aegis.';
+  if (c.approval === null)
+    return 'Shadow: this plan is shown for comparison and cannot be executed by Aegis.';
   switch (c.approval.status) {
     case 'open':
-      return `Waiting for ${view.approvers}.`;
+      return 'Waiting for approval.';
     case 'approved':
-      return snapshot.state === 'HALTED' ? `Approved, but not run: ${c.halt?.text ?? ''}` : 'Approved; every gate is checked again, then it runs.';
+      return snapshot.state === 'HALTED'
+        ? `Approved, but not run: ${c.halt?.text ?? ''}`
+        : 'Approved; every gate is checked again, then it runs.';
     case 'denied':
       return 'Denied; nothing ran.';
     case 'expired':

@@ -25,7 +25,9 @@ export interface CardView {
 export function cardsOf(from: Snapshot, event: HarnessEvent, to: Snapshot, view: CardView): NewCard[] {
   const id = incidentOf(to.context).incident_id;
   const channel = to.context.channel;
-  const cards: NewCard[] = [{ card_key: rootKey(id), placement: 'root', channel, notice: incidentNotice(to, view) }];
+  const cards: NewCard[] = [
+    { card_key: rootKey(id), placement: 'root', channel, notice: incidentNotice(to, view) },
+  ];
   const approval = to.context.approval;
   const approval_moved = approval !== from.context.approval || to.context.plan !== from.context.plan;
   const key = approvalKey(id, to);
@@ -36,15 +38,32 @@ export function cardsOf(from: Snapshot, event: HarnessEvent, to: Snapshot, view:
   const old_key = approvalKey(id, from);
   if (old_key !== null && old_key !== key) {
     const notice = approvalNotice(from, view);
-    if (notice !== null) cards.push({ card_key: old_key, placement: 'thread', channel, notice: { ...notice, status: 'void', status_text: 'A newer plan replaced this one.' } });
+    if (notice !== null)
+      cards.push({
+        card_key: old_key,
+        placement: 'thread',
+        channel,
+        notice: { ...notice, status: 'void', status_text: 'A newer plan replaced this one.' },
+      });
   }
   const progress = progressNotice(from, to);
-  if (progress !== null) cards.push({ card_key: `progress:${id}:${to.context.revision}`, placement: 'thread', channel, notice: progress });
+  if (progress !== null)
+    cards.push({
+      card_key: `progress:${id}:${to.context.revision}`,
+      placement: 'thread',
+      channel,
+      notice: progress,
+    });
   timelineNotices(from, event, to).forEach((notice, n) => {
     cards.push({ card_key: `timeline:${id}:${to.context.step}:${n}`, placement: 'thread', channel, notice });
   });
   if (event.type === 'reviewed')
-    cards.push({ card_key: `postmortem:${id}`, placement: 'thread', channel, notice: { kind: 'postmortem', incident_id: id, title: event.title, markdown: event.markdown } });
+    cards.push({
+      card_key: `postmortem:${id}`,
+      placement: 'thread',
+      channel,
+      notice: { kind: 'postmortem', incident_id: id, title: event.title, markdown: event.markdown },
+    });
   return cards;
 }
 
@@ -55,5 +74,7 @@ export function rootKey(incident_id: string): string {
 /** One card per plan: keyed by the approval, or by the plan's revision when nothing can be approved (shadow). */
 export function approvalKey(incident_id: string, snapshot: Snapshot): string | null {
   if (snapshot.context.approval !== null) return `approval:${snapshot.context.approval.approval_id}`;
-  return snapshot.context.plan === null ? null : `plan:${incident_id}:${snapshot.context.plan.payload.plan.revision}`;
+  return snapshot.context.plan === null
+    ? null
+    : `plan:${incident_id}:${snapshot.context.plan.payload.plan.revision}`;
 }

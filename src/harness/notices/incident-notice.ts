@@ -26,10 +26,28 @@ export function incidentNotice(snapshot: Snapshot, view: CardView): IncidentNoti
       resolved: incident.alerts.filter((a) => a.status === 'resolved').length,
     },
     doing: doing(snapshot),
-    cause: c.findings?.cause == null ? null : { text: c.findings.cause, confidence: c.findings.confidence, evidence_count: c.findings.evidence.length },
-    budget: { tool_calls: view.tool_calls, tool_calls_max: incident.budget.tool_calls_max, cost_usd: 0, cost_usd_max: incident.budget.cost_usd_max },
+    cause:
+      c.findings?.cause == null
+        ? null
+        : {
+            text: c.findings.cause,
+            confidence: c.findings.confidence,
+            evidence_count: c.findings.evidence.length,
+          },
+    budget: {
+      tool_calls: view.tool_calls,
+      tool_calls_max: incident.budget.tool_calls_max,
+      cost_usd: 0,
+      cost_usd_max: incident.budget.cost_usd_max,
+    },
     waiting_for: waitingFor(snapshot, view),
-    checks: snapshot.state === 'VERIFYING' || c.checks.length > 0 ? { passed: c.checks.filter((k) => k.status === 'passed').length, total: c.plan?.payload.plan.verify.length ?? c.checks.length } : null,
+    checks:
+      snapshot.state === 'VERIFYING' || c.checks.length > 0
+        ? {
+            passed: c.checks.filter((k) => k.status === 'passed').length,
+            total: c.plan?.payload.plan.verify.length ?? c.checks.length,
+          }
+        : null,
     outcome: c.outcome,
     buttons: buttons(snapshot),
     approval_card: approvalKey(incident.incident_id, snapshot),
@@ -43,8 +61,16 @@ export function incidentNotice(snapshot: Snapshot, view: CardView): IncidentNoti
 function waitingFor(snapshot: Snapshot, view: CardView): IncidentNotice['waiting_for'] {
   const c = snapshot.context;
   if (snapshot.state === 'TRIAGE' && !c.activated) return { who: 'somebody to press Activate', until: null };
-  if (snapshot.state === 'PENDING_APPROVAL' && c.approval?.status === 'open') return { who: view.approvers, until: c.approval.expires_at };
+  if (snapshot.state === 'PENDING_APPROVAL' && c.approval?.status === 'open')
+    return { who: approvalsLeft(c, view), until: c.approval.expires_at };
   return null;
+}
+
+function approvalsLeft(c: MachineContext, view: CardView): string {
+  const given = new Set(c.approval?.decisions.filter((d) => d.decision === 'approve').map((d) => d.principal))
+    .size;
+  const left = Math.max(1, (c.approval?.rule.people ?? 1) - given);
+  return `${left === 1 ? 'one' : left} of ${view.approvers}`;
 }
 
 function doing(snapshot: Snapshot): string {
@@ -53,7 +79,9 @@ function doing(snapshot: Snapshot): string {
   switch (snapshot.state) {
     case 'IDLE':
     case 'TRIAGE':
-      return c.skills[0] === undefined ? 'Reading the alert' : `Looks like ${c.skills[0].skill}: ${c.skills[0].summary}`;
+      return c.skills[0] === undefined
+        ? 'Reading the alert'
+        : `Looks like ${c.skills[0].skill}: ${c.skills[0].summary}`;
     case 'DIAGNOSING':
       return 'Collecting evidence, read-only';
     case 'PLANNING':
@@ -67,7 +95,9 @@ function doing(snapshot: Snapshot): string {
     case 'ROLLING_BACK':
       return 'Rolling back';
     case 'OBSERVING':
-      return c.resolved_at === null ? 'Plan posted; people act' : 'The alert resolved by itself; closing after five quiet minutes';
+      return c.resolved_at === null
+        ? 'Plan posted; people act'
+        : 'The alert resolved by itself; closing after five quiet minutes';
     case 'HALTED':
       return c.halt?.text ?? 'Halted';
     case 'CLOSED':
@@ -92,7 +122,12 @@ function buttons(snapshot: Snapshot): IncidentNotice['buttons'] {
   if ((c.findings?.evidence.length ?? 0) > 0) list.push('evidence');
   if (snapshot.state === 'HALTED' && c.halt?.resume_to != null) list.push('resume');
   const over = c.approval !== null && ['expired', 'void', 'denied'].includes(c.approval.status);
-  if (snapshot.state === 'HALTED' || snapshot.state === 'OBSERVING' || (snapshot.state === 'PENDING_APPROVAL' && over)) list.push('plan_again');
+  if (
+    snapshot.state === 'HALTED' ||
+    snapshot.state === 'OBSERVING' ||
+    (snapshot.state === 'PENDING_APPROVAL' && over)
+  )
+    list.push('plan_again');
   if (snapshot.state === 'CLOSED') return c.postmortem === null ? list : [...list, 'postmortem'];
   if (snapshot.state !== 'HALTED') list.push('stop', 'hand_over');
   return list;

@@ -35,9 +35,21 @@ function actionTasks(from: Snapshot, to: Snapshot): Task[] {
   return (c.plan?.payload.plan.actions ?? []).map((action, n): Task => {
     const done = c.done.find((d) => d.change_id === action.change_id);
     const title = `${action.change_id}: ${action.intent}`;
-    if (done !== undefined) return { id: action.id, title, status: done.outcome.status === 'done' ? 'complete' : 'error', output: done.outcome.summary };
-    if (n === c.done.length && failed_here) return { id: action.id, title, status: 'error', output: c.halt?.text ?? null };
-    return { id: action.id, title, status: n === c.done.length && to.state === 'EXECUTING' ? 'in_progress' : 'pending', output: null };
+    if (done !== undefined)
+      return {
+        id: action.id,
+        title,
+        status: done.outcome.status === 'done' ? 'complete' : 'error',
+        output: done.outcome.summary,
+      };
+    if (n === c.done.length && failed_here)
+      return { id: action.id, title, status: 'error', output: c.halt?.text ?? null };
+    return {
+      id: action.id,
+      title,
+      status: n === c.done.length && to.state === 'EXECUTING' ? 'in_progress' : 'pending',
+      output: null,
+    };
   });
 }
 
@@ -46,8 +58,19 @@ function checkTasks(to: Snapshot): Task[] {
   return (c.plan?.payload.plan.verify ?? []).map((check): Task => {
     const result = c.checks.find((k) => k.check_id === check.id);
     const title = `Verify: ${check.title}`;
-    if (result === undefined) return { id: check.id, title, status: to.state === 'VERIFYING' ? 'in_progress' : 'pending', output: null };
+    if (result === undefined)
+      return {
+        id: check.id,
+        title,
+        status: to.state === 'VERIFYING' ? 'in_progress' : 'pending',
+        output: null,
+      };
     const status = result.status === 'passed' ? 'complete' : 'error';
-    return { id: check.id, title, status, output: `${result.status === 'unknown' ? 'no answer: ' : ''}${result.found}` };
+    return {
+      id: check.id,
+      title,
+      status,
+      output: `${result.status === 'unknown' ? 'no answer: ' : ''}${result.found}`,
+    };
   });
 }

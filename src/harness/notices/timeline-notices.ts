@@ -8,10 +8,22 @@ import type { Snapshot } from '../state.ts';
 export function timelineNotices(from: Snapshot, event: HarnessEvent, to: Snapshot): TimelineNotice[] {
   const id = incidentOf(to.context).incident_id;
   const lines = linesOf(from, event, to);
-  const list = lines.map(({ topic, segments, broadcast }): TimelineNotice => ({ kind: 'timeline', incident_id: id, topic, segments, broadcast: broadcast ?? false }));
+  const list = lines.map(({ topic, segments, broadcast }): TimelineNotice => ({
+    kind: 'timeline',
+    incident_id: id,
+    topic,
+    segments,
+    broadcast: broadcast ?? false,
+  }));
   if (to.state === 'HALTED' && from.state !== 'HALTED' && to.context.halt !== null) {
     const { text, next_step } = to.context.halt;
-    list.push({ kind: 'timeline', incident_id: id, topic: 'halted', segments: [bold('Halted. '), plain(text), plain(`\nNext: ${next_step}`)], broadcast: false });
+    list.push({
+      kind: 'timeline',
+      incident_id: id,
+      topic: 'halted',
+      segments: [plain(text), plain(`\nNext: ${next_step}`)],
+      broadcast: false,
+    });
   }
   return list;
 }
@@ -27,7 +39,21 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
     case 'activated':
     case 'plan_again':
     case 'resumed':
-      return [{ topic: 'triage', segments: [who(event.by), plain({ activated: ' asked Aegis to investigate.', plan_again: ' asked for a new plan.', resumed: ' resumed the incident.' }[event.type])] }];
+      return [
+        {
+          topic: 'triage',
+          segments: [
+            who(event.by),
+            plain(
+              {
+                activated: ' asked Aegis to investigate.',
+                plan_again: ' asked for a new plan.',
+                resumed: ' resumed the incident.',
+              }[event.type],
+            ),
+          ],
+        },
+      ];
     case 'investigated':
       return [foundLine(event)];
     case 'prepared':
@@ -35,7 +61,12 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
     case 'decided':
       return [decisionLine(event, to)];
     case 'executed':
-      return [{ topic: 'step', segments: [bold(`${event.change_id} `), plain(outcomeWords(event)), plain(event.outcome.summary)] }];
+      return [
+        {
+          topic: 'step',
+          segments: [bold(`${event.change_id} `), plain(outcomeWords(event)), plain(event.outcome.summary)],
+        },
+      ];
     case 'verified':
       return verifyLines(event);
     case 'stopped':
@@ -58,39 +89,83 @@ function foundLine(event: EventOf<'investigated'>): Line {
   if (ruled_out.length > 0) tail.push(plain(`\nRuled out: ${ruled_out.join('; ')}`.slice(0, 1500)));
   if (f.gaps.length > 0) tail.push(plain(`\nNot seen: ${f.gaps.join('; ')}`.slice(0, 1500)));
   if (f.conclusive && f.cause !== null)
-    return { topic: 'cause', segments: [bold('Cause: '), plain(f.cause), plain(` (confidence ${f.confidence.toFixed(2)}, ${f.evidence.length} pieces of evidence)`), ...tail] };
+    return {
+      topic: 'cause',
+      segments: [
+        bold('Cause: '),
+        plain(f.cause),
+        plain(` (confidence ${f.confidence.toFixed(2)}, ${f.evidence.length} pieces of evidence)`),
+        ...tail,
+      ],
+    };
   const lead = f.hypotheses.toSorted((a, b) => b.confidence - a.confidence)[0];
-  return { topic: 'no_cause', segments: [bold('No cause found. '), plain(lead === undefined ? 'No skill fits what was seen.' : `Strongest lead: ${lead.text}`), ...tail] };
+  return {
+    topic: 'no_cause',
+    segments: [
+      bold('No cause found. '),
+      plain(lead === undefined ? 'No skill fits what was seen.' : `Strongest lead: ${lead.text}`),
+      ...tail,
+    ],
+  };
 }
 
 function decisionLine(event: EventOf<'decided'>, to: Snapshot): Line {
   const approval = to.context.approval;
-  const given = new Set(approval?.decisions.filter((d) => d.decision === 'approve').map((d) => d.principal)).size;
-  const words = { approve: ` approved as ${event.role}`, deny: ' denied the plan', withdraw: ' withdrew the approval' }[event.decision];
+  const given = new Set(approval?.decisions.filter((d) => d.decision === 'approve').map((d) => d.principal))
+    .size;
+  const words = {
+    approve: ` approved as ${event.role}`,
+    deny: ' denied the plan',
+    withdraw: ' withdrew the approval',
+  }[event.decision];
   const count = event.decision === 'approve' ? ` (${given} of ${approval?.rule.people ?? 0}).` : '.';
   const why: Segment[] = event.reason === '' ? [] : [plain(` Reason: ${event.reason}`)];
-  return { topic: 'decision', segments: [who(event.by), plain(`${words} ${event.approval_id}${count}`), ...why] };
+  return {
+    topic: 'decision',
+    segments: [who(event.by), plain(`${words} ${event.approval_id}${count}`), ...why],
+  };
 }
 
 function outcomeWords(event: EventOf<'executed'>): string {
-  return { done: 'done. ', failed: 'failed. ', conflict: 'was not run, the object changed. ', outcome_unknown: 'has an unknown outcome. ' }[event.outcome.status];
+  return {
+    done: 'done. ',
+    failed: 'failed. ',
+    conflict: 'was not run, the object changed. ',
+    outcome_unknown: 'has an unknown outcome. ',
+  }[event.outcome.status];
 }
 
 function verifyLines(event: EventOf<'verified'>): Line[] {
   const passed = event.checks.filter((c) => c.status === 'passed').length;
-  const rows = event.checks.map((c) => `\n${{ passed: 'passed', failed: 'FAILED', unknown: 'no answer' }[c.status]}: ${c.title} (${c.found})`);
-  return [{ topic: 'verify', segments: [bold(`Verified ${passed} of ${event.checks.length}.`), plain(rows.join('').slice(0, 2500))], broadcast: passed === event.checks.length }];
+  const rows = event.checks.map(
+    (c) =>
+      `\n${{ passed: 'passed', failed: 'FAILED', unknown: 'no answer' }[c.status]}: ${c.title} (${c.found})`,
+  );
+  return [
+    {
+      topic: 'verify',
+      segments: [bold(`Verified ${passed} of ${event.checks.length}.`), plain(rows.join('').slice(0, 2500))],
+      broadcast: passed === event.checks.length,
+    },
+  ];
 }
 
 function alertLines(from: Snapshot, event: EventOf<'alerts'>): Line[] {
   if (event.status === 'firing') return [];
   const done = from.context.done.length > 0;
-  const before = from.state === 'EXECUTING' || from.state === 'VERIFYING' || done ? 'recorded; the run goes on.' : 'plan voided; closing after five quiet minutes.';
+  const before =
+    from.state === 'EXECUTING' || from.state === 'VERIFYING' || done
+      ? 'recorded; the run goes on.'
+      : 'plan voided; closing after five quiet minutes.';
   return [{ topic: 'recorded', segments: [plain(`Alertmanager says resolved: ${before}`)] }];
 }
 
 function closedLine(to: Snapshot): Line {
-  return { topic: 'closed', segments: [bold('Closed. '), plain(to.context.outcome ?? ''), plain(undoAdvice(to.context))].filter((s) => s.text !== ''), broadcast: false };
+  return {
+    topic: 'closed',
+    segments: [plain(to.context.outcome ?? ''), plain(undoAdvice(to.context))].filter((s) => s.text !== ''),
+    broadcast: false,
+  };
 }
 
 function plain(text: string): Extract<Segment, { t: 'text' }> {

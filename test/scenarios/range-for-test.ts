@@ -1,0 +1,60 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { ProductCommand } from '../../src/lab/product.ts';
+import { startRange } from '../../src/lab/range.ts';
+import type { Range } from '../../src/lab/range.ts';
+import { DATA_CHANNEL } from '../../src/lab/people.ts';
+import { sparkAlert, sparkDriverOom } from '../../src/lab/scenarios/spark-driver-oom.ts';
+import { approvalCard, pressWhenThere, reviewAndSubmit, rootCard, until } from '../../src/lab/watching.ts';
+import type { StoredMessage } from '../../src/lab/slack/store.ts';
+
+/** The sources through tsx, so that a test never runs an old build. */
+export const PRODUCT: ProductCommand = {
+  command: process.execPath,
+  args: ['--import', 'tsx', fileURLToPath(new URL('../../src/cli/aegis.ts', import.meta.url))],
+};
+
+export function startStory(options: Parameters<typeof startRange>[2] = {}): Promise<Range> {
+  return startRange(sparkDriverOom, PRODUCT, options);
+}
+
+/** Posts the alert and waits for the root card. */
+export async function openIncident(range: Range): Promise<StoredMessage> {
+  const posted = await range.webhook(sparkAlert(Date.now()));
+  if (posted.status !== 200) throw new Error(`webhook: ${posted.status} ${posted.body}`);
+  return until('the root card', () => rootCard(range.twins.slack, DATA_CHANNEL));
+}
+
+/** From the alert to an approval card. */
+export async function planIncident(range: Range): Promise<{ root: StoredMessage; card: StoredMessage }> {
+  const root = await openIncident(range);
+  await pressWhenThere(range.twins.slack, 'maya', root, 'incident.activate');
+  const card = await until('the approval card', () => approvalCard(range.twins.slack, DATA_CHANNEL, root.ts), 40_000);
+  return { root, card };
+}
+
+export async function approveByTwo(range: Range, card: StoredMessage): Promise<void> {
+  await reviewAndSubmit(range.twins.slack, 'dan', card);
+  await reviewAndSubmit(range.twins.slack, 'ines', card);
+}
+
+/** What a person reads on a message now. */
+export function shown(range: Range, message: StoredMessage): string {
+  return range.twins.slack.plainText(range.twins.slack.store.get(message.channel, message.ts) ?? message);
+}
+
+export function untilShown(range: Range, message: StoredMessage, pattern: RegExp, patience_ms = 40_000): Promise<string> {
+  return until(`the card to show ${String(pattern)}`, () => {
+    const text = shown(range, message);
+    return pattern.test(text) ? text : undefined;
+  }, patience_ms);
+}
+
+/** Whole text of a thread. */
+export function threadText(range: Range, root: StoredMessage): string {
+  return range.twins.slack.store.thread(root.channel, root.ts).map((m) => range.twins.slack.plainText(m)).join('\n');
+}
+
+export function hasBinary(path: string): boolean {
+  return existsSync(path);
+}
