@@ -7,7 +7,7 @@ import { isoTime } from '../../src/contract/ports.ts';
 import type { RiskEnvelope } from '../../src/contract/risk.ts';
 import { combinedEffectHash, type Permit, type Preview, type ToolOutcome } from '../../src/contract/tool.ts';
 import { isRefusal, type Refusal } from '../../src/contract/verdict.ts';
-import { INCIDENT, JOB, type Stage } from './stage.ts';
+import { JOB, type Stage } from './stage.ts';
 
 /** The ledger of an incident up to the approved plan, written as the harness writes it, with knobs for attacks. */
 export interface PlanKnobs {
@@ -25,7 +25,10 @@ export interface PlanKnobs {
   readonly env?: string;
 }
 
+let incidents = 100;
+
 export interface ApprovedPlan {
+  readonly incident_id: string;
   readonly plan: Plan;
   readonly preview: Preview;
   readonly permit: Permit;
@@ -35,9 +38,11 @@ export interface ApprovedPlan {
 
 export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise<ApprovedPlan> {
   const { gateway, store, clock } = stage;
+  incidents += 1;
+  const incident_id = `INC-2026-1123-${incidents}`;
   const params = { changes: [{ path: '/spec/driver/memory', value: knobs.value ?? '2g' }] };
   const previewed = await gateway.preview({
-    token: await stage.token(),
+    token: await stage.token({ incident_id }),
     tool: 'job.update_spec',
     target: JOB,
     params,
@@ -46,7 +51,7 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
   });
   if (isRefusal(previewed)) throw new Error(`preview refused: ${previewed.reason}`);
   const { preview } = previewed;
-  const plan = planOf(params);
+  const plan = planOf(incident_id, params);
   const rule: ApprovalRule = {
     name: 'test',
     people: knobs.people ?? 2,
@@ -65,7 +70,7 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
   const effect_hash = combinedEffectHash([preview.effect_hash]);
   const now = isoTime(clock.now());
   const entries: NewLedgerEntry[] = [
-    event({ type: 'opened', at: now, context: contextOf(knobs, now), channel: 'C0123' }),
+    event({ type: 'opened', at: now, context: contextOf(knobs, incident_id, now), channel: 'C0123' }),
   ];
   if (knobs.activated_by !== undefined)
     entries.push(event({ type: 'activated', at: now, by: knobs.activated_by }));
@@ -74,7 +79,7 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
   if (knobs.without !== 'preview') entries.push(entry('preview', { change_id: 'CHG-7', preview: shown }));
   if (knobs.without !== 'approval')
     entries.push(
-      ...approvalEntries(knobs, {
+      ...approvalEntries(knobs, incident_id, {
         rule,
         plan_hash,
         effect_hash,
@@ -82,10 +87,10 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
         expires_at: isoTime(clock.now() + 900_000),
       }),
     );
-  await store.ledger.append(INCIDENT, entries);
+  await store.ledger.append(incident_id, entries);
   const permit: Permit = {
     permit_id: '',
-    incident_id: INCIDENT,
+    incident_id,
     change_id: 'CHG-7',
     phase: 'apply',
     revision: 1,
@@ -101,7 +106,7 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
     await store.journal.mintPermit(minted, entry('permit', { permit: minted }));
     return minted.permit_id;
   };
-  return { plan, preview, permit, params, mint };
+  return { incident_id, plan, preview, permit, params, mint };
 }
 
 /** Executes as the harness does. */
@@ -118,7 +123,7 @@ export async function execute(
   } = {},
 ): Promise<{ call_id: string; outcome: ToolOutcome } | Refusal> {
   return stage.gateway.execute({
-    token: change.token ?? (await stage.token()),
+    token: change.token ?? (await stage.token({ incident_id: approved.incident_id })),
     permit_id: change.permit_id ?? (await approved.mint()),
     tool: change.tool ?? 'job.update_spec',
     target: change.target ?? JOB,
@@ -143,7 +148,7 @@ const RISK: RiskEnvelope = {
   safe_alternatives: [],
 };
 
-function planOf(params: Record<string, unknown>): Plan {
+function planOf(incident_id: string, params: Record<string, unknown>): Plan {
   const pointer = {
     evidence_id: 'EV-abcdefgh',
     path: '/x',
@@ -154,7 +159,7 @@ function planOf(params: Record<string, unknown>): Plan {
   };
   return {
     schema: 'aegis.plan/v1',
-    incident_id: INCIDENT,
+    incident_id,
     revision: 1,
     hypothesis: 'The driver has too little memory.',
     confidence: 0.9,
@@ -189,10 +194,10 @@ function planOf(params: Record<string, unknown>): Plan {
   };
 }
 
-function contextOf(knobs: PlanKnobs, now: string): IncidentContext {
+function contextOf(knobs: PlanKnobs, incident_id: string, now: string): IncidentContext {
   return {
     v: 1,
-    incident_id: INCIDENT,
+    incident_id,
     source: { trigger: 'test', fingerprint: 'f', group_key: 'g' },
     title: 'Spark driver OOM',
     severity: 'sev2',
@@ -220,12 +225,13 @@ function contextOf(knobs: PlanKnobs, now: string): IncidentContext {
 
 function approvalEntries(
   knobs: PlanKnobs,
+  incident_id: string,
   facts: { rule: ApprovalRule; plan_hash: string; effect_hash: string; now: string; expires_at: string },
 ): NewLedgerEntry[] {
   const { rule, plan_hash, effect_hash, now, expires_at } = facts;
   const request = {
     approval_id: 'APR-1',
-    incident_id: INCIDENT,
+    incident_id,
     revision: 1,
     plan_hash,
     effect_hash,
