@@ -12,7 +12,7 @@ import { badAnswer } from './kube-reader.ts';
 export interface LokiQuestion {
   readonly source: string;
   readonly namespaces: readonly string[];
-  readonly query: string;
+  readonly query: (namespace: string) => string;
   readonly window: AbsoluteWindow;
   readonly newest_first: boolean;
   /** First page; later ones grow up to the source's limit. */
@@ -99,7 +99,7 @@ async function askAll(
       'loki.query_range',
       { system: 'loki', cluster: question.source, namespace, kind: 'query', name: '-' },
       {
-        query: question.query,
+        query: question.query(namespace),
         start_ns: String(start),
         end_ns: String(end),
         limit,

@@ -26,6 +26,8 @@ interface LogFile {
   readonly namespaces: readonly string[];
   /** Stream labels that select the file. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Stands in every selector, since one needs a matcher; the gateway insists on it as well. */
+  readonly namespace_label: string;
   readonly lag_ms: number;
   readonly marks: readonly string[];
 }
@@ -43,6 +45,7 @@ export function lokiMount(context: MountContext): Mount {
       source: mount.source,
       namespaces,
       labels,
+      namespace_label: source?.namespace_label ?? 'namespace',
       lag_ms: 2000 * (source?.ingest_interval_s ?? 0),
       marks: context.redaction_marks,
     };
@@ -124,7 +127,7 @@ function question(file: LogFile, request: FileRequest, filters: readonly SourceF
   return {
     source: file.source,
     namespaces: file.namespaces,
-    query: logqlQuery(file.labels, filters),
+    query: (namespace) => logqlQuery(labelsIn(file, namespace), filters),
     window: request.window ?? { since_ms: 0, until_ms: 0 },
     newest_first: take?.end === 'last',
     page_lines,
@@ -155,6 +158,10 @@ function isInFixedLabel(file: LogFile, { probe }: SourceFilter): boolean {
   );
 }
 
+function labelsIn(file: LogFile, namespace: string): Readonly<Record<string, string>> {
+  return { ...file.labels, [file.namespace_label]: namespace };
+}
+
 async function streamHolds(
   io: SourceReader,
   file: LogFile,
@@ -168,15 +175,15 @@ async function streamHolds(
   return false;
 }
 
-function probeQueries(file: LogFile, words: readonly string[]): string[] {
+function probeQueries(file: LogFile, words: readonly string[]): ((namespace: string) => string)[] {
   return ['pod', 'container']
     .filter((label) => file.labels[label] === undefined)
-    .map((label) => logqlProbe(file.labels, label, words));
+    .map((label) => (namespace) => logqlProbe(labelsIn(file, namespace), label, words));
 }
 
 function explainFile(file: LogFile, request: FileRequest): { pushed: string[]; not_pushed: string[] } {
   const filters: SourceFilter[] = [];
-  const probes: string[] = [];
+  const probes: ((namespace: string) => string)[] = [];
   const not_pushed: string[] = [];
   for (const grep of request.greps) {
     const decided = pushability(grep, file.marks);
@@ -194,13 +201,12 @@ function explainFile(file: LogFile, request: FileRequest): { pushed: string[]; n
     request.take === null
       ? 'until the window is read'
       : `until ${request.take.n} lines have passed the local filters`;
-  const place = file.namespaces.map((namespace) => `${file.source}/${namespace}`).join(', ');
+  const how = `direction=${asked.newest_first ? 'backward' : 'forward'} limit=${Math.min(asked.page_lines, PAGE_LINES_MAX)}`;
   return {
-    pushed: [
-      ...probes.map((query) => `only if empty: ${query}`),
-      `${asked.query}  direction=${asked.newest_first ? 'backward' : 'forward'} limit=${Math.min(asked.page_lines, PAGE_LINES_MAX)} at ${place}, page after page ${stop}`,
-      'the gateway adds the matcher of the namespace to each query',
-    ],
+    pushed: file.namespaces.flatMap((namespace) => [
+      ...probes.map((query) => `only if empty: ${query(namespace)}`),
+      `${asked.query(namespace)}  ${how}, page after page ${stop}`,
+    ]),
     not_pushed,
   };
 }
