@@ -32,8 +32,8 @@ export const IncidentState = z.enum(INCIDENT_STATES);
 export type IncidentState = z.infer<typeof IncidentState>;
 
 /**
- * Why an incident stands still. `conflict` is added to DESIGN's list: the object changed between approval and apply,
- * which is neither a denial nor a fault of a dependency, and the card must say so.
+ * Why an incident stands still. Two are added to DESIGN's list, since the card must name them: `conflict` (the object
+ * changed between approval and apply) and `verify_failed` (the change ran and a check says that it did not help).
  */
 export const HaltReason = z.enum([
   'budget',
@@ -45,6 +45,7 @@ export const HaltReason = z.enum([
   'denied',
   'dependency',
   'conflict',
+  'verify_failed',
 ]);
 export type HaltReason = z.infer<typeof HaltReason>;
 

@@ -3,7 +3,12 @@ import type { Plan } from '../contract/plan.ts';
 import type { Scope } from '../contract/scope.ts';
 import { parseTarget } from '../contract/tool.ts';
 import type { World } from '../contract/world.ts';
+import { kubernetesQuantity } from '../gateway/quantity.ts';
 import type { QuotaFacts } from '../risk/envelope.ts';
+
+/** Names under which a ResourceQuota may limit memory and CPU; limits bind first, so they are asked first. */
+const MEMORY_KEYS = ['limits.memory', 'requests.memory', 'memory'] as const;
+const CPU_KEYS = ['limits.cpu', 'requests.cpu', 'cpu'] as const;
 
 /** Quota of the namespace that the plan touches, read through the World; null when there is none or it cannot be read. */
 export async function readQuota(
@@ -21,13 +26,38 @@ export async function readQuota(
     signal,
   );
   if (!response.ok || response.op !== 'run') return null;
-  const { lines } = response.capture;
-  const value = (select: string) => Number(selectYaml(lines, select));
-  const facts = {
-    hard_memory_bytes: value('memory.hard_bytes'),
-    used_memory_bytes: value('memory.used_bytes'),
-    hard_cpu_millis: value('cpu.hard_millis'),
-    used_cpu_millis: value('cpu.used_millis'),
-  };
-  return Object.values(facts).every(Number.isFinite) ? facts : null;
+  return quotaFactsOf(selectYaml(response.capture.lines, 'quotas'));
+}
+
+/** The tightest quota that limits both memory and CPU, from the rendered `quotas` list. Pure. */
+export function quotaFactsOf(quotas: unknown): QuotaFacts | null {
+  const facts = (Array.isArray(quotas) ? quotas : []).flatMap((quota: unknown) => {
+    const { hard, used } = quota as { hard?: Record<string, unknown>; used?: Record<string, unknown> };
+    const memory = pick(hard, used, MEMORY_KEYS);
+    const cpu = pick(hard, used, CPU_KEYS);
+    if (memory === null || cpu === null) return [];
+    return [
+      {
+        hard_memory_bytes: memory.hard,
+        used_memory_bytes: memory.used,
+        hard_cpu_millis: cpu.hard * 1000,
+        used_cpu_millis: cpu.used * 1000,
+      },
+    ];
+  });
+  return (
+    facts.toSorted(
+      (a, b) => a.hard_memory_bytes - a.used_memory_bytes - (b.hard_memory_bytes - b.used_memory_bytes),
+    )[0] ?? null
+  );
+}
+
+function pick(
+  hard: Record<string, unknown> | undefined,
+  used: Record<string, unknown> | undefined,
+  keys: readonly string[],
+): { hard: number; used: number } | null {
+  const key = keys.find((k) => kubernetesQuantity(hard?.[k]) !== null);
+  if (key === undefined) return null;
+  return { hard: kubernetesQuantity(hard?.[key]) as number, used: kubernetesQuantity(used?.[key]) ?? 0 };
 }

@@ -66,8 +66,17 @@ describe('a decision on a plan', () => {
 describe('after the approvals', () => {
   it('a changed object is a conflict: nothing ran, approvals are void, the field is named', () => {
     const s = walkTo('EXECUTING');
-    const conflict = { ...outcome('conflict'), conflict_fields: [{ path: '/spec/driver/memory', before: '1g', after: '3g' }] };
-    const halted = take(s, { type: 'executed', at: at(9), effect_id: runningId(s), change_id: s.context.running?.change_id ?? '', outcome: conflict });
+    const conflict = {
+      ...outcome('conflict'),
+      conflict_fields: [{ path: '/spec/driver/memory', before: '1g', after: '3g' }],
+    };
+    const halted = take(s, {
+      type: 'executed',
+      at: at(9),
+      effect_id: runningId(s),
+      change_id: s.context.running?.change_id ?? '',
+      outcome: conflict,
+    });
     expect(halted.context.halt?.reason).toBe('conflict');
     expect(halted.context.halt?.text).toContain('/spec/driver/memory is now "3g"');
     expect(halted.context.approval?.status).toBe('void');
@@ -77,13 +86,28 @@ describe('after the approvals', () => {
   it('changed evidence is collected again at most twice, then a person must look', () => {
     let s = walkTo('CLEARING');
     s = { ...s, context: { ...s.context, recollections: 2 } };
-    const halted = take(s, { type: 'cleared', at: at(9), effect_id: runningId(s), verdict: 'evidence_changed', gates: [], reason: 'line 3 changed', remedy: 'look' });
+    const halted = take(s, {
+      type: 'cleared',
+      at: at(9),
+      effect_id: runningId(s),
+      verdict: 'evidence_changed',
+      gates: [],
+      reason: 'line 3 changed',
+      remedy: 'look',
+    });
     expect(halted.state).toBe('HALTED');
   });
 
   it('a failed check halts and says what to undo by hand', () => {
     const s = walkTo('VERIFYING');
-    const check = { check_id: 'v1', title: 'no OOMKill', status: 'failed' as const, found: 'OOMKilled', evidence_id: null, tries: 3 };
+    const check = {
+      check_id: 'v1',
+      title: 'no OOMKill',
+      status: 'failed' as const,
+      found: 'OOMKilled',
+      evidence_id: null,
+      tries: 3,
+    };
     const halted = take(s, { type: 'verified', at: at(30), effect_id: runningId(s), checks: [check] });
     expect(halted.context.halt?.reason).toBe('verify_failed');
     expect(halted.context.halt?.next_step).toContain('set /spec/driver/memory back to "1g"');
@@ -91,17 +115,36 @@ describe('after the approvals', () => {
 
   it('a check without an answer is never success', () => {
     const s = walkTo('VERIFYING');
-    const check = { check_id: 'v1', title: 'job completed', status: 'unknown' as const, found: 'Loki did not answer', evidence_id: null, tries: 3 };
-    expect(take(s, { type: 'verified', at: at(30), effect_id: runningId(s), checks: [check] }).context.halt?.reason).toBe('inconclusive');
+    const check = {
+      check_id: 'v1',
+      title: 'job completed',
+      status: 'unknown' as const,
+      found: 'Loki did not answer',
+      evidence_id: null,
+      tries: 3,
+    };
+    expect(
+      take(s, { type: 'verified', at: at(30), effect_id: runningId(s), checks: [check] }).context.halt
+        ?.reason,
+    ).toBe('inconclusive');
   });
 
   it('a stop during a write keeps waiting for its result and records it', () => {
     const s = walkTo('EXECUTING');
     const stopped = take(s, { type: 'stopped', at: at(9), by: 'dan', reason: 'wrong job' });
     expect(stopped.state).toBe('HALTED');
-    const told = take(stopped, { type: 'executed', at: at(10), effect_id: runningId(s), change_id: s.context.running?.change_id ?? '', outcome: outcome() });
+    const told = take(stopped, {
+      type: 'executed',
+      at: at(10),
+      effect_id: runningId(s),
+      change_id: s.context.running?.change_id ?? '',
+      outcome: outcome(),
+    });
     expect(told.context.done).toHaveLength(1);
     expect(told.context.halt?.reason).toBe('stopped');
-    expect(step(told, { type: 'resumed', at: at(11), by: 'dan' })).toMatchObject({ ok: false, refusal: { code: 'no-resume' } });
+    expect(step(told, { type: 'resumed', at: at(11), by: 'dan' })).toMatchObject({
+      ok: false,
+      refusal: { code: 'no-resume' },
+    });
   });
 });

@@ -29,7 +29,14 @@ export function incidentContext(change: Partial<IncidentContext> = {}): Incident
     source: { trigger: 'prod-alerts', fingerprint: 'f1', group_key: 'g' },
     title: 'SparkApplication failed',
     severity: 'sev2',
-    scope: { team: 'data', env: 'prod', tier: 'tier2', cluster: 'prod-1', namespace: 'spark-jobs', labels: {} },
+    scope: {
+      team: 'data',
+      env: 'prod',
+      tier: 'tier2',
+      cluster: 'prod-1',
+      namespace: 'spark-jobs',
+      labels: {},
+    },
     on_call: ['maya'],
     change_window: null,
     freeze: null,
@@ -38,14 +45,30 @@ export function incidentContext(change: Partial<IncidentContext> = {}): Incident
     autonomy: 'approve',
     activation: 'button',
     involved: [],
-    alerts: [{ name: 'SparkApplicationFailed', status: 'firing', fingerprint: 'f1', starts_at: at(-60), labels: {}, annotations: {} }],
+    alerts: [
+      {
+        name: 'SparkApplicationFailed',
+        status: 'firing',
+        fingerprint: 'f1',
+        starts_at: at(-60),
+        labels: {},
+        annotations: {},
+      },
+    ],
     recurrence_of: null,
     opened_at: at(),
     ...change,
   };
 }
 
-const pointer = { evidence_id: 'EV-00000001', path: '/teams/data/prod/jobs/j/status.yaml', query: 'read /x', lines: '1-2', sha256: SHA, captured_at: at() };
+const pointer = {
+  evidence_id: 'EV-00000001',
+  path: '/teams/data/prod/jobs/j/status.yaml',
+  query: 'read /x',
+  lines: '1-2',
+  sha256: SHA,
+  captured_at: at(),
+};
 
 export function findings(conclusive = true): Findings {
   return {
@@ -76,12 +99,27 @@ export function draft(actions = 1): PlanDraft {
       rollback: { from: 'before_image' as const },
       timeout_s: 30,
     })),
-    verify: [{ title: 'job completed', read: 'read /x', expect: { select: 'state', op: 'eq', value: 'COMPLETED' }, within_s: 60, every_s: 1 }],
+    verify: [
+      {
+        title: 'job completed',
+        read: 'read /x',
+        expect: { select: 'state', op: 'eq', value: 'COMPLETED' },
+        within_s: 60,
+        every_s: 1,
+      },
+    ],
     skill: null,
   };
 }
 
-export const RULE: ApprovalRule = { name: 'two', people: 2, roles: ['oncall', 'lead'], distinct_roles: false, step_up: false, expires_after_s: 900 };
+export const RULE: ApprovalRule = {
+  name: 'two',
+  people: 2,
+  roles: ['oncall', 'lead'],
+  distinct_roles: false,
+  step_up: false,
+  expires_after_s: 900,
+};
 
 const RISK: RiskEnvelope = {
   v: 1,
@@ -89,28 +127,77 @@ const RISK: RiskEnvelope = {
   impact_scope: [],
   confidence: 0.7,
   required_gates: ['dry_run_required'],
-  counterfactual_impact: { affected_services: [], estimated_downtime_sec: 0, failure_likelihood: { mean: 0.1, low: 0, high: 0.2, n: 0 } },
+  counterfactual_impact: {
+    affected_services: [],
+    estimated_downtime_sec: 0,
+    failure_likelihood: { mean: 0.1, low: 0, high: 0.2, n: 0 },
+  },
   if_not_applied: 'stays down',
   why: [],
   safe_alternatives: [],
 };
 
-export function preparedEvent(effect_id: string, revision: number, offset_s: number, rule: ApprovalRule = RULE, actions = 1): EventOf<'prepared'> {
+export function preparedEvent(
+  effect_id: string,
+  revision: number,
+  offset_s: number,
+  rule: ApprovalRule = RULE,
+  actions = 1,
+): EventOf<'prepared'> {
   const change_ids = Array.from({ length: actions }, (_, n) => `CHG-${revision * 10 + n}`);
-  const plan = freezeDraft({ draft: draft(actions), incident_id: ID, revision, change_ids, classes: change_ids.map(() => 'write' as const) });
+  const plan = freezeDraft({
+    draft: draft(actions),
+    incident_id: ID,
+    revision,
+    change_ids,
+    classes: change_ids.map(() => 'write' as const),
+  });
   const previews = plan.actions.map((a) => {
     const changes = [{ path: '/spec/driver/memory', before: '1g', after: '2g' }];
-    const preview: Preview = { tool: a.tool, target: a.target, object_uid: 'u1', changes, side_changes: [], diff: ['-1g', '+2g'], warnings: [], resources: null, effect_hash: effectHashOf({ target: a.target, object_uid: 'u1', changes }) };
+    const preview: Preview = {
+      tool: a.tool,
+      target: a.target,
+      object_uid: 'u1',
+      changes,
+      side_changes: [],
+      diff: ['-1g', '+2g'],
+      warnings: [],
+      resources: null,
+      effect_hash: effectHashOf({ target: a.target, object_uid: 'u1', changes }),
+    };
     return { change_id: a.change_id, previewed_at: at(offset_s), credential_revocable: true, preview };
   });
   const digests = { policy_digest: SHA, tool_definitions_digest: SHA };
   const plan_hash = planHashOf({ plan, risk: RISK, approval_rule: rule, ...digests });
   const effect_hash = combinedEffectHash(previews.map((p) => p.preview.effect_hash));
-  const request = { approval_id: `APR-${revision}`, incident_id: ID, revision, plan_hash, effect_hash, rule, opened_at: at(offset_s), expires_at: at(offset_s + rule.expires_after_s) };
-  return { type: 'prepared', at: at(offset_s), effect_id, payload: { plan, risk: RISK, rule, ...digests, plan_hash, effect_hash }, previews, gates: [], request };
+  const request = {
+    approval_id: `APR-${revision}`,
+    incident_id: ID,
+    revision,
+    plan_hash,
+    effect_hash,
+    rule,
+    opened_at: at(offset_s),
+    expires_at: at(offset_s + rule.expires_after_s),
+  };
+  return {
+    type: 'prepared',
+    at: at(offset_s),
+    effect_id,
+    payload: { plan, risk: RISK, rule, ...digests, plan_hash, effect_hash },
+    previews,
+    gates: [],
+    request,
+  };
 }
 
-export function decide(snapshot: Snapshot, by: string, decision: 'approve' | 'deny' | 'withdraw', offset_s: number, change: Partial<EventOf<'decided'>> = {}): EventOf<'decided'> {
+export function decide(
+  snapshot: Snapshot,
+  by: string,
+  decision: 'approve' | 'deny' | 'withdraw',
+  offset_s: number,
+  change: Partial<EventOf<'decided'>> = {},
+): EventOf<'decided'> {
   const approval = snapshot.context.approval;
   return {
     type: 'decided',
@@ -129,7 +216,14 @@ export function decide(snapshot: Snapshot, by: string, decision: 'approve' | 'de
 }
 
 export function outcome(status: ToolOutcome['status'] = 'done'): ToolOutcome {
-  return { status, summary: status, conflict_fields: [], before_image: { '/spec/driver/memory': '1g' }, result: null, replayed: false };
+  return {
+    status,
+    summary: status,
+    conflict_fields: [],
+    before_image: { '/spec/driver/memory': '1g' },
+    result: null,
+    replayed: false,
+  };
 }
 
 /** Takes an event that must be legal. */
@@ -144,26 +238,69 @@ export function runningId(snapshot: Snapshot): string {
 }
 
 /** Walks the usual way to a state. */
-export function walkTo(goal: 'TRIAGE' | 'DIAGNOSING' | 'PLANNING' | 'PENDING_APPROVAL' | 'CLEARING' | 'EXECUTING' | 'VERIFYING' | 'CLOSED', change: Partial<IncidentContext> = {}, actions = 1): Snapshot {
-  let s = take(emptySnapshot(), { type: 'opened', at: at(0), context: incidentContext(change), channel: 'C1' });
+export function walkTo(
+  goal:
+    | 'TRIAGE'
+    | 'DIAGNOSING'
+    | 'PLANNING'
+    | 'PENDING_APPROVAL'
+    | 'CLEARING'
+    | 'EXECUTING'
+    | 'VERIFYING'
+    | 'CLOSED',
+  change: Partial<IncidentContext> = {},
+  actions = 1,
+): Snapshot {
+  let s = take(emptySnapshot(), {
+    type: 'opened',
+    at: at(0),
+    context: incidentContext(change),
+    channel: 'C1',
+  });
   const path: readonly [typeof goal, () => HarnessEvent][] = [
     ['TRIAGE', () => ({ type: 'triaged', at: at(1), effect_id: runningId(s), skills: [] })],
     ['DIAGNOSING', () => ({ type: 'activated', at: at(2), by: 'maya' })],
     ['PLANNING', () => ({ type: 'investigated', at: at(3), effect_id: runningId(s), findings: findings() })],
-    ['PENDING_APPROVAL', () => ({ type: 'drafted', at: at(4), effect_id: runningId(s), draft: draft(actions) })],
+    [
+      'PENDING_APPROVAL',
+      () => ({ type: 'drafted', at: at(4), effect_id: runningId(s), draft: draft(actions) }),
+    ],
   ];
   for (const [state, event] of path) {
     s = take(s, event());
-    if (state === 'PENDING_APPROVAL') s = take(s, preparedEvent(runningId(s), s.context.revision, 5, RULE, actions));
+    if (state === 'PENDING_APPROVAL')
+      s = take(s, preparedEvent(runningId(s), s.context.revision, 5, RULE, actions));
     if (state === goal) return s;
   }
   s = take(s, decide(s, 'dan', 'approve', 6));
   s = take(s, decide(s, 'ines', 'approve', 7, { role: 'lead' }));
   if (goal === 'CLEARING') return s;
-  s = take(s, { type: 'cleared', at: at(8), effect_id: runningId(s), verdict: 'passed', gates: [], reason: '', remedy: '' });
+  s = take(s, {
+    type: 'cleared',
+    at: at(8),
+    effect_id: runningId(s),
+    verdict: 'passed',
+    gates: [],
+    reason: '',
+    remedy: '',
+  });
   if (goal === 'EXECUTING') return s;
-  for (let n = 0; n < actions; n++) s = take(s, { type: 'executed', at: at(9 + n), effect_id: runningId(s), change_id: s.context.running?.change_id ?? '', outcome: outcome() });
+  for (let n = 0; n < actions; n++)
+    s = take(s, {
+      type: 'executed',
+      at: at(9 + n),
+      effect_id: runningId(s),
+      change_id: s.context.running?.change_id ?? '',
+      outcome: outcome(),
+    });
   if (goal === 'VERIFYING') return s;
-  const check = { check_id: 'v1', title: 'job completed', status: 'passed' as const, found: 'COMPLETED', evidence_id: null, tries: 1 };
+  const check = {
+    check_id: 'v1',
+    title: 'job completed',
+    status: 'passed' as const,
+    found: 'COMPLETED',
+    evidence_id: null,
+    tries: 1,
+  };
   return take(s, { type: 'verified', at: at(20), effect_id: runningId(s), checks: [check] });
 }

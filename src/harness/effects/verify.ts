@@ -61,11 +61,16 @@ async function runCheck(
       result.found = verdict.found.slice(0, 500);
       result.evidence_id = response.capture.pointer.evidence_id;
     }
-    if (result.status === 'passed' || input.deps.clock.now() >= deadline_ms) return result;
+    if (isFinal(check, result.status) || input.deps.clock.now() >= deadline_ms) return result;
     await sleep(
       Math.min(check.every_s * 1000, Math.max(50, deadline_ms - input.deps.clock.now())),
       undefined,
       { signal: input.signal },
     );
   }
+}
+
+/** A pass is final; so is a failure over data that is provably newer than the change: waiting cannot mend it. */
+function isFinal(check: Check, status: CheckResult['status']): boolean {
+  return status === 'passed' || (status === 'failed' && check.expect.fresh_select !== undefined);
 }
