@@ -184,6 +184,7 @@ export const SCRIPT = String.raw`'use strict';
     document.body.classList.remove('gone');
     state = next;
     at.as = next.me.id;
+    document.body.dataset.as = next.me.id;
     at.channel = next.channel ? next.channel.id : 'home';
     $('team').textContent = next.team;
     showSide(next);
