@@ -156,7 +156,11 @@ describe('gates', () => {
     [
       'previewed',
       'a refused dry run',
-      { previews: new Map([[change_id, refuse('upstream-error', 'the API server said no', 'look')]]) },
+      {
+        previews: new Map([
+          [change_id, refuse('upstream-error', 'the API server said no', 'Look at its log.')],
+        ]),
+      },
     ],
     [
       'previewed',

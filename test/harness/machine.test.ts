@@ -84,6 +84,11 @@ function possibleEvents(s: Snapshot, offset_s: number): HarnessEvent[] {
 /** Events that interrupt: taken now and then, so that walks still get to the end. */
 const DISTURBING = new Set(['alerts', 'stopped', 'handed_over', 'effect_failed', 'timer']);
 
+function leadsOn(event: HarnessEvent, stepped: ReturnType<typeof step>): boolean {
+  if (!stepped.ok || stepped.snapshot.state === 'HALTED') return false;
+  return event.type !== 'decided' || event.decision === 'approve';
+}
+
 /** What may never be untrue, whatever happened. */
 function checkInvariants(from: Snapshot, event: HarnessEvent, to: Snapshot): void {
   Snapshot.parse(to);
@@ -196,9 +201,9 @@ describe('the machine', () => {
           const legal = possibleEvents(s, n * 5)
             .map((event) => ({ event, stepped: step(s, event) }))
             .filter((e) => e.stepped.ok);
-          const steady = legal.filter((e) => !DISTURBING.has(e.event.type));
-          const pool = choice % 9 === 0 || steady.length === 0 ? legal : steady;
-          const chosen = pool[Math.floor(choice / 9) % Math.max(1, pool.length)];
+          const forward = legal.filter((e) => !DISTURBING.has(e.event.type) && leadsOn(e.event, e.stepped));
+          const pool = choice % 5 === 0 || forward.length === 0 ? legal : forward;
+          const chosen = pool[Math.floor(choice / 5) % Math.max(1, pool.length)];
           if (chosen === undefined || !chosen.stepped.ok) return;
           checkInvariants(s, chosen.event, chosen.stepped.snapshot);
           s = chosen.stepped.snapshot;
