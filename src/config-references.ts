@@ -1,101 +1,126 @@
-import type { Environment, Settings } from './contract/settings.ts';
 import { nearest } from './config-issue.ts';
+import type { CredentialSource, Mount, Settings } from './contract/settings.ts';
+
+/** Something that the schema cannot see, with the place in the file where a person corrects it. */
+export interface Problem {
+  readonly path: readonly (string | number)[];
+  readonly say: string;
+}
+
+type Report = (path: Problem['path'], say: string) => void;
 
 /** Names in the configuration that point at nothing, each with the nearest name that exists. Pure. */
-export function referenceProblems(settings: Settings): string[] {
-  const problems: string[] = [];
-  const check = (where: string, what: string, name: string, known: readonly string[]) => {
-    if (known.includes(name)) return;
-    const near = nearest(name, known);
-    problems.push(
-      `${where}: there is no ${what} "${name}"${near === null ? '' : `; did you mean "${near}"?`}`,
-    );
-  };
-  const clusters = Object.keys(settings.clusters);
-  const people = settings.identity.map((i) => i.principal);
+export function referenceProblems(settings: Settings): Problem[] {
+  const problems: Problem[] = [];
+  const report: Report = (path, say) => problems.push({ path, say });
+  const known = knownNames(settings, report);
   for (const [team, { environments }] of Object.entries(settings.teams))
     for (const [env, environment] of Object.entries(environments)) {
-      const where = `teams.${team}.environments.${env}`;
-      environment.on_call.forEach((p) => check(`${where}.on_call`, 'identity', p, people));
-      mountProblems(settings, environment, where, check, clusters);
+      const path = ['teams', team, 'environments', env];
+      environment.on_call.forEach((p, n) => known.person([...path, 'on_call', n], p));
+      environment.mounts.forEach((mount, n) => mountProblem(known, mount, [...path, 'mounts', n]));
     }
-  for (const service of settings.services) {
-    const where = `services.${service.name}`;
-    check(where, 'team', service.team, Object.keys(settings.teams));
-    check(
-      where,
-      `environment of ${service.team}`,
-      service.env,
-      Object.keys(settings.teams[service.team]?.environments ?? {}),
-    );
-    check(where, 'cluster', service.cluster, clusters);
-    service.depends_on.forEach((d) =>
-      check(
-        `${where}.depends_on`,
-        'service',
-        d,
-        settings.services.map((s) => s.name),
-      ),
-    );
-  }
-  for (const trigger of settings.triggers)
-    for (const scope of trigger.scopes) {
-      check(`triggers.${trigger.name}.scopes`, 'team', scope.team, Object.keys(settings.teams));
-      check(
-        `triggers.${trigger.name}.scopes`,
-        `environment of ${scope.team}`,
-        scope.env,
-        Object.keys(settings.teams[scope.team]?.environments ?? {}),
-      );
-    }
-  return [...problems, ...duplicateAccounts(settings), ...vaultProblems(settings)];
-}
-
-type Check = (where: string, what: string, name: string, known: readonly string[]) => void;
-
-function mountProblems(
-  settings: Settings,
-  environment: Environment,
-  where: string,
-  check: Check,
-  clusters: readonly string[],
-): void {
-  environment.mounts.forEach((mount, n) => {
-    const at = `${where}.mounts[${n}]`;
-    if (mount.kind === 'kubernetes' || mount.kind === 'jobs') check(at, 'cluster', mount.cluster, clusters);
-    if (mount.kind === 'logs') check(at, 'Loki source', mount.source, Object.keys(settings.sources.loki));
-    if (mount.kind === 'metrics')
-      check(at, 'Prometheus source', mount.source, Object.keys(settings.sources.prometheus));
+  settings.services.forEach((service, n) => {
+    known.tenant(['services', n], service.team, service.env);
+    known.cluster(['services', n, 'cluster'], service.cluster);
+    if (service.owner !== undefined) known.person(['services', n, 'owner'], service.owner);
+    service.depends_on.forEach((d, i) => known.service(['services', n, 'depends_on', i], d));
   });
-}
-
-/** One Slack account is one person: two entries for it would let one human approve twice. */
-function duplicateAccounts(settings: Settings): string[] {
-  const seen = new Map<string, string>();
-  const problems: string[] = [];
-  for (const identity of settings.identity) {
-    if (seen.has(`p:${identity.principal}`))
-      problems.push(`identity: "${identity.principal}" stands there twice`);
-    seen.set(`p:${identity.principal}`, identity.principal);
-    for (const account of identity.slack) {
-      const key = `${account.workspace}/${account.user}`;
-      const other = seen.get(key);
-      if (other !== undefined)
-        problems.push(
-          `identity: Slack account ${key} belongs to both "${other}" and "${identity.principal}"`,
-        );
-      seen.set(key, identity.principal);
-    }
-  }
+  settings.identity.forEach((identity, n) =>
+    identity.roles.forEach(({ team, env }, i) =>
+      known.tenant(['identity', n, 'roles', i], team, env === '*' ? null : env),
+    ),
+  );
+  settings.triggers.forEach((trigger, n) =>
+    trigger.scopes.forEach((scope, i) => {
+      const path = ['triggers', n, 'scopes', i];
+      known.tenant(path, scope.team, scope.env);
+      if (scope.cluster !== undefined) known.cluster([...path, 'cluster'], scope.cluster);
+    }),
+  );
+  duplicates(settings, report);
+  vaultProblems(settings, report);
   return problems;
 }
 
-function vaultProblems(settings: Settings): string[] {
-  if (settings.vault !== undefined) return [];
-  const needs = Object.entries(settings.clusters).filter(
-    ([, c]) => c.credentials.engine === 'vault_kubernetes',
+type Known = ReturnType<typeof knownNames>;
+
+function knownNames(settings: Settings, report: Report) {
+  const check = (path: Problem['path'], what: string, name: string, names: readonly string[]): boolean => {
+    if (names.includes(name)) return true;
+    const near = nearest(name, names);
+    report(path, `there is no ${what} "${name}"${near === null ? '' : `; did you mean "${near}"?`}`);
+    return false;
+  };
+  const people = settings.identity.map((i) => i.principal);
+  const services = settings.services.map((s) => s.name);
+  return {
+    person: (path: Problem['path'], name: string) => check(path, 'identity', name, people),
+    service: (path: Problem['path'], name: string) => check(path, 'service', name, services),
+    cluster: (path: Problem['path'], name: string) =>
+      check(path, 'cluster', name, Object.keys(settings.clusters)),
+    loki: (path: Problem['path'], name: string) =>
+      check(path, 'Loki source', name, Object.keys(settings.sources.loki)),
+    prometheus: (path: Problem['path'], name: string) =>
+      check(path, 'Prometheus source', name, Object.keys(settings.sources.prometheus)),
+    /** `env` null: any environment of the team. */
+    tenant(path: Problem['path'], team: string, env: string | null) {
+      if (!check([...path, 'team'], 'team', team, Object.keys(settings.teams)) || env === null) return;
+      const environments = Object.keys(settings.teams[team]?.environments ?? {});
+      check([...path, 'env'], `environment of ${team}`, env, environments);
+    },
+  };
+}
+
+function mountProblem(known: Known, mount: Mount, path: Problem['path']): void {
+  if (mount.kind === 'kubernetes' || mount.kind === 'jobs')
+    known.cluster([...path, 'cluster'], mount.cluster);
+  if (mount.kind === 'logs') known.loki([...path, 'source'], mount.source);
+  if (mount.kind === 'metrics') known.prometheus([...path, 'source'], mount.source);
+}
+
+/** One Slack account is one person: two entries for it would let one human approve twice. */
+function duplicates(settings: Settings, report: Report): void {
+  const twice = (keys: readonly string[], say: (key: string, n: number) => void) =>
+    keys.forEach((key, n) => keys.indexOf(key) < n && say(key, n));
+  twice(
+    settings.identity.map((i) => i.principal),
+    (name, n) => report(['identity', n, 'principal'], `"${name}" stands there twice`),
   );
-  return needs.map(
-    ([name]) => `clusters.${name}.credentials: engine vault_kubernetes needs a \`vault\` section`,
+  const owners = new Map<string, string>();
+  settings.identity.forEach(({ principal, slack }, n) =>
+    slack.forEach(({ workspace, user }, i) => {
+      const other = owners.get(`${workspace}/${user}`);
+      if (other !== undefined)
+        report(
+          ['identity', n, 'slack', i],
+          `Slack account ${workspace}/${user} belongs to both "${other}" and "${principal}"; one account is one person`,
+        );
+      owners.set(`${workspace}/${user}`, principal);
+    }),
   );
+  twice(
+    settings.triggers.map((t) => t.name),
+    (name, n) =>
+      report(
+        ['triggers', n, 'name'],
+        `"${name}" stands there twice; each sender has its own name and secret`,
+      ),
+  );
+  twice(
+    settings.services.map((s) => `${s.team}/${s.env}/${s.name}`),
+    (name, n) => report(['services', n, 'name'], `${name} stands there twice`),
+  );
+}
+
+function vaultProblems(settings: Settings, report: Report): void {
+  if (settings.vault !== undefined) return;
+  const need = (path: Problem['path'], { credentials }: { credentials: CredentialSource }) => {
+    if (credentials.engine === 'vault_kubernetes')
+      report([...path, 'credentials'], 'engine vault_kubernetes needs a `vault` section');
+  };
+  for (const [name, cluster] of Object.entries(settings.clusters)) need(['clusters', name], cluster);
+  for (const [name, source] of Object.entries(settings.sources.loki)) need(['sources', 'loki', name], source);
+  for (const [name, source] of Object.entries(settings.sources.prometheus))
+    need(['sources', 'prometheus', name], source);
 }

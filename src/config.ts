@@ -4,8 +4,9 @@ import { parseYamlText } from './contract/parse.ts';
 import { Secret } from './contract/secret.ts';
 import { Settings } from './contract/settings.ts';
 import type { SecretRef } from './contract/settings.ts';
-import { explainIssue } from './config-issue.ts';
+import { explainIssue, explainPlace } from './config-issue.ts';
 import { referenceProblems } from './config-references.ts';
+import type { Problem } from './config-references.ts';
 
 /**
  * `aegis.yaml` + environment -> frozen settings. The only reader of the process environment. Everything that can be
@@ -42,11 +43,17 @@ export function loadConfig(file: string, env: NodeJS.ProcessEnv = process.env): 
     throw new ConfigError(file, [`${parsed.line === null ? '' : `line ${parsed.line}: `}${parsed.reason}`]);
   const checked = Settings.safeParse(parsed.value);
   if (!checked.success) {
-    const problems = checked.error.issues.map((issue) => explainIssue(issue, parsed.line_of));
-    throw new ConfigError(file, problems);
+    throw new ConfigError(
+      file,
+      checked.error.issues.map((issue) => explainIssue(issue, parsed)),
+    );
   }
   const settings = withPaths(checked.data, dirname(path), env);
-  const problems = [...referenceProblems(settings), ...tracingProblems(env), ...endpointProblems(settings)];
+  const places = [...referenceProblems(settings), ...endpointProblems(settings)];
+  const problems = [
+    ...places.map(({ path: place, say }) => `${explainPlace(place, parsed)}: ${say}`),
+    ...tracingProblems(env),
+  ];
   if (problems.length > 0) throw new ConfigError(file, problems);
   return {
     settings: deepFreeze(settings),
@@ -129,18 +136,27 @@ function tracingProblems(env: NodeJS.ProcessEnv): string[] {
     .map((name) => `the environment variable ${name} would send prompts to a third party; unset it`);
 }
 
-function endpointProblems(settings: Settings): string[] {
-  if (settings.unsafe_endpoints) return [];
-  const problems: string[] = [];
+/** Addresses that only a practice range may have, and passwords where everybody would read them. */
+function endpointProblems(settings: Settings): Problem[] {
+  const problems: Problem[] = [];
   const need = 'or set unsafe_endpoints: true (every card then says SIMULATED)';
-  if (settings.slack.api_url !== undefined) problems.push(`slack.api_url is not Slack; remove it ${need}`);
-  const plain = (name: string, url: string) => {
-    if (new URL(url).protocol !== 'https:')
-      problems.push(`${name} is plain HTTP (${url}); use https ${need}`);
+  const check = (path: Problem['path'], url: string) => {
+    const { protocol, username, password } = new URL(url);
+    if (username !== '' || password !== '')
+      problems.push({ path, say: 'holds a user or password; take it out and use `credentials`' });
+    if (protocol !== 'https:' && !settings.unsafe_endpoints)
+      problems.push({ path, say: `is plain HTTP; use https ${need}` });
   };
-  if (settings.vault !== undefined) plain('vault.address', settings.vault.address);
-  for (const [name, cluster] of Object.entries(settings.clusters))
-    plain(`clusters.${name}.server`, cluster.server);
+  if (settings.slack.api_url !== undefined) {
+    if (settings.unsafe_endpoints) check(['slack', 'api_url'], settings.slack.api_url);
+    else problems.push({ path: ['slack', 'api_url'], say: `is not Slack; remove it ${need}` });
+  }
+  if (settings.vault !== undefined) check(['vault', 'address'], settings.vault.address);
+  for (const [name, { server }] of Object.entries(settings.clusters))
+    check(['clusters', name, 'server'], server);
+  for (const kind of ['loki', 'prometheus'] as const)
+    for (const [name, { url }] of Object.entries(settings.sources[kind]))
+      check(['sources', kind, name, 'url'], url);
   return problems;
 }
 
