@@ -112,10 +112,10 @@ export function joinMrkdwn(parts: readonly Mrkdwn[], separator: string): Mrkdwn 
   return { mrkdwn: parts.map((part) => part.mrkdwn).join(separator) };
 }
 
-/** The top-level text: one line, no markup, no address that a client would turn into a link. */
+/** The top-level text: one line, never empty, no markup, no address that a client would turn into a link. */
 export function topText(text: string, max: number = LIMITS.top_text_max): string {
   // Cut before escaping, so that an entity is never halved.
-  return entities(cut(oneLine(text).replaceAll('://', ':\u2060//'), max));
+  return entities(cut(oneLine(text).replaceAll('://', ':\u2060//'), max)) || 'Aegis';
 }
 
 /** Characters of every `text` in a message: what Slack's `msg_blocks_too_long` counts. */

@@ -29,11 +29,12 @@ export interface Excerpt {
   readonly hidden: number;
 }
 
-export function excerptOf(actions: readonly Action[]): Excerpt {
+/** `chars_max` 0 hides everything: the card is then only a way into the full plan. */
+export function excerptOf(actions: readonly Action[], chars_max: number = CHARS_MAX): Excerpt {
   const shown: { change_id: string; lines: string[] }[] = [];
   let total = 0;
   let room_lines = LINES_MAX;
-  let room_chars = CHARS_MAX;
+  let room_chars = chars_max;
   let hidden = 0;
   for (const action of actions) {
     const lines = changeLines(action);

@@ -68,8 +68,9 @@ export function examine(request: HttpRequest, options: GuardOptions, now_ms: num
 }
 
 /**
- * `examine`, then the replay memory: the same signature is good once. Slack signs its retries anew, so a second copy of
- * the same bytes is never Slack's own. The memory is asked last: only Slack can fill it.
+ * `examine`, then the replay memory: the same signature is good once. Slack signs its retries anew, but a retry within
+ * the same second comes out with the same signature; so an event (which the inbox knows by its id anyway) may come once
+ * more for each of Slack's three retries. The memory is asked last: only Slack can fill it.
  */
 export async function admit(
   request: HttpRequest,
@@ -79,12 +80,18 @@ export async function admit(
 ): Promise<Admission> {
   const admission = examine(request, options, now_ms);
   if (admission.is === 'refused') return admission;
-  const signature = request.headers['x-slack-signature'] ?? '';
-  const fresh = await inbox.rememberOnce(
-    `slack-signature:${sha256Hex(signature)}`,
-    now_ms + REPLAY_MEMORY_MS,
-  );
+  const signature = sha256Hex(request.headers['x-slack-signature'] ?? '');
+  const key = `slack-signature:${signature}${retryOf(admission)}`;
+  const fresh = await inbox.rememberOnce(key, now_ms + REPLAY_MEMORY_MS);
   return fresh ? admission : refused(401, 'replayed', 'these bytes were already received');
+}
+
+const RETRIES_MAX = 3;
+
+function retryOf(admission: Admission): string {
+  if (admission.is !== 'admitted' || typeof admission.body['event_id'] !== 'string') return '';
+  const { retry_num = 0 } = admission;
+  return retry_num >= 1 && retry_num <= RETRIES_MAX ? `:${retry_num}` : '';
 }
 
 function signatureHolds(secret: Secret, timestamp: string, body: Buffer, signature: string): boolean {

@@ -143,6 +143,7 @@ export interface RigOptions {
   readonly inbox?: Pick<Store['inbox'], 'rememberOnce'>;
   readonly simulated?: boolean;
   readonly limits_enforced?: boolean;
+  readonly event_retry_delays_ms?: readonly number[];
 }
 
 export async function startRig(options: RigOptions = {}): Promise<Rig> {
@@ -157,6 +158,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       ...(options.scopes ? { scopes: [...options.scopes] } : {}),
     },
     limits: { enforced: options.limits_enforced ?? true },
+    event_retry_delays_ms: options.event_retry_delays_ms ?? [0, 60_000, 300_000],
   });
   const log: LoggedLine[] = [];
   const intake = fakeIntake();

@@ -2,7 +2,16 @@
 // opens a modal that the server renders from its store, and only that modal's submit is a decision.
 import type { Button, KnownBlock, RichTextElement, TableBlock } from '@slack/types';
 import type { ApprovalNotice, GateLine } from '../../contract/notice.ts';
-import { LIMITS, cut, joinMrkdwn, mrkdwn, oneLine, topText, type Mrkdwn } from '../block-limits.ts';
+import {
+  LIMITS,
+  cut,
+  joinMrkdwn,
+  mrkdwn,
+  oneLine,
+  textChars,
+  topText,
+  type Mrkdwn,
+} from '../block-limits.ts';
 import {
   actions,
   bold,
@@ -40,23 +49,42 @@ const GATE_SIGNS: Readonly<Record<GateLine['status'], string>> = {
 const ACTIONS_SHOWN = 5;
 const DECISIONS_SHOWN = 6;
 
+/** How much each part may say. A plan with very much to say hides its diff before it hides a gate or a risk. */
+interface Caps {
+  readonly diff_chars: number;
+  readonly cell: number;
+  readonly gate_reason: number;
+  readonly sentence: number;
+}
+
+const ROOMY: Caps = { diff_chars: 4_000, cell: LIMITS.table_cell_max, gate_reason: 300, sentence: 300 };
+const TIGHT: Caps = { diff_chars: 0, cell: 250, gate_reason: 160, sentence: 150 };
+
 export function approvalCard(notice: ApprovalNotice, ctx: CardContext): Card {
+  const roomy = blocksOf(notice, ctx, ROOMY);
+  const blocks = textChars(roomy) <= LIMITS.message_chars_max ? roomy : blocksOf(notice, ctx, TIGHT);
+  return { text: summary(notice), blocks };
+}
+
+function blocksOf(notice: ApprovalNotice, ctx: CardContext, caps: Caps): KnownBlock[] {
   const id = (name: string): string => `apr.${name}.${notice.revision}.${ctx.revision}`;
-  const excerpt = excerptOf(notice.actions);
-  const blocks: KnownBlock[] = [header(id('hdr'), headline(notice)), what(id('what'), notice, ctx)];
+  const excerpt = excerptOf(notice.actions, caps.diff_chars);
+  const blocks: KnownBlock[] = [header(id('hdr'), headline(notice)), what(id('what'), notice, ctx, caps)];
   for (const part of excerpt.shown)
     blocks.push(richText(id(`diff.${part.change_id}`), [preformatted(part.lines.join('\n'))]));
   blocks.push(context(id('dry'), dryRun(notice, excerpt)));
   const warnings = warningLines(notice);
   if (warnings.length > 0) blocks.push(richText(id('warn'), [paragraph(lines(warnings))]));
-  blocks.push(riskTable(id('risk'), notice));
+  blocks.push(riskTable(id('risk'), notice, caps.cell));
   if (notice.gates.length > 0)
-    blocks.push(richText(id('gates'), [paragraph([bold('Gates\n'), ...gateLines(notice.gates)])]));
-  blocks.push(context(id('who'), whoLines(notice, ctx)));
+    blocks.push(
+      richText(id('gates'), [paragraph([bold('Gates\n'), ...gateLines(notice.gates, caps.gate_reason)])]),
+    );
+  blocks.push(context(id('who'), whoLines(notice, ctx, caps)));
   for (const [at, row] of buttonRows(notice, excerpt).entries())
     blocks.push(actions(`${id('act')}.${at}`, row));
   blocks.push(context(id('pin'), pinLines(notice, ctx)));
-  return { text: summary(notice), blocks };
+  return blocks;
 }
 
 /** "CHG-7", "CHG-7 and CHG-8", "CHG-7 and 3 more". */
@@ -78,12 +106,12 @@ function headline(notice: ApprovalNotice): string {
   return `${STATUS_HEAD[notice.status]} · ${changeNames(notice)}${given}`;
 }
 
-function what(block_id: string, notice: ApprovalNotice, ctx: CardContext): KnownBlock {
+function what(block_id: string, notice: ApprovalNotice, ctx: CardContext, caps: Caps): KnownBlock {
   const shown = notice.actions.slice(0, ACTIONS_SHOWN);
   const elements: RichTextElement[] = [];
   for (const action of shown)
     elements.push(
-      bold(`${cut(oneLine(action.intent), 300)}\n`),
+      bold(`${cut(oneLine(action.intent), caps.sentence)}\n`),
       code(cut(action.target, 300)),
       say(` with ${action.tool} (${action.action_class})\n`),
     );
@@ -144,7 +172,10 @@ function lines(texts: readonly string[]): RichTextElement[] {
 }
 
 /** Risk in rows of two words and a sentence; `raw_text` cells are literal, foreign text is safe in them. */
-export function riskRows(notice: ApprovalNotice): [string, string][] {
+export function riskRows(
+  notice: ApprovalNotice,
+  cell_max: number = LIMITS.table_cell_max,
+): [string, string][] {
   const { risk } = notice;
   const effect = risk.counterfactual_impact;
   const likelihood = effect.failure_likelihood;
@@ -168,7 +199,7 @@ export function riskRows(notice: ApprovalNotice): [string, string][] {
     ],
   ];
   if (notice.checks.length > 0) rows.push(['Checked after', notice.checks.slice(0, 6).join('; ')]);
-  return rows.map(([name, text]) => [name, cut(oneLine(text), LIMITS.table_cell_max)]);
+  return rows.map(([name, text]) => [name, cut(oneLine(text), cell_max)]);
 }
 
 function radiusWord(score: number): string {
@@ -176,8 +207,8 @@ function radiusWord(score: number): string {
   return score >= 0.3 ? 'MEDIUM' : 'LOW';
 }
 
-function riskTable(block_id: string, notice: ApprovalNotice): TableBlock {
-  const cells = [['Risk', 'Value'], ...riskRows(notice)];
+function riskTable(block_id: string, notice: ApprovalNotice, cell_max: number): TableBlock {
+  const cells = [['Risk', 'Value'], ...riskRows(notice, cell_max)];
   return {
     type: 'table',
     block_id,
@@ -189,7 +220,7 @@ function riskTable(block_id: string, notice: ApprovalNotice): TableBlock {
 }
 
 /** Passed gates share a line; each other one gets its reason and the next step. */
-export function gateLines(gates: readonly GateLine[]): RichTextElement[] {
+export function gateLines(gates: readonly GateLine[], reason_max = 300): RichTextElement[] {
   const passed = gates.filter((gate) => gate.status === 'passed').slice(0, 20);
   const rest = gates.filter((gate) => gate.status !== 'passed').slice(0, 8);
   const texts =
@@ -197,16 +228,16 @@ export function gateLines(gates: readonly GateLine[]): RichTextElement[] {
   for (const gate of rest) {
     const why = oneLine([gate.reason, gate.remedy].filter((part) => part !== '').join(' '));
     texts.push(
-      `${GATE_SIGNS[gate.status]} ${cut(oneLine(gate.title), 60)}${why === '' ? '' : `: ${cut(why, 300)}`}`,
+      `${GATE_SIGNS[gate.status]} ${cut(oneLine(gate.title), 60)}${why === '' ? '' : `: ${cut(why, reason_max)}`}`,
     );
   }
   return lines(texts);
 }
 
-function whoLines(notice: ApprovalNotice, ctx: CardContext): Mrkdwn[] {
+function whoLines(notice: ApprovalNotice, ctx: CardContext, caps: Caps): Mrkdwn[] {
   const signs = { approve: '✅', deny: '❌ denied by', withdraw: '⚠️ withdrawn by' } as const;
   const shown = notice.decisions.slice(-DECISIONS_SHOWN).map((decision) => {
-    const reason = decision.reason === '' ? '' : `: ${cut(oneLine(decision.reason), 200)}`;
+    const reason = decision.reason === '' ? '' : `: ${cut(oneLine(decision.reason), caps.sentence)}`;
     return mrkdwn`${signs[decision.decision]} ${ctx.person(decision.principal).name} (${decision.role}) ${moment(decision.at, '{time}')}${reason}`;
   });
   if (notice.status !== 'open') return shown.length > 0 ? shown : [mrkdwn`Nobody decided`];
