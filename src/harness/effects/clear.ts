@@ -1,7 +1,10 @@
+import type { GateLine } from '../../contract/notice.ts';
 import { isRefusal } from '../../contract/verdict.ts';
+import type { HarnessDeps } from '../deps.ts';
 import type { HarnessEvent } from '../events.ts';
 import { gatherFacts, holdsAll, previewAll } from '../gate-facts.ts';
 import { checkGates } from '../gates/index.ts';
+import { incidentOf } from '../state.ts';
 import type { PreparedPlan } from '../state.ts';
 import { isOutage, withWorld } from '../world-session.ts';
 import type { Effect } from './effect.ts';
@@ -15,6 +18,9 @@ export const clearEffect: Effect = (input) =>
   withWorld(input.deps, input.context, async (read) => {
     const { deps, context } = input;
     const { payload } = context.plan as PreparedPlan;
+    const broken = await brokenRecord(deps, incidentOf(context).incident_id);
+    if (broken !== null)
+      return decide({ type: 'cleared', at: input.at(), effect_id: input.running.effect_id }, [broken]);
     const previews = await previewAll(deps, payload.plan, read.session.token, input.signal);
     const outage = [...previews.values()].find((p) => isRefusal(p) && isOutage(p.code));
     if (outage !== undefined && isRefusal(outage)) return failed(input, outage.reason);
@@ -35,6 +41,25 @@ export const clearEffect: Effect = (input) =>
       return { ...base, verdict: 'refused', gates: [], reason: facts.reason, remedy: facts.remedy };
     return decide(base, checkGates(facts));
   });
+
+/**
+ * A plan is only as good as the record behind it: every row of the incident and every sealed file is hashed again. The
+ * gateway checks the rows once more on its own; the files are checked here.
+ */
+async function brokenRecord(deps: Pick<HarnessDeps, 'store'>, incident_id: string): Promise<GateLine | null> {
+  const { problems } = await deps.store.ledger.verify({ chain: incident_id });
+  const [first] = problems;
+  if (first === undefined) return null;
+  const row = first.seq === null ? '' : ` entry ${first.seq}`;
+  return {
+    gate: 'record-intact',
+    title: 'Ledger and evidence are untouched',
+    status: 'refused',
+    reason: `The ledger of this incident does not verify: ${first.chain}${row}: ${first.what}.`,
+    remedy:
+      'Keep the files as they are, run "aegis ledger verify --witness" and compare with a backup. Nothing runs for this incident while it is broken.',
+  };
+}
 
 function decide(
   base: { type: 'cleared'; at: string; effect_id: string },
