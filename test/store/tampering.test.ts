@@ -141,7 +141,9 @@ describe('a ledger that somebody changed', () => {
       { numRuns: 40 },
     );
   });
+});
 
+describe('a ledger with entries out of place', () => {
   it('shows any deleted entry and names the first one that is missing', async () => {
     await fc.assert(
       fc.asyncProperty(anyRow, fc.boolean(), async ({ chain, seq }, rest_too) => {
