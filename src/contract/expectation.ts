@@ -43,7 +43,8 @@ export function evaluateExpectation(
   changed_at_ms: number | null,
 ): ExpectationResult {
   if (expectation.fresh_select !== undefined && changed_at_ms !== null) {
-    const at = Date.parse(String(selectYaml(lines, expectation.fresh_select) ?? ''));
+    const time = selectYaml(lines, expectation.fresh_select);
+    const at = typeof time === 'string' ? Date.parse(time) : Number.NaN;
     if (!(at > changed_at_ms)) return { status: 'unknown', found: 'no data newer than the change yet', lines: null };
   }
   return expectation.pattern === undefined ? evaluateValue(lines, expectation) : evaluateLines(lines, expectation, expectation.pattern);
@@ -64,13 +65,13 @@ function evaluateLines(lines: readonly string[], expectation: Expectation, patte
 
 function evaluateValue(lines: readonly string[], expectation: Expectation): ExpectationResult {
   const found = selectYaml(lines, expectation.select as string);
-  if (found === undefined || found === null || typeof found === 'object')
+  if (typeof found !== 'string' && typeof found !== 'number' && typeof found !== 'boolean')
     return { status: 'unknown', found: `no value at ${expectation.select}`, lines: null };
   const result = compare(found, expectation.op, expectation.value);
   return { status: result, found: String(found), lines: null };
 }
 
-function compare(found: unknown, op: Expectation['op'], value: Expectation['value']): ExpectationResult['status'] {
+function compare(found: string | number | boolean, op: Expectation['op'], value: Expectation['value']): ExpectationResult['status'] {
   const verdict = (ok: boolean) => (ok ? 'passed' : 'failed');
   if (op === 'eq') return verdict(String(found) === String(value));
   if (op === 'ne') return verdict(String(found) !== String(value));

@@ -13,7 +13,7 @@ export interface ReadSession {
   readonly vfs: Vfs;
   readonly world: World;
   /** First refusal that said a source did not answer: the effect is then tried again instead of giving up. */
-  unreachable(): string | null;
+  readonly unreachable: () => string | null;
 }
 
 /** Runs `work` with a World of the incident and revokes the token afterwards. */
