@@ -28,7 +28,10 @@ const QueryRangeArgs = z
     limit: z.int().min(1).max(5000).default(1000),
     direction: z.enum(['forward', 'backward']).default('backward'),
   })
-  .refine((args) => BigInt(args.start_ns) < BigInt(args.end_ns), 'start_ns must lie before end_ns');
+  .refine(
+    (args) => args.start_ns.padStart(19, '0') < args.end_ns.padStart(19, '0'),
+    'start_ns must lie before end_ns',
+  );
 type QueryRangeArgs = z.infer<typeof QueryRangeArgs>;
 
 const LOKI_QUERY_RANGE = readTool<QueryRangeArgs>({

@@ -24,7 +24,11 @@ function pattern(
     possible,
     replace: (text, mark, hit) =>
       text.replace(source, (...found: unknown[]) => {
-        const match = found.filter((part) => typeof part === 'string' || part === undefined) as string[];
+        // After the groups come the offset (a number) and the whole text.
+        const match = found.slice(
+          0,
+          found.findIndex((part) => typeof part === 'number'),
+        ) as string[];
         const replaced = keep(match, mark);
         if (replaced === null) return match[0] as string;
         hit();
@@ -46,7 +50,7 @@ const PRIVATE_KEY = pattern(
 
 // scheme://user:password@host: the scheme and the host stay.
 const CONNECTION_STRING = pattern(
-  /\b([a-z][a-z0-9+.-]{1,30}:\/\/)([^\s:/@"'<>]{0,200}):([^\s/@"'<>]{1,300})@/gi,
+  /\b([a-z][a-z0-9+.-]{0,30}:\/\/)([^\s:/@"'<>]{0,200}):([^\s/@"'<>]{1,300})@/gi,
   has('://'),
   ([, scheme, user, password], mark) =>
     password?.startsWith('[REDACTED_') === true || user?.startsWith('[REDACTED_') === true
@@ -74,7 +78,7 @@ const SERVICE_TOKEN = pattern(
 
 // password=..., "api_key": "...", aws_secret_access_key = ...; the name stays, the value goes.
 const ASSIGNMENT = pattern(
-  /\b((?:[A-Za-z0-9]+[_.-])*(?:password|passwd|passphrase|secret[_-]?(?:access[_-]?)?key|client[_-]?secret|api[_-]?(?:key|token)|(?:access|auth|session|refresh)[_-]?token|private[_-]?key)["']?\s{0,3}[=:]\s{0,3}\\?["']?)([^\s"'\\,;&}{[\]]{4,400})/gi,
+  /\b((?:[A-Za-z0-9]+[_.-])*(?:password|passwd|passphrase|secret[_-]?(?:access[_-]?)?key|client[_-]?secret|api[_-]?(?:key|token)|(?:access|auth|session|refresh)[_-]?token|private[_-]?key)(?:\\?["'])?\s{0,3}[=:]\s{0,3}\\?["']?)([^\s"'\\,;&}{[\]]{4,400})/gi,
   (text) => /passw|passphrase|secret|api[_-]?(?:key|token)|[hs]s?[_-]?token|private[_-]?key/i.test(text),
   ([, name, value], mark) =>
     /^(?:null|true|false|none|undefined|\*+)$/i.test(value ?? '') ? null : `${name}${mark}`,
@@ -87,10 +91,11 @@ const EMAIL = pattern(
   ([, , , top], mark) => (/^(?:service|scope|timer|socket|svc|local)$/i.test(top ?? '') ? null : mark),
 );
 
-// Only ranges that card networks use: a nanosecond timestamp (19 digits, "17...") is never one.
+// Written in one piece or in the usual groups, and only in ranges that card networks use: a nanosecond timestamp
+// (19 digits, "17...") is never one.
 const CARD = pattern(
-  /(?<![\w.+-])(?:3[0-9]|4[0-9]|5[0-9]|6[0-9]|2[2-7])(?:[ -]?\d){11,17}(?![\w-]|\.\d)/g,
-  (text) => /\d{4}[ -]?\d{4}/.test(text) || /\d{4}[ -]\d{6}/.test(text),
+  /(?<![\w.+-])(?:\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5}|\d{13,19})(?![\w-]|\.\d)/g,
+  (text) => /\d{4}[ -]?\d{4}/.test(text),
   ([text], mark) => (isCard((text ?? '').replaceAll(/[ -]/g, '')) ? mark : null),
 );
 
@@ -123,7 +128,7 @@ const IPV6 = pattern(
     const address = text ?? '';
     if (!isIPv6(address)) return null;
     const full = address.split(':').length === 8 && !address.includes('::');
-    return full || /^(?:2[0-9a-f]{3}|3[0-9a-f]{3}|f[cdef][0-9a-f]{0,2}):/i.test(address) ? mark : null;
+    return full || /^(?:[23][0-9a-f]{3}|f[cdf][0-9a-f]{2}|fe[89ab][0-9a-f]):/i.test(address) ? mark : null;
   },
 );
 
