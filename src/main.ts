@@ -43,7 +43,15 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
   const { store, clock, ids, log } = ports;
   const policies_dir = settings.policies_dir ?? join(packageRoot(), 'policies');
   const skills_dir = settings.skills_dir ?? join(packageRoot(), 'skills');
-  const gateway = await createGateway({ store, settings, secrets: config.secrets, policies_dir, clock, ids, log });
+  const gateway = await createGateway({
+    store,
+    settings,
+    secrets: config.secrets,
+    policies_dir,
+    clock,
+    ids,
+    log,
+  });
   const vfs = createVfs({ store, gateway, settings, skills_dir, clock, ids, log });
 
   let wake_slack = (): void => {};
@@ -75,13 +83,26 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
     simulated: settings.unsafe_endpoints,
   });
   wake_slack = () => slack.wake();
-  const senders = settings.triggers.map((trigger) => ({ settings: trigger, secret: config.secrets(trigger.secret) }));
+  const senders = settings.triggers.map((trigger) => ({
+    settings: trigger,
+    secret: config.secrets(trigger.secret),
+  }));
 
   let server: RunningServer | null = null;
   let checkpoints: NodeJS.Timeout | null = null;
   const ready = { store: false, ledger: false };
-  const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log), ...healthRoutes(() => ready.store && ready.ledger, () => slack.healthy())];
-  const checkpoint = (reason: string) => store.ledger.checkpoint(reason).catch((error: unknown) => log.error({ error: String(error) }, 'checkpoint failed'));
+  const routes = [
+    ...slack.routes(),
+    alertmanagerRoute(senders, intake, log),
+    ...healthRoutes(
+      () => ready.store && ready.ledger,
+      () => slack.healthy(),
+    ),
+  ];
+  const checkpoint = (reason: string) =>
+    store.ledger
+      .checkpoint(reason)
+      .catch((error: unknown) => log.error({ error: String(error) }, 'checkpoint failed'));
 
   return {
     gateway,
@@ -93,7 +114,12 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
       ready.store = true;
       ready.ledger = true;
       await checkpoint('start');
-      void gateway.sweepLeases().then((swept) => swept.revoked + swept.failed > 0 && log.warn(swept, 'leases of an earlier run were swept'));
+      void gateway
+        .sweepLeases()
+        .then(
+          (swept) =>
+            swept.revoked + swept.failed > 0 && log.warn(swept, 'leases of an earlier run were swept'),
+        );
       checkpoints = setInterval(() => void checkpoint('interval'), CHECKPOINT_EVERY_MS);
       log.info({ port: server.port, unsafe_endpoints: settings.unsafe_endpoints }, 'Aegis is ready');
       return { port: server.port };
@@ -112,10 +138,25 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
 function healthRoutes(is_ready: () => boolean, slack_healthy: () => boolean): HttpRoute[] {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const get = (path: string, handle: HttpRoute['handle']): HttpRoute => ({ method: 'GET', path, body_bytes_max: 0, handle });
+  const get = (path: string, handle: HttpRoute['handle']): HttpRoute => ({
+    method: 'GET',
+    path,
+    body_bytes_max: 0,
+    handle,
+  });
   return [
     get('/healthz', async () => ({ status: 200, body: JSON.stringify({ ok: true }) })),
-    get('/readyz', async () => ({ status: is_ready() ? 200 : 503, body: JSON.stringify({ ready: is_ready(), slack: slack_healthy() ? 'ok' : 'not reachable; cards are kept and sent later' }) })),
-    get('/metrics', async () => ({ status: 200, headers: { 'content-type': registry.contentType }, body: await registry.metrics() })),
+    get('/readyz', async () => ({
+      status: is_ready() ? 200 : 503,
+      body: JSON.stringify({
+        ready: is_ready(),
+        slack: slack_healthy() ? 'ok' : 'not reachable; cards are kept and sent later',
+      }),
+    })),
+    get('/metrics', async () => ({
+      status: 200,
+      headers: { 'content-type': registry.contentType },
+      body: await registry.metrics(),
+    })),
   ];
 }

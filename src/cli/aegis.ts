@@ -14,7 +14,7 @@ const program = new Command('aegis')
   .option('-c, --config <file>', 'configuration file (default: $AEGIS_CONFIG, then ./aegis.yaml)')
   .option('--json', 'print one JSON object instead of text')
   .option('--debug', 'show debug logs and stack traces')
-  .showHelpAfterError()
+  .showHelpAfterError('(run "aegis help" for the verbs, "aegis help <verb>" for one)')
   .exitOverride();
 
 const globals = (): GlobalOptions => program.opts<GlobalOptions>();

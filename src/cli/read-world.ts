@@ -29,7 +29,8 @@ export async function readWorld(
     const note = capture.complete
       ? ''
       : `\n… ${capture.line_count - capture.lines.length} more lines; narrow it with grep, head or tail`;
-    print(options, capture, `${capture.lines.join('\n')}${note}`);
+    if (capture.line_count === 0 && options.json !== true) process.stderr.write('no lines\n');
+    else print(options, capture, `${capture.lines.join('\n')}${note}`);
   });
 }
 

@@ -22,7 +22,7 @@ import { sanitizeText } from './sanitize/sanitize.ts';
 import { refuse } from '../contract/verdict.ts';
 
 /**
- * Builds the gateway: reads the policies, records which are in force, sweeps leases that a crash left. It must start
+ * Builds the gateway: reads the policies and records which are in force. It must start
  * without any upstream and without Vault; what is heavy (MCP, HTTP, Vault) loads when it is first needed.
  */
 export interface GatewayDeps {
@@ -64,15 +64,11 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     throttle: new Throttle(clock),
     egress,
   };
-  const swept = broker
-    .sweep()
-    .catch((error: unknown) => log.warn({ error: String(error) }, 'leases not swept'));
   return {
     ...doors(core),
     ...facts(core),
     sweepLeases: () => broker.sweep(),
     close: async () => {
-      await swept;
       await broker.close();
       await core.peers.close();
       await egress.close();

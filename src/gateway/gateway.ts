@@ -60,7 +60,7 @@ export interface Gateway extends GatewayRead {
   guardrails(): Guardrails | null;
   /** Whether a write to this target gets a credential that can be revoked, for the card. */
   credentialRevocable(target: string): boolean;
-  /** Revokes leases that a crash left behind; also run at start. */
+  /** Revokes leases that a crash left behind; those of living processes are left alone. The service calls it at start. */
   sweepLeases(): Promise<{ revoked: number; failed: number }>;
   /** Redacts free text with the same rules as results (Slack text, logs, prompts). */
   redactText(text: string): string;
