@@ -62,7 +62,7 @@ interface SelfFacts {
 }
 
 export function createSlackRoom(options: SlackRoomOptions): SlackRoom {
-  const { settings, clock, log, redact, inspect, intake, inbox, simulated } = options;
+  const { settings, clock, log, inbox } = options;
   const api = createSlackApi({
     bot_token: options.bot_token,
     api_url: settings.api_url,
@@ -70,36 +70,13 @@ export function createSlackRoom(options: SlackRoomOptions): SlackRoom {
     log,
   });
   const self: SelfFacts = { bot_user_id: null, bot_id: null, url: null };
-  const accounts = createAccounts(api, clock);
-  const tools: ListenerTools = {
-    api,
-    accounts,
-    intake,
-    inspect,
-    inbox,
-    redact,
-    clock,
-    log,
-    simulated,
-    workspace_url: () => self.url,
-  };
+  const tools = toolsOf(options, api, self);
+  const worker = workerOf(options, api, self);
   const guard: GuardOptions = { signing_secret: options.signing_secret, workspace: settings.workspace };
-  const worker = new OutboxWorker({
-    outbox: options.outbox,
-    api,
-    limiter: new SendLimiter(),
-    fallback_channel: settings.fallback_channel,
-    simulated,
-    redact,
-    person: (principal) => inspect.person(principal),
-    clock,
-    log,
-    workspace_url: () => self.url,
-    bot_user_id: () => self.bot_user_id,
-  });
   let receiver: Promise<BoltReceiver> | undefined;
   let identity: NodeJS.Timeout | undefined;
   let stopped = false;
+  const ingress: Ingress = { guard, inbox, clock, log, receiver: () => receiver };
 
   async function learnSelf(): Promise<void> {
     if (await askSelf(api, self, settings.workspace, log)) worker.wake();
@@ -112,7 +89,7 @@ export function createSlackRoom(options: SlackRoomOptions): SlackRoom {
         method: 'POST',
         path: '/slack/events',
         body_bytes_max: BODY_BYTES_MAX,
-        handle: (request) => receive(request, { guard, inbox, clock, log, receiver: () => receiver }),
+        handle: (request) => receive(request, ingress),
       },
     ],
     async start() {
@@ -136,6 +113,30 @@ export function createSlackRoom(options: SlackRoomOptions): SlackRoom {
     healthy: () => worker.healthy(),
     wake: () => worker.wake(),
   };
+}
+
+function toolsOf(options: SlackRoomOptions, api: SlackApi, self: SelfFacts): ListenerTools {
+  const { intake, inspect, inbox, redact, clock, log, simulated } = options;
+  const accounts = createAccounts(api, clock);
+  const workspace_url = (): string | null => self.url;
+  return { api, accounts, intake, inspect, inbox, redact, clock, log, simulated, workspace_url };
+}
+
+function workerOf(options: SlackRoomOptions, api: SlackApi, self: SelfFacts): OutboxWorker {
+  const { outbox, inspect, redact, clock, log, simulated } = options;
+  return new OutboxWorker({
+    outbox,
+    api,
+    limiter: new SendLimiter(),
+    fallback_channel: options.settings.fallback_channel,
+    simulated,
+    redact,
+    person: (principal) => inspect.person(principal),
+    clock,
+    log,
+    workspace_url: () => self.url,
+    bot_user_id: () => self.bot_user_id,
+  });
 }
 
 interface Ingress {

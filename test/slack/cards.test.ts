@@ -135,8 +135,20 @@ describe('cards', () => {
     const card = draw(SAMPLES['incident, shadow'] as Notice);
     expect(texts(card.blocks[0])).toMatch(/"text":"SHADOW · SEV2/);
     expect(card.text.startsWith('SHADOW')).toBe(true);
-    expect(button(card, 'nav.plan')).toBeUndefined();
-    expect(texts(card.blocks)).not.toContain('approval.');
+    expect(button(card, 'nav.plan')).toMatchObject({ text: { text: 'See plan' } });
+    expect(button(card, 'nav.plan')).not.toHaveProperty('style');
+    expect(texts(card.blocks)).not.toContain('"approval.');
+    const plan = draw(
+      approvalNotice({
+        approval_id: 'none',
+        status: 'void',
+        decisions: [],
+        status_text: 'Shadow: for comparison.',
+      }),
+    );
+    check(plan);
+    expect(texts(plan.blocks[0])).toContain('"text":"SHADOW');
+    expect(texts(plan.blocks)).not.toContain('"approval.');
   });
 
   it('lets nobody approve from a card that hides lines, and says how many', () => {

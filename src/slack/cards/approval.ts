@@ -1,6 +1,7 @@
 // The approval card: exactly what is pinned, what it risks, who decided, who can, until when. It decides nothing: Review
 // opens a modal that the server renders from its store, and only that modal's submit is a decision.
 import type { Button, KnownBlock, RichTextElement, TableBlock } from '@slack/types';
+import { ApprovalId } from '../../contract/approval.ts';
 import type { ApprovalNotice, GateLine } from '../../contract/notice.ts';
 import {
   LIMITS,
@@ -98,7 +99,13 @@ export function hashWords(hash: string): string {
   return `${hash.slice(0, 12)}…${hash.slice(-6)}`;
 }
 
+/** A plan that was never put up for approval: shown for comparison while people act. */
+function isShadow(notice: ApprovalNotice): boolean {
+  return !ApprovalId.safeParse(notice.approval_id).success;
+}
+
 function headline(notice: ApprovalNotice): string {
+  if (isShadow(notice)) return `SHADOW · Plan, not to be run · ${changeNames(notice)}`;
   const given =
     notice.status === 'open' && notice.rule.people > 0
       ? ` · ${notice.approvals_given} of ${notice.rule.people} given`
@@ -240,6 +247,7 @@ function whoLines(notice: ApprovalNotice, ctx: CardContext, caps: Caps): Mrkdwn[
     const reason = decision.reason === '' ? '' : `: ${cut(oneLine(decision.reason), caps.sentence)}`;
     return mrkdwn`${signs[decision.decision]} ${ctx.person(decision.principal).name} (${decision.role}) ${moment(decision.at, '{time}')}${reason}`;
   });
+  if (isShadow(notice)) return [mrkdwn`Nothing here can be approved; Aegis compares it with what people do`];
   if (notice.status !== 'open') return shown.length > 0 ? shown : [mrkdwn`Nobody decided`];
   const missing = notice.rule.people - notice.approvals_given;
   if (missing > 0) shown.push(mrkdwn`⏳ ${missing} more of ${cut(notice.who_can, 300)}`);
@@ -267,6 +275,7 @@ function buttonRows(notice: ApprovalNotice, excerpt: Excerpt): Button[][] {
     value,
     label: `Show the whole plan of ${names} as JSON`,
   });
+  if (isShadow(notice)) return [[evidence]];
   if (notice.status !== 'open') return [[evidence, json]];
   const whole = excerpt.hidden === 0;
   const review = button({
@@ -306,13 +315,18 @@ function withdrawButton(names: string, value: string): Button {
 }
 
 function pinLines(notice: ApprovalNotice, ctx: CardContext): Mrkdwn[] {
-  const pin = mrkdwn`Plan \`sha256:${hashWords(notice.plan_hash)}\` rev ${notice.revision} · effect \`${hashWords(notice.effect_hash)}\`. You approve exactly this; a changed plan is a new card and voids approvals.`;
+  const tail = isShadow(notice)
+    ? 'In shadow nothing is executed.'
+    : 'You approve exactly this; a changed plan is a new card and voids approvals.';
+  const pin = mrkdwn`Plan \`sha256:${hashWords(notice.plan_hash)}\` rev ${notice.revision} · effect \`${hashWords(notice.effect_hash)}\`. ${tail}`;
   return notice.simulated || ctx.simulated ? [SIMULATED, pin] : [pin];
 }
 
 function summary(notice: ApprovalNotice): string {
   const { team, env } = notice.scope;
   const count = `${notice.actions.length} ${notice.actions.length === 1 ? 'change' : 'changes'} in ${team}/${env}`;
+  if (isShadow(notice))
+    return topText(`SHADOW plan: ${changeNames(notice)}, ${count}. ${notice.status_text}`);
   if (notice.status !== 'open')
     return topText(`${STATUS_HEAD[notice.status]}: ${changeNames(notice)}, ${count}. ${notice.status_text}`);
   const next = Math.min(notice.approvals_given + 1, Math.max(1, notice.rule.people));

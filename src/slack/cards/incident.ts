@@ -147,83 +147,55 @@ function facts(notice: IncidentNotice, ctx: CardContext): Mrkdwn[] {
 }
 
 function buttonsOf(notice: IncidentNotice, ctx: CardContext): Button[] {
-  const { incident_id } = notice;
-  const value = incidentValue({ v: 1, inc: incident_id, rev: notice.step });
+  const { incident_id: id } = notice;
+  const value = incidentValue({ v: 1, inc: id, rev: notice.step });
+  const count = notice.cause?.evidence_count ?? 0;
   const wanted = new Set(notice.buttons);
-  const buttons: Button[] = [];
-  const plan = notice.approval_card === null || notice.shadow ? null : ctx.link(notice.approval_card);
-  if (plan !== null) {
-    const pending = notice.state === 'PENDING_APPROVAL' ? { style: 'primary' as const } : {};
-    buttons.push(
-      button({
-        action_id: 'nav.plan',
-        text: 'Review plan',
-        url: plan,
-        label: `Go to the plan of ${incident_id}`,
-        ...pending,
-      }),
-    );
-  }
-  if (wanted.has('activate'))
-    buttons.push(
-      button({
-        action_id: 'incident.activate',
-        text: 'Activate',
-        value,
-        style: 'primary',
-        label: `Start the read-only investigation of ${incident_id}`,
-      }),
-    );
-  if (wanted.has('evidence') && notice.cause !== null) {
-    const count = notice.cause.evidence_count;
-    buttons.push(
-      button({
-        action_id: 'evidence.open',
-        text: `Evidence (${count})`,
-        value,
-        label: `Open the ${count} evidence excerpts of ${incident_id}`,
-      }),
-    );
-  }
+  const act = (action_id: string, text: string, label: string): Button =>
+    button({ action_id, text, value, label });
+  const buttons: (Button | null)[] = [planLink(notice, ctx)];
+  if (wanted.has('activate')) buttons.push(activateButton(id, value));
+  if (wanted.has('evidence') && count > 0)
+    buttons.push(act('evidence.open', `Evidence (${count})`, `Open the ${count} evidence excerpts of ${id}`));
   if (wanted.has('plan_again'))
-    buttons.push(
-      button({
-        action_id: 'incident.plan_again',
-        text: 'Plan again',
-        value,
-        label: `Make a new plan for ${incident_id}`,
-      }),
-    );
-  if (wanted.has('resume'))
-    buttons.push(
-      button({
-        action_id: 'incident.resume',
-        text: 'Resume',
-        value,
-        label: `Let Aegis go on with ${incident_id}`,
-      }),
-    );
-  if (wanted.has('hand_over'))
-    buttons.push(
-      button({
-        action_id: 'incident.hand_over',
-        text: 'Hand over',
-        value,
-        label: `Hand ${incident_id} over to a person`,
-      }),
-    );
-  const report = wanted.has('postmortem') ? ctx.link(`postmortem:${incident_id}`) : null;
-  if (report !== null)
-    buttons.push(
-      button({
-        action_id: 'nav.postmortem',
-        text: 'Postmortem',
-        url: report,
-        label: `Go to the postmortem of ${incident_id}`,
-      }),
-    );
+    buttons.push(act('incident.plan_again', 'Plan again', `Make a new plan for ${id}`));
+  if (wanted.has('resume')) buttons.push(act('incident.resume', 'Resume', `Let Aegis go on with ${id}`));
+  if (wanted.has('postmortem')) buttons.push(postmortemLink(id, ctx));
   if (wanted.has('stop')) buttons.push(stopButton(notice, value));
-  return buttons;
+  if (wanted.has('hand_over'))
+    buttons.push(act('incident.hand_over', 'Hand over', `Hand ${id} over to a person`));
+  return buttons.filter((each) => each !== null);
+}
+
+/** The way to the plan's card. In shadow it is a plan to look at: nothing there can be approved. */
+function planLink(notice: IncidentNotice, ctx: CardContext): Button | null {
+  const url = notice.approval_card === null ? null : ctx.link(notice.approval_card);
+  if (url === null) return null;
+  const decides = notice.state === 'PENDING_APPROVAL' && !notice.shadow;
+  return button({
+    action_id: 'nav.plan',
+    text: decides ? 'Review plan' : 'See plan',
+    url,
+    label: `Go to the plan of ${notice.incident_id}`,
+    ...(decides ? { style: 'primary' as const } : {}),
+  });
+}
+
+function postmortemLink(incident_id: string, ctx: CardContext): Button | null {
+  const url = ctx.link(`postmortem:${incident_id}`);
+  if (url === null) return null;
+  const label = `Go to the postmortem of ${incident_id}`;
+  return button({ action_id: 'nav.postmortem', text: 'Postmortem', url, label });
+}
+
+function activateButton(incident_id: string, value: string): Button {
+  return button({
+    action_id: 'incident.activate',
+    text: 'Activate',
+    value,
+    style: 'primary',
+    label: `Start the read-only investigation of ${incident_id}`,
+  });
 }
 
 function stopButton(notice: IncidentNotice, value: string): Button {

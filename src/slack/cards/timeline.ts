@@ -4,28 +4,21 @@ import { topText } from '../block-limits.ts';
 import { bold, code, paragraph, richText, say } from '../blocks.ts';
 import { segmentElements, segmentText, type Card, type CardContext } from './card.ts';
 
-/** A word for each topic; a sign only where its meaning is fixed by the house rules. */
-const TOPIC_WORDS: Readonly<Record<TimelineNotice['topic'], string>> = {
-  opened: 'Opened',
-  triage: 'Triage',
-  cause: '✅ Cause found',
-  no_cause: '⚠️ No cause yet',
-  plan: 'Plan',
-  decision: 'Decision',
-  refusal: '❌ Refused',
-  step: 'Step',
-  verify: 'Check',
-  halted: '⚠️ Halted',
-  closed: '✅ Closed',
-  recorded: 'Noted',
+/** What leads a topic's sentence: a sign where the house rules fix its meaning, a word where the sentence needs one. */
+const LEADS: Readonly<Partial<Record<TimelineNotice['topic'], string>>> = {
+  cause: '✅ ',
+  no_cause: '⚠️ ',
+  refusal: '❌ Refused: ',
+  halted: '⚠️ Halted: ',
+  closed: '✅ Closed: ',
 };
 
 export function timelineCard(notice: TimelineNotice, ctx: CardContext): Card {
-  const words = TOPIC_WORDS[notice.topic];
-  const elements = [bold(`${words}: `), ...segmentElements(notice.segments, ctx)];
+  const lead = LEADS[notice.topic] ?? '';
+  const elements = [...(lead === '' ? [] : [bold(lead)]), ...segmentElements(notice.segments, ctx)];
   if (ctx.simulated) elements.push(say('  '), code('SIMULATED'));
   return {
-    text: topText(`${notice.incident_id} ${words}: ${segmentText(notice.segments, ctx)}`),
+    text: topText(`${notice.incident_id} ${lead}${segmentText(notice.segments, ctx)}`),
     blocks: [richText(`tml.${ctx.revision}`, [paragraph(elements)])],
   };
 }
