@@ -14,9 +14,23 @@ export function progressNotice(from: Snapshot, to: Snapshot): ProgressNotice | n
   return {
     kind: 'progress',
     incident_id: incidentOf(c).incident_id,
-    title: `Executing plan revision ${c.plan.payload.plan.revision}`,
+    title: titleOf(to, c.plan.payload.plan.revision),
     tasks: [gateTask(from, to), ...actionTasks(from, to), ...checkTasks(to)],
   };
+}
+
+/** The card stays in the thread: its title must be true when it is read a week later. */
+function titleOf(to: Snapshot, revision: number): string {
+  switch (to.state) {
+    case 'VERIFYING':
+      return `Plan revision ${revision} carried out, checking that it helped`;
+    case 'CLOSED':
+      return `Plan revision ${revision} carried out`;
+    case 'HALTED':
+      return `Plan revision ${revision} stopped`;
+    default:
+      return `Executing plan revision ${revision}`;
+  }
 }
 
 function gateTask(from: Snapshot, to: Snapshot): Task {
@@ -70,7 +84,7 @@ function checkTasks(to: Snapshot): Task[] {
       id: check.id,
       title,
       status,
-      output: `${result.status === 'unknown' ? 'no answer: ' : ''}${result.found}`,
+      output: `${result.status === 'unknown' ? 'No answer' : 'Found'}: ${result.found}`,
     };
   });
 }

@@ -86,8 +86,8 @@ function foundLine(event: EventOf<'investigated'>): Line {
   const f = event.findings;
   const ruled_out = f.hypotheses.filter((h) => h.status === 'refuted').map((h) => h.text);
   const tail: Segment[] = [];
-  if (ruled_out.length > 0) tail.push(plain(`\nRuled out: ${ruled_out.join('; ')}`.slice(0, 1500)));
-  if (f.gaps.length > 0) tail.push(plain(`\nNot seen: ${f.gaps.join('; ')}`.slice(0, 1500)));
+  if (ruled_out.length > 0) tail.push(plain(listed('Ruled out', ruled_out)));
+  if (f.gaps.length > 0) tail.push(plain(listed('Not seen', f.gaps)));
   if (f.conclusive && f.cause !== null)
     return {
       topic: 'cause',
@@ -107,6 +107,11 @@ function foundLine(event: EventOf<'investigated'>): Line {
       ...tail,
     ],
   };
+}
+
+/** A heading and one line for each item: people read these in a hurry. */
+function listed(heading: string, items: readonly string[]): string {
+  return `\n${heading}:${items.map((item) => `\n• ${item}`).join('')}`.slice(0, 1500);
 }
 
 function decisionLine(event: EventOf<'decided'>, to: Snapshot): Line {
@@ -139,7 +144,7 @@ function verifyLines(event: EventOf<'verified'>): Line[] {
   const passed = event.checks.filter((c) => c.status === 'passed').length;
   const rows = event.checks.map(
     (c) =>
-      `\n${{ passed: 'passed', failed: 'FAILED', unknown: 'no answer' }[c.status]}: ${c.title} (${c.found})`,
+      `\n${{ passed: '✅', failed: '❌ Failed:', unknown: '⚠️ No answer:' }[c.status]} ${c.title} (found: ${c.found})`,
   );
   return [
     {
