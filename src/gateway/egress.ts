@@ -82,7 +82,7 @@ export class Egress {
     const guard = deadline(request.timeout_ms, request.signal);
     try {
       const answer = await pool.request({
-        method: request.method as 'GET',
+        method: request.method,
         path: pathOf(origin.url, request),
         headers: { ...request.headers },
         body: request.body,
@@ -158,8 +158,8 @@ const checkedLookup: LookupFunction = (hostname, options, callback) => {
       const refused = Object.assign(new Error(`${hostname} resolves to a forbidden address`), {
         code: 'ENOTFOUND',
       });
-      callback(refused, address as never, family);
-    } else callback(error, address as never, family);
+      callback(refused, address, family);
+    } else callback(error, address, family);
   });
 };
 
@@ -221,7 +221,7 @@ function asUpstreamError(error: unknown, guard: Deadline, request: EgressRequest
   if (error instanceof UpstreamError) return error;
   if (guard.timed_out()) return failure('timeout', 'maybe', `did not answer within ${request.timeout_ms} ms`);
   if (guard.signal.aborted) return failure('aborted', 'maybe', 'the call was aborted');
-  const code = String((error as { code?: unknown }).code ?? 'unknown');
+  const code = (error as { code?: string }).code ?? 'unknown';
   if (NEVER_SENT.test(code)) return failure('unreachable', 'no', `cannot be reached (${code})`);
   return failure('dropped', 'maybe', `the connection broke (${code})`);
 }

@@ -49,15 +49,3 @@ export function fieldQuantity(kind: string, path: string, value: unknown): numbe
   const spark = kind === 'sparkapplication' && /\/memory(Overhead)?$/.test(path);
   return spark ? sparkMemoryBytes(value) : kubernetesQuantity(value);
 }
-
-/** "2 GiB", "512 MiB": for sentences. */
-export function bytesText(bytes: number): string {
-  for (const [unit, size] of [
-    ['GiB', 2 ** 30],
-    ['MiB', 2 ** 20],
-    ['KiB', 2 ** 10],
-  ] as const) {
-    if (bytes >= size) return `${Number((bytes / size).toFixed(2))} ${unit}`;
-  }
-  return `${bytes} B`;
-}

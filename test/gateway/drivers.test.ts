@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isRefusal } from '../../src/contract/verdict.ts';
+import { valueAt } from '../../src/gateway/json-pointer.ts';
 import { describeDriver } from './describe-driver.ts';
 import { JOB, startStage, type Stage } from './stage.ts';
 
@@ -25,12 +26,10 @@ describeDriver({
   },
   write: {
     mutations: (stage) => stage.kubernetes.mutations().length,
-    now: (stage) =>
-      (
-        stage.world.store.get('SparkApplication', 'spark-jobs', 'nightly-settlement')?.['spec'] as {
-          driver: { memory: string };
-        }
-      ).driver.memory,
+    now: (stage) => {
+      const job = stage.world.store.get('SparkApplication', 'spark-jobs', 'nightly-settlement');
+      return valueAt(job, '/spec/driver/memory');
+    },
     before: '1g',
     after: '2g',
   },

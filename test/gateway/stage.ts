@@ -39,11 +39,11 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-export const INCIDENT = 'INC-2026-1123-001';
+const INCIDENT = 'INC-2026-1123-001';
 export const JOB = 'mcp://k8s/prod-1/spark-jobs/sparkapplication/nightly-settlement';
 export const POLICIES_DIR = join(import.meta.dirname, '../../policies');
 
-export interface TestClock extends Clock {
+interface TestClock extends Clock {
   /** Moves time forward without waiting. */
   skip(ms: number): void;
 }
@@ -182,7 +182,7 @@ function issuer(kubernetes: KubernetesTwin): Parameters<typeof startVaultTwin>[0
   };
 }
 
-export function configureVault(vault: VaultTwin): { role_id: string; secret_id: string } {
+function configureVault(vault: VaultTwin): { role_id: string; secret_id: string } {
   vault.addPolicy('aegis', {
     path: {
       'auth/token/create/aegis-call': { capabilities: ['update'] },

@@ -47,7 +47,7 @@ export async function createVaultClient(config: VaultConfig, egress: Egress): Pr
     endpoint: config.address,
     debug: () => {},
     'request-promise': { defaults: () => (options: TransportOptions) => transport(config, egress, options) },
-  } as never);
+  });
   // node-vault takes these from VAULT_TOKEN, VAULT_PREFIX and VAULT_NAMESPACE when they are missing.
   Object.assign(client, { token: '', pathPrefix: '', namespace: config.namespace ?? '' });
   return { call: (call) => callWithRetries(client, call) };

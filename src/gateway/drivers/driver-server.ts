@@ -31,7 +31,7 @@ export type Operation = 'read' | 'preview' | 'observe' | 'apply';
 
 /** The schema of the messages: the target beside the tool's own arguments. */
 export function messageSchema(tool: DriverTool): z.ZodType<{ target: string; args: unknown }> {
-  return z.strictObject({ target: TargetUri, args: tool.input }) as never;
+  return z.strictObject({ target: TargetUri, args: tool.input });
 }
 
 /** Starts the server and connects a client to it over the in-memory transport. */
@@ -120,7 +120,7 @@ function peerAnswer(answer: object): PeerAnswer {
   const { isError, structuredContent, content } = answer as Readonly<Record<string, unknown>>;
   if (isError !== true) return { ok: true, structured: structuredContent };
   const parsed = z.object({ error: ErrorInfo }).safeParse(structuredContent);
-  if (parsed.success) return { ok: false, error: parsed.data.error as UpstreamErrorInfo };
+  if (parsed.success) return { ok: false, error: parsed.data.error };
   const text = z.array(z.object({ text: z.string() })).safeParse(content);
   const message = text.success ? text.data.map((part) => part.text).join(' ') : 'the tool failed';
   return {

@@ -1,6 +1,6 @@
 import type { LRParser } from '@lezer/lr';
 import type { SyntaxNode } from '@lezer/common';
-import { UpstreamError } from '../upstream-error.ts';
+import { blocked } from './answer-json.ts';
 
 /**
  * Puts a namespace matcher into every selector of a LogQL or PromQL query. The text is parsed with the real grammar;
@@ -39,7 +39,7 @@ export function scopeQuery(
     enter: (cursor) => {
       if (cursor.type.isError) {
         const near = query.slice(Math.max(0, cursor.from - 10), cursor.from + 20);
-        throw refused(`the ${dialect.language} query does not parse near "${near}"`);
+        throw blocked(`the ${dialect.language} query does not parse near "${near}"`);
       }
       if (cursor.name !== dialect.selector) return;
       const insertion = scopeSelector(dialect, cursor.node, query, label, value);
@@ -70,7 +70,7 @@ function scopeSelector(
     const equals = descendants(matcher, [dialect.equals]).length > 0;
     const differs = descendants(matcher, [dialect.not_equals]).length > 0;
     if ((equals && text !== value) || (differs && text === value))
-      throw refused(
+      throw blocked(
         `the query asks for ${label} ${equals ? '' : 'not '}${read(literal ?? matcher)}, but the target is ${value}`,
       );
     present ||= equals;
@@ -116,8 +116,4 @@ function unquote(text: string): string {
 function plainLiteral(text: string): string | null {
   const inner = unquote(text);
   return inner.includes('\\') && !text.startsWith('`') ? null : inner;
-}
-
-function refused(message: string): UpstreamError {
-  return new UpstreamError({ problem: 'blocked', sent: 'no', status: null, message });
 }

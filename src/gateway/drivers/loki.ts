@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parser } from '@grafana/lezer-logql';
 import { canonicalJson } from '../../contract/canonical.ts';
-import { UpstreamError } from '../upstream-error.ts';
+import { answerJson, blocked, malformed } from './answer-json.ts';
 import { readTool, type CallHandle, type Driver, type ReadAnswer } from './driver.ts';
 import { scopeQuery, type Dialect } from './label-scope.ts';
 
@@ -49,7 +49,7 @@ const LOKI_QUERY_RANGE = readTool<QueryRangeArgs>({
 
 export const LOKI_DRIVER: Driver = { system: 'loki', tools: [LOKI_QUERY_RANGE] };
 
-export interface LogEntry {
+interface LogEntry {
   readonly ts_ns: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly line: string;
@@ -100,16 +100,9 @@ function onlyLogs(query: string): string {
 }
 
 function parseAnswer(text: string): z.infer<typeof Answer> {
-  try {
-    return Answer.parse(JSON.parse(text));
-  } catch {
-    throw new UpstreamError({
-      problem: 'malformed',
-      sent: 'answered',
-      status: null,
-      message: 'the answer is not a Loki stream result',
-    });
-  }
+  const answer = Answer.safeParse(answerJson(text));
+  if (!answer.success) throw malformed('the answer is not a Loki stream result');
+  return answer.data;
 }
 
 /** Ascending by (timestamp, stream labels in canonical form, arrival): the one order in which logs are files. */
@@ -130,8 +123,4 @@ function sortedEntries(answer: z.infer<typeof Answer>, direction: 'forward' | 'b
     return a.arrival - b.arrival;
   });
   return rows.map((row) => row.entry);
-}
-
-function blocked(message: string): UpstreamError {
-  return new UpstreamError({ problem: 'blocked', sent: 'no', status: null, message });
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parser } from '@prometheus-io/lezer-promql';
-import { UpstreamError } from '../upstream-error.ts';
+import { answerJson, blocked, malformed } from './answer-json.ts';
 import { readTool, type CallHandle, type Driver, type ReadAnswer } from './driver.ts';
 import { scopeQuery, type Dialect } from './label-scope.ts';
 
@@ -109,16 +109,9 @@ function refuseInfo(text: string): void {
 }
 
 function parseAnswer(text: string): z.infer<typeof Answer> {
-  try {
-    return Answer.parse(JSON.parse(text));
-  } catch {
-    throw new UpstreamError({
-      problem: 'malformed',
-      sent: 'answered',
-      status: null,
-      message: 'the answer is not a Prometheus query result',
-    });
-  }
+  const answer = Answer.safeParse(answerJson(text));
+  if (!answer.success) throw malformed('the answer is not a Prometheus query result');
+  return answer.data;
 }
 
 function seriesOf(answer: z.infer<typeof Answer>): {
@@ -137,8 +130,4 @@ function seriesOf(answer: z.infer<typeof Answer>): {
       series: data.result.map((row) => ({ labels: row.metric, values: row.values })),
     };
   return { result_type: data.resultType, series: [{ labels: {}, values: [data.result] }] };
-}
-
-function blocked(message: string): UpstreamError {
-  return new UpstreamError({ problem: 'blocked', sent: 'no', status: null, message });
 }

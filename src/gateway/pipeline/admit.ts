@@ -2,7 +2,7 @@ import type { ActionClass } from '../../contract/tool.ts';
 import { tenantKey, type Tier } from '../../contract/scope.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { TokenGrant } from '../../store/store.ts';
-import type { ReadTool, WriteTool } from '../drivers/driver.ts';
+import type { WriteTool } from '../drivers/driver.ts';
 import type { AuthorizationRequest } from '../policy/authorizer.ts';
 import type { PolicySet } from '../policy/policy-set.ts';
 import { authenticate } from './authenticate.ts';
@@ -79,10 +79,6 @@ export function isRefused(value: Admission | Refused): value is Refused {
   return 'refusal' in value;
 }
 
-export function readToolOf(admission: Admission): ReadTool {
-  return admission.entry.tool as ReadTool;
-}
-
 export function writeToolOf(admission: Admission): WriteTool {
   return admission.entry.tool as WriteTool;
 }
@@ -152,7 +148,7 @@ export function authorize(admission: Admission, door: DoorFacts): Refusal | null
       has_incident: grant.incident_id !== null,
     },
     target: { ...routed.target, uri: routed.uri, tenants: admission.owners },
-    call: { ...facts, ...door } as AuthorizationRequest['call'],
+    call: { ...facts, ...door },
   });
   if (answer.allow) return null;
   if (answer.errors.length > 0)

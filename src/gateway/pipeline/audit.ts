@@ -33,7 +33,7 @@ export interface CallEnd {
   readonly revoked: boolean;
 }
 
-export function chainOf(grant: TokenGrant | null): string {
+function chainOf(grant: TokenGrant | null): string {
   return grant?.incident_id ?? SYSTEM_CHAIN;
 }
 

@@ -62,5 +62,5 @@ function pinsOf(tool: DriverTool): ReadonlyMap<string, string> {
 }
 
 function jsonSchema(schema: z.ZodType): Record<string, unknown> {
-  return z.toJSONSchema(schema, { io: 'input', target: 'draft-7' }) as Record<string, unknown>;
+  return z.toJSONSchema(schema, { io: 'input', target: 'draft-7' });
 }

@@ -52,9 +52,7 @@ export class Throttle {
         'Wait a few seconds and ask again.',
       );
     try {
-      const answer = (await this.#policy(`${place.upstream} ${place.lane}`).execute(() =>
-        work(),
-      )) as Guarded<T>;
+      const answer = await this.#policy(`${place.upstream} ${place.lane}`).execute(() => work());
       return answer.value;
     } catch (error) {
       if (error instanceof BrokenCircuitError)

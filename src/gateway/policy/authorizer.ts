@@ -34,7 +34,7 @@ interface ExecuteFacts {
   readonly denied: boolean;
 }
 
-export interface AuthorizationAnswer {
+interface AuthorizationAnswer {
   readonly allow: boolean;
   /** Ids of the policies that decided; empty when no rule allowed it. */
   readonly reasons: readonly string[];

@@ -4,7 +4,7 @@
  */
 export type ExactScrub = (text: string, hit: () => void) => string;
 
-export const CREDENTIAL_MARK = '[REDACTED_CREDENTIAL]';
+const CREDENTIAL_MARK = '[REDACTED_CREDENTIAL]';
 
 /** Shorter values would match by chance and destroy text; such a credential is refused where it is leased. */
 export const CREDENTIAL_CHARS_MIN = 8;

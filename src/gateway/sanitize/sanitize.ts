@@ -10,7 +10,7 @@ export interface Sanitized {
   readonly redactions: number;
 }
 
-export const SECRET_VALUE_MARK = '[REDACTED_SECRET]';
+const SECRET_VALUE_MARK = '[REDACTED_SECRET]';
 
 export function sanitizeText(
   text: string,

@@ -1,5 +1,5 @@
 import type { Target } from '../../../contract/tool.ts';
-import { UpstreamError } from '../../upstream-error.ts';
+import { answerJson, blocked, malformed } from '../answer-json.ts';
 import type { CallHandle } from '../driver.ts';
 import { KINDS, type KindInfo } from './kinds.ts';
 
@@ -38,17 +38,9 @@ export async function getObject(handle: CallHandle): Promise<KubeObject> {
 
 /** The object as the API sent it. @throws UpstreamError `malformed` when it is not one. */
 export function parseObject(text: string): KubeObject {
-  const value = parseJson(text) as Partial<KubeObject> | null;
+  const value = answerJson(text) as Partial<KubeObject> | null;
   if (typeof value?.metadata?.uid !== 'string') throw malformed('the answer is not a Kubernetes object');
   return value as KubeObject;
-}
-
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw malformed('the answer is not JSON');
-  }
 }
 
 /** Drops what only the API server needs: field ownership, and the copy of the manifest that kubectl leaves behind. */
@@ -64,12 +56,4 @@ export function withoutNoise(object: unknown): unknown {
     ...rest,
     metadata: { ...kept, ...(notes.length === 0 ? {} : { annotations: Object.fromEntries(notes) }) },
   };
-}
-
-export function blocked(message: string): UpstreamError {
-  return new UpstreamError({ problem: 'blocked', sent: 'no', status: null, message });
-}
-
-export function malformed(message: string): UpstreamError {
-  return new UpstreamError({ problem: 'malformed', sent: 'answered', status: null, message });
 }

@@ -1,15 +1,8 @@
 import { z } from 'zod';
+import { answerJson, malformed } from '../answer-json.ts';
 import { readTool, type CallHandle, type ReadAnswer } from '../driver.ts';
 import { KIND_NAMES, KINDS } from './kinds.ts';
-import {
-  collectionPath,
-  getObject,
-  kindOf,
-  malformed,
-  objectPath,
-  parseJson,
-  withoutNoise,
-} from './objects.ts';
+import { collectionPath, getObject, kindOf, objectPath, withoutNoise } from './objects.ts';
 
 const COMMON = {
   system: 'k8s',
@@ -85,7 +78,7 @@ async function list(handle: CallHandle, args: z.infer<typeof ListArgs>): Promise
   if (args.label_selector !== undefined) query['labelSelector'] = args.label_selector;
   if (args.field_selector !== undefined) query['fieldSelector'] = args.field_selector;
   const { text } = await handle.http.request({ method: 'GET', path, query });
-  const body = parseJson(text) as { items?: unknown[]; metadata?: { continue?: string } };
+  const body = answerJson(text) as { items?: unknown[]; metadata?: { continue?: string } };
   if (!Array.isArray(body.items)) throw malformed('the answer is not a Kubernetes list');
   return {
     result: { items: body.items.map(withoutNoise), more: (body.metadata?.continue ?? '') !== '' },

@@ -41,8 +41,8 @@ function podMemoryBytes(app: unknown, role: string): number | null {
     const overhead = sparkMemoryBytes(fixed);
     return overhead === null ? null : heap + overhead;
   }
-  const kind = String(valueAt(app, '/spec/type') ?? 'Scala');
-  const default_factor = ['Java', 'Scala'].includes(kind) ? 0.1 : 0.4;
+  const kind = valueAt(app, '/spec/type') ?? 'Scala';
+  const default_factor = kind === 'Java' || kind === 'Scala' ? 0.1 : 0.4;
   const factor = Number(valueAt(app, '/spec/memoryOverheadFactor') ?? default_factor);
   return Number.isFinite(factor) ? heap + Math.max(OVERHEAD_BYTES_MIN, factor * heap) : null;
 }

@@ -2,8 +2,9 @@ import { canonicalJson } from '../../../contract/canonical.ts';
 import type { FieldChange } from '../../../contract/tool.ts';
 import { eachLeaf, matchesPattern, valueAt } from '../../json-pointer.ts';
 import { UpstreamError } from '../../upstream-error.ts';
+import { blocked } from '../answer-json.ts';
 import type { ApplyAnswer, CallHandle, DriverPreview, Observation, TouchedField } from '../driver.ts';
-import { blocked, getObject, kindOf, objectPath, parseObject, type KubeObject } from './objects.ts';
+import { getObject, kindOf, objectPath, parseObject, type KubeObject } from './objects.ts';
 
 /** Fields of an object changed by JSON patch, each under a `test` of its prior value: the server does the comparing. */
 const FIELD_MANAGER = 'aegis';
