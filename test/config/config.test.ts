@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { EXAMPLE_CONFIG } from '../../src/cli/example-config.ts';
@@ -219,7 +219,7 @@ describe('a mistake stops the start with line, place, reason and the nearest wor
   it('refuses one Slack account for two people: one human would approve twice', () => {
     const twin =
       '  - principal: noor\n    name: Noor\n    slack: [{ workspace: T00000000, user: U00000000 }]\n    roles: []\n\n# Each sender';
-    expect(problems(edited('\n# Each sender', `${twin}`))).toEqual([
+    expect(problems(edited('\n# Each sender', twin))).toEqual([
       expect.stringContaining('belongs to both "maya" and "noor"'),
     ]);
   });
