@@ -63,11 +63,15 @@ export interface Fixture {
   readonly vfs: Vfs;
   readonly clock: Clock & { ms: number };
   readonly session: VfsSession;
-  run(command: string, session?: VfsSession): Promise<WorldResponse>;
+  readonly home: string;
+  readonly run: (command: string, session?: VfsSession) => Promise<WorldResponse>;
   /** The capture of a command that must be answered. */
-  capture(command: string, session?: VfsSession): Promise<Capture>;
-  lines(command: string, session?: VfsSession): Promise<readonly string[]>;
-  refusal(command: string, session?: VfsSession): Promise<{ code: string; reason: string; remedy: string }>;
+  readonly capture: (command: string, session?: VfsSession) => Promise<Capture>;
+  readonly lines: (command: string, session?: VfsSession) => Promise<readonly string[]>;
+  readonly refusal: (
+    command: string,
+    session?: VfsSession,
+  ) => Promise<{ code: string; reason: string; remedy: string }>;
 }
 
 const QUIET: Log = { debug() {}, info() {}, warn() {}, error() {} };
@@ -119,6 +123,7 @@ export async function fixture(options: { model?: Model; skills_dir?: string | nu
     vfs,
     clock,
     session,
+    home,
     run,
     capture,
     lines: async (command, as) => (await capture(command, as)).lines,

@@ -52,7 +52,7 @@ export interface ModelGateway extends GatewayRead {
   readonly calls: ReadRequest[];
 }
 
-const SECRET = /[\w.]+@[\w.]+\.example|hunter\d+|sk-[A-Za-z0-9]{6,}/g;
+const SECRET = /(?<![\w.])[\w.]+@[\w.]+\.example|hunter\d+|sk-[A-Za-z0-9]{6,}/g;
 const MARK: Record<string, string> = {
   '@': '[REDACTED_EMAIL]',
   h: '[REDACTED_SECRET]',
@@ -92,7 +92,7 @@ export function modelGateway(model: Model): ModelGateway {
         redactions: text.match(SECRET)?.length ?? 0,
         rules_hash: hashOf('rules'),
         raw_hmac: hashOf(text),
-        source_query: redactText(String(request.args['query'] ?? `${request.tool} ${request.target}`)),
+        source_query: redactText(textOf(request.args['query'] ?? `${request.tool} ${request.target}`)),
         latency_ms: 1,
       };
       return result;
@@ -131,6 +131,11 @@ function answer(model: Model, { tool, args }: ReadRequest, target: Target): unkn
   }
 }
 
+function textOf(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError('not a text');
+  return value;
+}
+
 function isTarget(object: KubeModelObject, target: Target): boolean {
   return object.kind.toLowerCase() === target.kind && object.metadata.namespace === target.namespace;
 }
@@ -142,7 +147,7 @@ function notFound(target: Target): Refusal {
 function podLogs(model: Model, target: Target, args: Readonly<Record<string, unknown>>): unknown {
   const lines = model.pod_logs[target.name];
   if (lines === undefined) return notFound(target);
-  const since = args['since_time'] === undefined ? '' : String(args['since_time']);
+  const since = args['since_time'] === undefined ? '' : textOf(args['since_time']);
   const inside = lines.filter(({ ts }) => Date.parse(ts) >= (since === '' ? 0 : Date.parse(since)));
   return { lines: args['tail_lines'] === undefined ? inside : inside.slice(-Number(args['tail_lines'])) };
 }
@@ -150,8 +155,8 @@ function podLogs(model: Model, target: Target, args: Readonly<Record<string, unk
 // ---------------------------------------------------------------- Loki
 
 function lokiAnswer(model: Model, target: Target, args: Readonly<Record<string, unknown>>): unknown {
-  const matches = compileLogql(String(args['query']));
-  const [start, end] = [BigInt(String(args['start_ns'])), BigInt(String(args['end_ns']))];
+  const matches = compileLogql(textOf(args['query']));
+  const [start, end] = [BigInt(textOf(args['start_ns'])), BigInt(textOf(args['end_ns']))];
   if (start >= end) throw new Error('start_ns must lie before end_ns');
   const limit = Math.min(Number(args['limit']), model.page_max);
   const found = model.entries
@@ -215,7 +220,7 @@ function promAnswer(
   target: Target,
   args: Readonly<Record<string, unknown>>,
 ): unknown {
-  const query = String(args['query']);
+  const query = textOf(args['query']);
   promqlParser.parse(query).iterate({
     enter: (node) => {
       if (node.type.isError) throw new Error(`PromQL does not parse: ${query}`);
