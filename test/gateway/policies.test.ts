@@ -89,6 +89,15 @@ describe('a set that does not load is not in force', () => {
       /freze/,
     ],
     [
+      'a policy without a name behind a named one',
+      (d) =>
+        writeFileSync(
+          join(d, 'x.cedar'),
+          '@id("x") forbid (principal, action, resource) when { false };\npermit (principal, action, resource);',
+        ),
+      /./,
+    ],
+    [
       'a policy without a name',
       (d) => writeFileSync(join(d, 'x.cedar'), 'forbid (principal, action, resource);'),
       /@id/,

@@ -140,8 +140,10 @@ async function settle(call: WriteCall, row: JournalRow): Promise<ToolOutcome | R
     await new Promise((resolve) => setTimeout(resolve, Math.min(500, left_ms)));
   }
   // The server compares the prior state itself, so the lost request can no longer act twice, whenever it arrives.
-  if (row.status === 'dispatched' && writeToolOf(admission).conditional)
+  if (row.status === 'dispatched' && writeToolOf(admission).conditional) {
+    await core.store.journal.reopen(row.key);
     return didNotRun(row, 'The object still shows the state before the change.');
+  }
   return settleRow(
     core.store.journal,
     row.key,

@@ -60,23 +60,8 @@ export async function loadAuthorizer(
   files: readonly { readonly name: string; readonly text: string }[],
 ): Promise<AuthorizerLoad> {
   const cedar = await import('@cedar-policy/cedar-wasm/nodejs');
-  const policies: Record<string, string> = {};
   const problems: string[] = [];
-  for (const file of files) {
-    const parts = cedar.policySetTextToParts(file.text);
-    if (parts.type === 'failure') {
-      problems.push(...parts.errors.map((error) => `${file.name}: ${error.message}`));
-      continue;
-    }
-    if (parts.policy_templates.length > 0) problems.push(`${file.name}: policy templates are not used here`);
-    for (const text of parts.policies) {
-      const json = cedar.policyToJson(text);
-      const id = json.type === 'success' ? json.json.annotations?.['id'] : undefined;
-      if (typeof id !== 'string') problems.push(`${file.name}: a policy has no @id("...")`);
-      else if (Object.hasOwn(policies, id)) problems.push(`${file.name}: the id "${id}" is used twice`);
-      else policies[id] = text;
-    }
-  }
+  const policies = splitPolicies(files, problems);
   if (problems.length > 0) return { ok: false, problems };
   const validation = cedar.validate({ schema, policies: { staticPolicies: policies } });
   if (validation.type === 'failure')
@@ -98,6 +83,29 @@ export async function loadAuthorizer(
     policy_ids: Object.keys(policies).sort(),
     authorizer: { decide: (request) => decide(cedar.statefulIsAuthorized, set_name, request) },
   };
+}
+
+/**
+ * Policies by their @id, which begins each of them at the start of a line. The engine then refuses a text that holds
+ * more than one, so a policy without a name cannot hide behind another.
+ */
+function splitPolicies(
+  files: readonly { readonly name: string; readonly text: string }[],
+  problems: string[],
+): Record<string, string> {
+  const policies: Record<string, string> = {};
+  for (const { name, text } of files) {
+    const [head, ...parts] = `\n${text}`.split(/^(?=@id\()/m);
+    const unnamed = (head ?? '').replaceAll(/\/\/.*$/gm, '').trim();
+    if (unnamed !== '') problems.push(`${name}: a policy does not begin with @id("...")`);
+    for (const part of parts) {
+      const id = /^@id\("([a-z0-9-]{1,64})"\)/.exec(part)?.[1];
+      if (id === undefined) problems.push(`${name}: write the name as @id("lower-case-words")`);
+      else if (Object.hasOwn(policies, id)) problems.push(`${name}: the id "${id}" is used twice`);
+      else policies[id] = part;
+    }
+  }
+  return policies;
 }
 
 function decide(
