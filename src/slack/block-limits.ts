@@ -75,6 +75,18 @@ export function cut(text: string, max: number): string {
   return `${text.slice(0, end)}…`;
 }
 
+/** Splits into pieces of at most `size` UTF-16 units, never between the halves of a surrogate pair; nothing is lost. */
+export function pieces(text: string, size: number): string[] {
+  const found: string[] = [];
+  for (let at = 0; at < text.length;) {
+    const half = /[\ud800-\udbff]/.test(text[at + size - 1] ?? '') && at + size < text.length;
+    const end = at + size - (half ? 1 : 0);
+    found.push(text.slice(at, end));
+    at = end;
+  }
+  return found;
+}
+
 /** Shortens markup; never ends inside `<…>`, an entity or a code span. */
 export function cutMrkdwn(text: string, max: number): string {
   if (text.length <= max) return text;

@@ -1,12 +1,13 @@
 // Which part of a plan's diff a card can show at first glance. A line that is cut counts as hidden: what was not on
 // screen must not be approved from there. Pure.
-import { visible } from './block-limits.ts';
+import { pieces, visible } from './block-limits.ts';
 import type { ApprovalNotice } from '../contract/notice.ts';
 
 type Action = ApprovalNotice['actions'][number];
 
 const LINES_MAX = 40;
-const CHARS_MAX = 4_000;
+/** All of it must fit into one preformatted block, which would otherwise be cut. */
+const CHARS_MAX = 2_800;
 const LINE_CHARS_MAX = 240;
 
 /** Everything that applying an action changes, one line each: the diff, then what the server adds by itself. */
@@ -76,15 +77,6 @@ export function diffPages(actions: readonly Action[], chunk_chars: number, chunk
 
 /** A line longer than a block goes on in the next one, marked with an arrow. */
 function foldLine(line: string, chars: number): string[] {
-  const parts: string[] = [];
-  for (let rest = line; ;) {
-    const size = parts.length === 0 ? chars : chars - 2;
-    if (rest.length <= size) {
-      parts.push(parts.length === 0 ? rest : `↪ ${rest}`);
-      return parts;
-    }
-    const end = size - (/[\ud800-\udbff]/.test(rest[size - 1] ?? '') ? 1 : 0);
-    parts.push(parts.length === 0 ? rest.slice(0, end) : `↪ ${rest.slice(0, end)}`);
-    rest = rest.slice(end);
-  }
+  const parts = pieces(line, chars - 2);
+  return parts.length <= 1 ? [line] : parts.map((part, at) => (at === 0 ? part : `↪ ${part}`));
 }

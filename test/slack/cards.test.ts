@@ -14,7 +14,8 @@ import {
 } from '../../src/slack/block-limits.ts';
 import type { Card, CardContext } from '../../src/slack/cards/card.ts';
 import { fitsMessage, plainVersion, renderNotice } from '../../src/slack/cards/index.ts';
-import { excerptOf } from '../../src/slack/diff-excerpt.ts';
+import { changeLines, excerptOf } from '../../src/slack/diff-excerpt.ts';
+import { openingMeta, reviewPages, reviewView } from '../../src/slack/views/approval-view.ts';
 import {
   approvalAction,
   approvalNotice,
@@ -161,6 +162,41 @@ describe('cards', () => {
   it('counts a line that would be cut, and everything behind it, as hidden', () => {
     const long = approvalAction({ diff: ['+ short', `+ ${'x'.repeat(400)}`, '+ after'] });
     expect(excerptOf([long, approvalAction()])).toMatchObject({ hidden: 8, total: 9 });
+  });
+
+  it('shows whole every line that it claims to show, and every line of the diff in the pages of the review', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 700 }), { maxLength: 60 }), (diff) => {
+        const notice = approvalNotice({
+          actions: [approvalAction({ diff }), approvalAction({ change_id: 'CHG-2' })],
+        });
+        const shown = (value: unknown): string[] =>
+          (value as { type: string; elements?: { type: string; elements: { text: string }[] }[] }[])
+            .flatMap((block) => (block.type === 'rich_text' ? (block.elements ?? []) : []))
+            .filter((part) => part.type === 'rich_text_preformatted')
+            .flatMap((part) => (part.elements[0] as { text: string }).text.split('\n'));
+        const excerpt = excerptOf(notice.actions);
+        expect(shown(draw(notice).blocks)).toEqual(
+          excerpt.shown.flatMap((part) =>
+            part.lines.map((text, at) => (part.lines.length === 1 && at === 0 && text === '' ? '-' : text)),
+          ),
+        );
+        const pages = reviewPages(notice).map((_, page) =>
+          shown(
+            reviewView(notice, { ...openingMeta(notice, { channel: 'C', thread_ts: null }), page }, true)
+              .blocks,
+          ),
+        );
+        const filled = (lines: readonly string[]) => lines.filter((text) => text !== '');
+        const read = filled(pages.flat()).join('\n').replaceAll('\n↪ ', '');
+        const wanted = notice.actions.flatMap((action) => [
+          `${action.change_id}  ${action.target}`,
+          ...filled(changeLines(action)),
+        ]);
+        expect(read).toBe(wanted.join('\n'));
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('shows what the server changes by itself in the diff', () => {

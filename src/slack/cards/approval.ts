@@ -26,7 +26,6 @@ import {
   richText,
   say,
   utc,
-  when,
 } from '../blocks.ts';
 import { approvalValue, incidentValue } from '../button-values.ts';
 import { excerptOf, type Excerpt } from '../diff-excerpt.ts';
@@ -58,7 +57,7 @@ interface Caps {
   readonly sentence: number;
 }
 
-const ROOMY: Caps = { diff_chars: 4_000, cell: LIMITS.table_cell_max, gate_reason: 300, sentence: 300 };
+const ROOMY: Caps = { diff_chars: 2_800, cell: LIMITS.table_cell_max, gate_reason: 300, sentence: 300 };
 const TIGHT: Caps = { diff_chars: 0, cell: 250, gate_reason: 160, sentence: 150 };
 
 export function approvalCard(notice: ApprovalNotice, ctx: CardContext): Card {
@@ -131,7 +130,7 @@ function what(block_id: string, notice: ApprovalNotice, ctx: CardContext, caps: 
   );
   if (notice.started_by !== null)
     elements.push(say(', run started by '), bold(ctx.person(notice.started_by).name));
-  elements.push(say('. Because: '), say(cut(oneLine(notice.cause), 500)));
+  elements.push(say('\n'), bold('Because: '), say(cut(oneLine(notice.cause), 500)));
   if (notice.status !== 'open') elements.push(say('\n'), bold(cut(oneLine(notice.status_text), 400)));
   return richText(block_id, [paragraph(elements)]);
 }
@@ -277,7 +276,7 @@ function buttonRows(notice: ApprovalNotice, excerpt: Excerpt): Button[][] {
   });
   if (isShadow(notice)) return [[evidence]];
   if (notice.status !== 'open') return [[evidence, json]];
-  const whole = excerpt.hidden === 0;
+  const whole = excerpt.hidden === 0 && notice.actions.length <= ACTIONS_SHOWN;
   const review = button({
     action_id: 'approval.review',
     text: whole ? 'Review and approve…' : 'Open full plan…',
@@ -334,9 +333,4 @@ function summary(notice: ApprovalNotice): string {
   return topText(
     `Approval ${next} of ${Math.max(1, notice.rule.people)} needed until ${utc(notice.expires_at)}: ${changeNames(notice)}, ${count}, ${risk}`,
   );
-}
-
-/** Absolute expiry for a modal's context line. */
-export function expiryElements(notice: ApprovalNotice): RichTextElement[] {
-  return [say('Expires '), when(notice.expires_at)];
 }

@@ -75,7 +75,7 @@ export function incidentCard(notice: IncidentNotice, ctx: CardContext): Card {
         paragraph([bold('✅ Outcome: '), say(cut(oneLine(notice.outcome), SENTENCE_MAX))]),
       ]),
     );
-  } else if (oneLine(notice.doing) !== '') {
+  } else if (notice.waiting_for === null && oneLine(notice.doing) !== '') {
     blocks.push({
       type: 'context',
       block_id: id('doing'),

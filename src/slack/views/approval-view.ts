@@ -2,7 +2,7 @@
 // is the approval. A submit exists only when every page of the diff has been on screen. Pure.
 import type { KnownBlock, ModalView, RichTextElement } from '@slack/types';
 import type { ApprovalNotice } from '../../contract/notice.ts';
-import { LIMITS, cut, mrkdwn, oneLine } from '../block-limits.ts';
+import { LIMITS, cut, mrkdwn, oneLine, pieces, visible } from '../block-limits.ts';
 import {
   actions,
   bold,
@@ -51,6 +51,7 @@ export function reviewView(notice: ApprovalNotice, meta: DecisionMeta, simulated
   const page = Math.min(meta.page, pages.length - 1);
   const blocks: KnownBlock[] = page === 0 ? frontMatter(notice) : [];
   const where = pages.length > 1 ? `Diff, page ${page + 1} of ${pages.length}` : 'Whole diff';
+  if (blocks.length > 0) blocks.push({ type: 'divider', block_id: 'rv.line' });
   blocks.push(richText('rv.diff.head', [paragraph([bold(where)])]));
   for (const [at, chunk] of (pages[page] as string[]).entries())
     blocks.push(richText(`rv.diff.${page}.${at}`, [preformatted(chunk)]));
@@ -174,10 +175,11 @@ export function denyView(notice: ApprovalNotice, meta: DecisionMeta, simulated: 
   });
 }
 
-export function jsonPages(json: string): string[] {
-  const pages: string[] = [];
-  const size = CHUNK_CHARS * CHUNKS_PER_PAGE;
-  for (let at = 0; at < json.length; at += size) pages.push(json.slice(at, at + size));
+export function jsonPages(json: string): string[][] {
+  const chunks = pieces(visible(json), CHUNK_CHARS);
+  const pages: string[][] = [];
+  for (let at = 0; at < chunks.length; at += CHUNKS_PER_PAGE)
+    pages.push(chunks.slice(at, at + CHUNKS_PER_PAGE));
   return pages;
 }
 
@@ -190,10 +192,9 @@ export function planJsonView(
 ): ModalView {
   const pages = jsonPages(json);
   const page = Math.min(meta.page, pages.length - 1);
-  const text = pages[page] as string;
-  const chunks: KnownBlock[] = [];
-  for (let at = 0; at < text.length; at += CHUNK_CHARS)
-    chunks.push(richText(`pj.${page}.${at}`, [preformatted(text.slice(at, at + CHUNK_CHARS))]));
+  const chunks = (pages[page] as string[]).map((chunk, at) =>
+    richText(`pj.${page}.${at}`, [preformatted(chunk)]),
+  );
   const turn = pages.length > 1 ? [actions('pj.pages', pageButtons('plan.json', page, pages.length))] : [];
   const title = pages.length > 1 ? `Plan ${page + 1} of ${pages.length}` : 'Plan as JSON';
   const head = context('pj.head', [
