@@ -39,63 +39,16 @@ export interface Aegis {
 const CHECKPOINT_EVERY_MS = 60_000;
 
 export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis> {
-  const { settings } = config;
-  const { store, clock, ids, log } = ports;
-  const policies_dir = settings.policies_dir ?? join(packageRoot(), 'policies');
-  const skills_dir = settings.skills_dir ?? join(packageRoot(), 'skills');
-  const gateway = await createGateway({
-    store,
-    settings,
-    secrets: config.secrets,
-    policies_dir,
-    clock,
-    ids,
-    log,
-  });
-  const vfs = createVfs({ store, gateway, settings, skills_dir, clock, ids, log });
-
-  let wake_slack = (): void => {};
-  const names = Object.fromEntries(settings.identity.map((i) => [i.principal, i.name]));
-  const deps: HarnessDeps = {
-    store,
-    gateway,
-    vfs,
-    settings,
-    clock,
-    ids,
-    log,
-    notify: () => wake_slack(),
-    review: (entries) => draftPostmortem(entries, { names }),
-  };
-  const runner = new Runner(deps);
-  const intake = createIntake(store.inbox, () => runner.wake());
-  const slack = createSlackRoom({
-    settings: settings.slack,
-    bot_token: config.secrets(settings.slack.bot_token),
-    signing_secret: config.secrets(settings.slack.signing_secret),
-    inbox: store.inbox,
-    outbox: store.outbox,
-    intake,
-    inspect: createInspect(deps),
-    redact: (text) => gateway.redactText(text),
-    clock,
-    log,
-    simulated: settings.unsafe_endpoints,
-  });
-  wake_slack = () => slack.wake();
-  const senders = settings.triggers.map((trigger) => ({
-    settings: trigger,
-    secret: config.secrets(trigger.secret),
-  }));
-
+  const { store, log } = ports;
+  const rooms = await wire(config, ports);
+  const { gateway, runner, slack } = rooms;
   let server: RunningServer | null = null;
   let checkpoints: NodeJS.Timeout | null = null;
-  const ready = { store: false, ledger: false };
+  let ready = false;
   const routes = [
-    ...slack.routes(),
-    alertmanagerRoute(senders, intake, log),
+    ...rooms.routes,
     ...healthRoutes(
-      () => ready.store && ready.ledger,
+      () => ready,
       () => slack.healthy(),
     ),
   ];
@@ -103,17 +56,15 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
     store.ledger
       .checkpoint(reason)
       .catch((error: unknown) => log.error({ error: String(error) }, 'checkpoint failed'));
-
   return {
     gateway,
     async start() {
-      server = await startHttpServer({ host: settings.http.host, port: settings.http.port, routes, log });
+      server = await startHttpServer({ ...config.settings.http, routes, log });
       await store.outbox.rerenderOpen();
       await slack.start();
       await runner.start();
-      ready.store = true;
-      ready.ledger = true;
       await checkpoint('start');
+      ready = true;
       void gateway
         .sweepLeases()
         .then(
@@ -121,7 +72,7 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
             swept.revoked + swept.failed > 0 && log.warn(swept, 'leases of an earlier run were swept'),
         );
       checkpoints = setInterval(() => void checkpoint('interval'), CHECKPOINT_EVERY_MS);
-      log.info({ port: server.port, unsafe_endpoints: settings.unsafe_endpoints }, 'Aegis is ready');
+      log.info({ port: server.port, unsafe_endpoints: config.settings.unsafe_endpoints }, 'Aegis is ready');
       return { port: server.port };
     },
     async stop() {
@@ -133,6 +84,46 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
       await checkpoint('stop');
     },
   };
+}
+
+/** Connects the rooms. Nothing runs yet. */
+async function wire(config: LoadedConfig, ports: Ports) {
+  const { settings, secrets } = config;
+  const { store, clock, log } = ports;
+  const policies_dir = settings.policies_dir ?? join(packageRoot(), 'policies');
+  const skills_dir = settings.skills_dir ?? join(packageRoot(), 'skills');
+  const gateway = await createGateway({ ...ports, settings, secrets, policies_dir });
+  const vfs = createVfs({ ...ports, gateway, settings, skills_dir });
+  const names = Object.fromEntries(settings.identity.map((i) => [i.principal, i.name]));
+  // Slack and runner wake each other; each exists before the first wake.
+  const deps: HarnessDeps = {
+    ...ports,
+    gateway,
+    vfs,
+    settings,
+    notify: () => slack.wake(),
+    review: (entries) => draftPostmortem(entries, { names }),
+  };
+  const runner = new Runner(deps);
+  const intake = createIntake(store.inbox, () => runner.wake());
+  const slack = createSlackRoom({
+    settings: settings.slack,
+    bot_token: secrets(settings.slack.bot_token),
+    signing_secret: secrets(settings.slack.signing_secret),
+    inbox: store.inbox,
+    outbox: store.outbox,
+    intake,
+    inspect: createInspect(deps),
+    redact: (text) => gateway.redactText(text),
+    clock,
+    log,
+    simulated: settings.unsafe_endpoints,
+  });
+  const senders = settings.triggers.map((trigger) => ({
+    settings: trigger,
+    secret: secrets(trigger.secret),
+  }));
+  return { gateway, runner, slack, routes: [...slack.routes(), alertmanagerRoute(senders, intake, log)] };
 }
 
 function healthRoutes(is_ready: () => boolean, slack_healthy: () => boolean): HttpRoute[] {

@@ -46,7 +46,10 @@ export const ApprovalRequest = z.strictObject({
 });
 export type ApprovalRequest = z.infer<typeof ApprovalRequest>;
 
-export const Approval = ApprovalRequest.extend({ decisions: z.array(Decision).max(100), status: ApprovalStatus });
+export const Approval = ApprovalRequest.extend({
+  decisions: z.array(Decision).max(100),
+  status: ApprovalStatus,
+});
 export type Approval = z.infer<typeof Approval>;
 
 /**
@@ -66,7 +69,8 @@ export function tallyDecisions(
     if (Date.parse(decision.at) > expires_at_ms || !rule.roles.includes(decision.role)) continue;
     if (decision.decision === 'deny') denied ??= decision;
     else if (decision.decision === 'withdraw') standing.delete(decision.principal);
-    else if (!involved.has(decision.principal) && !standing.has(decision.principal)) standing.set(decision.principal, decision);
+    else if (!involved.has(decision.principal) && !standing.has(decision.principal))
+      standing.set(decision.principal, decision);
   }
   const approvals = [...standing.values()];
   const cli_count = approvals.filter((d) => d.via === 'cli').length;

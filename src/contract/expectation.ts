@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js';
-import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
+import { parseYamlText } from './parse.ts';
 
 /**
  * A three-valued condition over the lines of a captured file, used for hypotheses and for verification.
@@ -12,7 +12,9 @@ export const Expectation = z
     select: z.string().min(1).max(300).optional(),
     pattern: z.string().min(1).max(500).optional(),
     op: z.enum(['eq', 'ne', 'lt', 'le', 'gt', 'ge', 'in', 'some', 'none']),
-    value: z.union([z.string(), z.number(), z.boolean(), z.array(z.union([z.string(), z.number()]))]).optional(),
+    value: z
+      .union([z.string(), z.number(), z.boolean(), z.array(z.union([z.string(), z.number()]))])
+      .optional(),
     /** Select of an ISO time in the same file that must be later than the change; otherwise `unknown`. */
     fresh_select: z.string().min(1).max(300).optional(),
     /** Positive control for `none`: a pattern that must match, which shows that the source really answered. */
@@ -21,7 +23,10 @@ export const Expectation = z
   .superRefine((e, ctx) => {
     const lines_op = e.op === 'some' || e.op === 'none';
     if (lines_op !== (e.pattern !== undefined) || lines_op === (e.select !== undefined))
-      ctx.addIssue({ code: 'custom', message: 'give `pattern` with some/none, or `select` with a comparison' });
+      ctx.addIssue({
+        code: 'custom',
+        message: 'give `pattern` with some/none, or `select` with a comparison',
+      });
     if (!lines_op && e.value === undefined) ctx.addIssue({ code: 'custom', message: '`value` is missing' });
     if (e.op === 'none' && e.control_pattern === undefined)
       ctx.addIssue({ code: 'custom', message: '`none` looks for absence and needs a `control_pattern`' });
@@ -45,12 +50,19 @@ export function evaluateExpectation(
   if (expectation.fresh_select !== undefined && changed_at_ms !== null) {
     const time = selectYaml(lines, expectation.fresh_select);
     const at = typeof time === 'string' ? Date.parse(time) : Number.NaN;
-    if (!(at > changed_at_ms)) return { status: 'unknown', found: 'no data newer than the change yet', lines: null };
+    if (!(at > changed_at_ms))
+      return { status: 'unknown', found: 'no data newer than the change yet', lines: null };
   }
-  return expectation.pattern === undefined ? evaluateValue(lines, expectation) : evaluateLines(lines, expectation, expectation.pattern);
+  return expectation.pattern === undefined
+    ? evaluateValue(lines, expectation)
+    : evaluateLines(lines, expectation, expectation.pattern);
 }
 
-function evaluateLines(lines: readonly string[], expectation: Expectation, pattern: string): ExpectationResult {
+function evaluateLines(
+  lines: readonly string[],
+  expectation: Expectation,
+  pattern: string,
+): ExpectationResult {
   const hits = matchingLines(lines, pattern);
   const span = hits.length === 0 ? null : { first: hits[0] as number, last: hits.at(-1) as number };
   if (expectation.op === 'some') {
@@ -59,8 +71,13 @@ function evaluateLines(lines: readonly string[], expectation: Expectation, patte
   }
   if (hits.length > 0) return { status: 'failed', found: count(hits.length), lines: span };
   const control = matchingLines(lines, expectation.control_pattern as string);
-  if (control.length === 0) return { status: 'unknown', found: 'the source shows nothing to compare with', lines: null };
-  return { status: 'passed', found: 'none', lines: { first: control[0] as number, last: control.at(-1) as number } };
+  if (control.length === 0)
+    return { status: 'unknown', found: 'the source shows nothing to compare with', lines: null };
+  return {
+    status: 'passed',
+    found: 'none',
+    lines: { first: control[0] as number, last: control.at(-1) as number },
+  };
 }
 
 function evaluateValue(lines: readonly string[], expectation: Expectation): ExpectationResult {
@@ -71,7 +88,11 @@ function evaluateValue(lines: readonly string[], expectation: Expectation): Expe
   return { status: result, found: String(found), lines: null };
 }
 
-function compare(found: string | number | boolean, op: Expectation['op'], value: Expectation['value']): ExpectationResult['status'] {
+function compare(
+  found: string | number | boolean,
+  op: Expectation['op'],
+  value: Expectation['value'],
+): ExpectationResult['status'] {
   const verdict = (ok: boolean) => (ok ? 'passed' : 'failed');
   if (op === 'eq') return verdict(String(found) === String(value));
   if (op === 'ne') return verdict(String(found) !== String(value));
@@ -94,14 +115,14 @@ export function matchingLines(lines: readonly string[], pattern: string): number
   return hits;
 }
 
+/** A captured file may be larger than a configuration file, never deeper. */
+const RENDERED_LIMITS = { bytes_max: 4_194_304, depth_max: 40, keys_max: 200_000 } as const;
+
 /** Reads `a.b[0].c` out of lines that form one YAML document; undefined when absent or when it is not YAML. */
 export function selectYaml(lines: readonly string[], path: string): unknown {
-  let value: unknown;
-  try {
-    value = parseYaml(lines.join('\n'), { maxAliasCount: 0, logLevel: 'silent' });
-  } catch {
-    return undefined;
-  }
+  const parsed = parseYamlText(lines.join('\n'), RENDERED_LIMITS);
+  if (!parsed.ok) return undefined;
+  let value = parsed.value;
   for (const step of path.split(/\.|\[(\d+)\]/).filter((s) => s !== undefined && s !== '')) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined;
     value = (value as Record<string, unknown>)[step];

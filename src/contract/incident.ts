@@ -92,7 +92,14 @@ export const IncidentContext = z.strictObject({
   slo: z.string().max(300).optional(),
   on_call: z.array(PrincipalId).max(20),
   /** Recurring window in which writes are allowed, `null` = always. Evaluated by the change-window gate. */
-  change_window: z.strictObject({ days: z.array(z.int().min(0).max(6)), from: z.string(), to: z.string(), tz: z.literal('UTC') }).nullable(),
+  change_window: z
+    .strictObject({
+      days: z.array(z.int().min(0).max(6)),
+      from: z.string(),
+      to: z.string(),
+      tz: z.literal('UTC'),
+    })
+    .nullable(),
   /** Freeze in force at opening, in words; the live freeze is always read from the store. */
   freeze: z.string().max(500).nullable(),
   budget: Budget,

@@ -72,7 +72,11 @@ export function entryHash(entry: Omit<LedgerEntry, 'hash'>): string {
 }
 
 /** Payloads by kind. `event` payloads belong to the harness (`{type, ...}`); replay folds them and nothing else. */
-export const TransitionPayload = z.strictObject({ from: z.string(), to: z.string(), reason: z.string().max(600) });
+export const TransitionPayload = z.strictObject({
+  from: z.string(),
+  to: z.string(),
+  reason: z.string().max(600),
+});
 export const RefusalPayload = z.strictObject({
   code: z.string(),
   reason: z.string(),
@@ -110,8 +114,18 @@ export type PlanPayload = z.infer<typeof PlanPayload>;
 export const PreviewPayload = z.strictObject({ change_id: z.string(), preview: Preview });
 export const ApprovalPayload = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('opened'), request: ApprovalRequest }),
-  z.strictObject({ type: z.literal('decision'), approval_id: ApprovalId, plan_hash: Sha256, decision: Decision }),
-  z.strictObject({ type: z.literal('status'), approval_id: ApprovalId, status: ApprovalStatus, reason: z.string().max(500) }),
+  z.strictObject({
+    type: z.literal('decision'),
+    approval_id: ApprovalId,
+    plan_hash: Sha256,
+    decision: Decision,
+  }),
+  z.strictObject({
+    type: z.literal('status'),
+    approval_id: ApprovalId,
+    status: ApprovalStatus,
+    reason: z.string().max(500),
+  }),
 ]);
 export type ApprovalPayload = z.infer<typeof ApprovalPayload>;
 export const PermitPayload = z.strictObject({ permit: Permit });
@@ -132,7 +146,14 @@ export const CallPayload = z.strictObject({
   journal_phase: Phase.nullable(),
   permit_id: z.string().nullable(),
   /** Only in `after`. The accessor or lease id names the credential; the credential itself is never written. */
-  credential: z.strictObject({ engine: z.string(), accessor: z.string().nullable(), revocable: z.boolean(), revoked: z.boolean() }).nullable(),
+  credential: z
+    .strictObject({
+      engine: z.string(),
+      accessor: z.string().nullable(),
+      revocable: z.boolean(),
+      revoked: z.boolean(),
+    })
+    .nullable(),
   status: z.enum(['accepted', 'done', 'failed', 'refused', 'conflict', 'outcome_unknown']),
   summary: z.string().max(1000),
   redactions: z.int().min(0),
@@ -162,7 +183,8 @@ export function approvalFromLedger(entries: readonly LedgerEntry[], approval_id:
     if (payload.type === 'opened' && payload.request.approval_id === approval_id)
       approval = { ...payload.request, decisions: [], status: 'open' };
     else if (approval === null || payload.type === 'opened' || payload.approval_id !== approval_id) continue;
-    else if (payload.type === 'decision' && payload.plan_hash === approval.plan_hash) approval.decisions.push(payload.decision);
+    else if (payload.type === 'decision' && payload.plan_hash === approval.plan_hash)
+      approval.decisions.push(payload.decision);
     else if (payload.type === 'status') approval.status = payload.status;
   }
   return approval;

@@ -29,7 +29,15 @@ export const GateLine = z.strictObject({
 });
 export type GateLine = z.infer<typeof GateLine>;
 
-export const CardButton = z.enum(['activate', 'evidence', 'stop', 'plan_again', 'resume', 'hand_over', 'postmortem']);
+export const CardButton = z.enum([
+  'activate',
+  'evidence',
+  'stop',
+  'plan_again',
+  'resume',
+  'hand_over',
+  'postmortem',
+]);
 
 /** The root card: one per incident, edited in place. */
 export const IncidentNotice = z.strictObject({
@@ -38,7 +46,14 @@ export const IncidentNotice = z.strictObject({
   title: z.string(),
   severity: Severity,
   state: IncidentState,
-  halt: z.strictObject({ reason: HaltReason, text: z.string(), next_step: z.string(), resume_to: IncidentState.nullable() }).nullable(),
+  halt: z
+    .strictObject({
+      reason: HaltReason,
+      text: z.string(),
+      next_step: z.string(),
+      resume_to: IncidentState.nullable(),
+    })
+    .nullable(),
   scope: Scope,
   /** "Execute with approval (2 people)", "Shadow: plans only, nothing is executed". */
   mode: z.string(),
@@ -49,7 +64,12 @@ export const IncidentNotice = z.strictObject({
   /** What goes on right now: "Reading driver logs", "Step 1 of 1: …". */
   doing: z.string(),
   cause: z.strictObject({ text: z.string(), confidence: z.number(), evidence_count: z.int() }).nullable(),
-  budget: z.strictObject({ tool_calls: z.int(), tool_calls_max: z.int(), cost_usd: z.number(), cost_usd_max: z.number() }),
+  budget: z.strictObject({
+    tool_calls: z.int(),
+    tool_calls_max: z.int(),
+    cost_usd: z.number(),
+    cost_usd_max: z.number(),
+  }),
   waiting_for: z.strictObject({ who: z.string(), until: IsoTime.nullable() }).nullable(),
   checks: z.strictObject({ passed: z.int(), total: z.int() }).nullable(),
   /** Set when closed: what was done, how long it took. */
@@ -69,7 +89,20 @@ export type IncidentNotice = z.infer<typeof IncidentNotice>;
 export const TimelineNotice = z.strictObject({
   kind: z.literal('timeline'),
   incident_id: IncidentId,
-  topic: z.enum(['opened', 'triage', 'cause', 'no_cause', 'plan', 'decision', 'refusal', 'step', 'verify', 'halted', 'closed', 'recorded']),
+  topic: z.enum([
+    'opened',
+    'triage',
+    'cause',
+    'no_cause',
+    'plan',
+    'decision',
+    'refusal',
+    'step',
+    'verify',
+    'halted',
+    'closed',
+    'recorded',
+  ]),
   segments: z.array(Segment).min(1).max(40),
   broadcast: z.boolean(),
 });
@@ -113,7 +146,14 @@ export const ApprovalNotice = z.strictObject({
   /** Names of people or roles who can still approve. */
   who_can: z.string(),
   expires_at: IsoTime,
-  evidence: z.array(z.strictObject({ id: z.string(), claim: z.string(), role: z.enum(['cause', 'precondition']), pointer: EvidencePointer })),
+  evidence: z.array(
+    z.strictObject({
+      id: z.string(),
+      claim: z.string(),
+      role: z.enum(['cause', 'precondition']),
+      pointer: EvidencePointer,
+    }),
+  ),
   /** Titles of the checks that follow. */
   checks: z.array(z.string()),
   gaps: z.array(z.string()),

@@ -13,13 +13,18 @@ export interface ParseLimits {
 export const DEFAULT_PARSE_LIMITS: ParseLimits = { bytes_max: 1_048_576, depth_max: 40, keys_max: 50_000 };
 
 export type Parsed =
-  | { readonly ok: true; readonly value: unknown; readonly line_of: (path: readonly (string | number)[]) => number | null }
+  | {
+      readonly ok: true;
+      readonly value: unknown;
+      readonly line_of: (path: readonly (string | number)[]) => number | null;
+    }
   | { readonly ok: false; readonly reason: string; readonly line: number | null };
 
 /** Parses JSON text within limits. */
 export function parseJsonText(text: string, limits: ParseLimits = DEFAULT_PARSE_LIMITS): Parsed {
   const bytes = Buffer.byteLength(text);
-  if (bytes > limits.bytes_max) return { ok: false, reason: `${bytes} bytes; the limit is ${limits.bytes_max}`, line: null };
+  if (bytes > limits.bytes_max)
+    return { ok: false, reason: `${bytes} bytes; the limit is ${limits.bytes_max}`, line: null };
   try {
     const value: unknown = JSON.parse(text);
     const reason = sizeProblem(value, limits);
@@ -32,9 +37,16 @@ export function parseJsonText(text: string, limits: ParseLimits = DEFAULT_PARSE_
 /** Parses one YAML 1.2 document within limits; `line_of` gives the 1-based line of a path for error messages. */
 export function parseYamlText(text: string, limits: ParseLimits = DEFAULT_PARSE_LIMITS): Parsed {
   const bytes = Buffer.byteLength(text);
-  if (bytes > limits.bytes_max) return { ok: false, reason: `${bytes} bytes; the limit is ${limits.bytes_max}`, line: null };
+  if (bytes > limits.bytes_max)
+    return { ok: false, reason: `${bytes} bytes; the limit is ${limits.bytes_max}`, line: null };
   const counter = new LineCounter();
-  const doc = parseDocument(text, { lineCounter: counter, uniqueKeys: true, strict: true, merge: false, logLevel: 'silent' });
+  const doc = parseDocument(text, {
+    lineCounter: counter,
+    uniqueKeys: true,
+    strict: true,
+    merge: false,
+    logLevel: 'silent',
+  });
   const problem = doc.errors[0] ?? doc.warnings[0];
   if (problem !== undefined) {
     const first_line = problem.message.split('\n')[0] as string;

@@ -34,7 +34,9 @@ const ActionDraft = z.strictObject({
   /** Evidence ids of this draft with role `precondition`. */
   preconditions: z.array(LocalId).min(1).max(20),
   rollback: Rollback,
-  canary: z.strictObject({ params: z.record(z.string(), z.unknown()), bake_s: z.int().min(1).max(3600) }).optional(),
+  canary: z
+    .strictObject({ params: z.record(z.string(), z.unknown()), bake_s: z.int().min(1).max(3600) })
+    .optional(),
   timeout_s: z.int().min(1).max(900),
 });
 
@@ -53,7 +55,13 @@ export const PlanDraft = z.strictObject({
   hypothesis: z.string().min(1).max(600),
   confidence: z.number().min(0).max(1),
   alternatives: z
-    .array(z.strictObject({ hypothesis: z.string().min(1).max(600), evidence_against: z.array(LocalId).max(20), why_not: z.string().max(300) }))
+    .array(
+      z.strictObject({
+        hypothesis: z.string().min(1).max(600),
+        evidence_against: z.array(LocalId).max(20),
+        why_not: z.string().max(300),
+      }),
+    )
     .max(10),
   /** What could not be seen, and why it matters. */
   gaps: z.array(z.string().min(1).max(300)).max(20),

@@ -1,6 +1,11 @@
 import { z } from 'zod';
 
-export const RequiredGate = z.enum(['dry_run_required', 'human_approval_required', 'two_person_approval_required', 'step_up_required']);
+export const RequiredGate = z.enum([
+  'dry_run_required',
+  'human_approval_required',
+  'two_person_approval_required',
+  'step_up_required',
+]);
 export type RequiredGate = z.infer<typeof RequiredGate>;
 
 /** Risk of a frozen plan, computed by deterministic code. A skill's or a model's confidence never lowers a gate. */
@@ -15,7 +20,12 @@ export const RiskEnvelope = z.strictObject({
     affected_services: z.array(z.string().max(200)).max(100),
     estimated_downtime_sec: z.number().min(0),
     /** Beta-posterior style estimate; `n` is the number of cases it rests on (0 = prior only). */
-    failure_likelihood: z.strictObject({ mean: z.number().min(0).max(1), low: z.number().min(0).max(1), high: z.number().min(0).max(1), n: z.int().min(0) }),
+    failure_likelihood: z.strictObject({
+      mean: z.number().min(0).max(1),
+      low: z.number().min(0).max(1),
+      high: z.number().min(0).max(1),
+      n: z.int().min(0),
+    }),
   }),
   /** What happens if nothing is done, in words with a number where one is known. */
   if_not_applied: z.string().min(1).max(500),

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 
 /** A name that may stand in a path, a label and an id: no slash, no space, no upper case. */
-export const Name = z.string().regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/, 'use lower-case letters, digits, . _ - (63 at most)');
+export const Name = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/, 'use lower-case letters, digits, . _ - (63 at most)');
 
 export const Tier = z.enum(['tier1', 'tier2', 'tier3']);
 export type Tier = z.infer<typeof Tier>;

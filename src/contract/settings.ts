@@ -47,7 +47,10 @@ export const HttpSource = z.strictObject({
   /** Sent as X-Scope-OrgID (Loki). */
   org_id: z.string().max(100).optional(),
   /** The label that separates namespaces in this source; its matcher is injected into every query. */
-  namespace_label: z.string().regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/).default('namespace'),
+  namespace_label: z
+    .string()
+    .regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/)
+    .default('namespace'),
   /** Time from an event to its visibility: windows of stream evidence end two intervals before capture. */
   ingest_interval_s: z.number().min(0).max(600).default(15),
 });
@@ -97,7 +100,12 @@ export const Environment = z.strictObject({
   approval_policy: z.string().min(1).max(64).default('default'),
   budget: Budget.default({ tokens_max: 200_000, tool_calls_max: 60, cost_usd_max: 2, minutes_max: 120 }),
   change_window: z
-    .strictObject({ days: z.array(z.int().min(0).max(6)).min(1), from: z.string().regex(/^\d\d:\d\d$/), to: z.string().regex(/^\d\d:\d\d$/), tz: z.literal('UTC') })
+    .strictObject({
+      days: z.array(z.int().min(0).max(6)).min(1),
+      from: z.string().regex(/^\d\d:\d\d$/),
+      to: z.string().regex(/^\d\d:\d\d$/),
+      tz: z.literal('UTC'),
+    })
     .nullable()
     .default(null),
   mounts: z.array(Mount).max(50).default([]),
@@ -108,7 +116,14 @@ export const Identity = z.strictObject({
   principal: PrincipalId,
   name: z.string().min(1).max(100),
   /** A person may have several Slack accounts; they count as one. */
-  slack: z.array(z.strictObject({ workspace: z.string().regex(/^[TE][A-Z0-9]{2,20}$/), user: z.string().regex(/^[UW][A-Z0-9]{2,20}$/) })).max(10),
+  slack: z
+    .array(
+      z.strictObject({
+        workspace: z.string().regex(/^[TE][A-Z0-9]{2,20}$/),
+        user: z.string().regex(/^[UW][A-Z0-9]{2,20}$/),
+      }),
+    )
+    .max(10),
   roles: z.array(z.strictObject({ team: Name, env: z.union([Name, z.literal('*')]), role: Role })).max(100),
 });
 export type Identity = z.infer<typeof Identity>;
@@ -118,12 +133,30 @@ export const AlertmanagerTrigger = z.strictObject({
   name: Name,
   secret: SecretRef,
   /** The tenants this secret may speak for. Labels select only inside them. */
-  scopes: z.array(z.strictObject({ team: Name, env: Name, cluster: Name.optional(), namespaces: z.array(Name).max(200).default([]) })).min(1).max(100),
+  scopes: z
+    .array(
+      z.strictObject({
+        team: Name,
+        env: Name,
+        cluster: Name.optional(),
+        namespaces: z.array(Name).max(200).default([]),
+      }),
+    )
+    .min(1)
+    .max(100),
   /** Label names that carry team, env, cluster, namespace and service in this sender's alerts. */
   labels: z
-    .strictObject({ team: z.string(), env: z.string(), cluster: z.string(), namespace: z.string(), service: z.string() })
+    .strictObject({
+      team: z.string(),
+      env: z.string(),
+      cluster: z.string(),
+      namespace: z.string(),
+      service: z.string(),
+    })
     .default({ team: 'team', env: 'env', cluster: 'cluster', namespace: 'namespace', service: 'service' }),
-  severity: z.record(z.string(), Severity).default({ critical: 'sev1', page: 'sev2', warning: 'sev3', info: 'sev4' }),
+  severity: z
+    .record(z.string(), Severity)
+    .default({ critical: 'sev1', page: 'sev2', warning: 'sev3', info: 'sev4' }),
 });
 export type AlertmanagerTrigger = z.infer<typeof AlertmanagerTrigger>;
 
@@ -131,7 +164,9 @@ export const Settings = z.strictObject({
   v: z.literal(1),
   /** Directory of the state: database, blobs, keys. */
   home: z.string().min(1).max(1000).default('./.aegis'),
-  http: z.strictObject({ host: z.string().default('127.0.0.1'), port: z.int().min(0).max(65_535).default(7070) }).default({ host: '127.0.0.1', port: 7070 }),
+  http: z
+    .strictObject({ host: z.string().default('127.0.0.1'), port: z.int().min(0).max(65_535).default(7070) })
+    .default({ host: '127.0.0.1', port: 7070 }),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** Allows Slack, Vault and API addresses that are not the real, encrypted ones. Every card then says SIMULATED. */
   unsafe_endpoints: z.boolean().default(false),
@@ -142,19 +177,32 @@ export const Settings = z.strictObject({
     /** Only with `unsafe_endpoints`. */
     api_url: Url.optional(),
     fallback_channel: z.string().regex(/^[CG][A-Z0-9]{2,20}$/),
-    audit_channel: z.string().regex(/^[CG][A-Z0-9]{2,20}$/).optional(),
+    audit_channel: z
+      .string()
+      .regex(/^[CG][A-Z0-9]{2,20}$/)
+      .optional(),
   }),
   vault: z
     .strictObject({
       address: Url,
       namespace: z.string().max(200).optional(),
       ca_file: z.string().max(1000).optional(),
-      auth: z.strictObject({ method: z.literal('approle'), mount: Name.default('approle'), role_id: SecretRef, secret_id: SecretRef }),
+      auth: z.strictObject({
+        method: z.literal('approle'),
+        mount: Name.default('approle'),
+        role_id: SecretRef,
+        secret_id: SecretRef,
+      }),
       timeout_ms: z.int().min(100).max(60_000).default(5000),
     })
     .optional(),
   clusters: z.record(Name, KubernetesCluster).default({}),
-  sources: z.strictObject({ loki: z.record(Name, HttpSource).default({}), prometheus: z.record(Name, HttpSource).default({}) }).default({ loki: {}, prometheus: {} }),
+  sources: z
+    .strictObject({
+      loki: z.record(Name, HttpSource).default({}),
+      prometheus: z.record(Name, HttpSource).default({}),
+    })
+    .default({ loki: {}, prometheus: {} }),
   teams: z.record(Name, z.strictObject({ environments: z.record(Name, Environment) })),
   services: z.array(Service).max(5000).default([]),
   identity: z.array(Identity).max(10_000).default([]),

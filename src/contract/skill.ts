@@ -20,7 +20,10 @@ export const SkillVar = z.strictObject({
     /** First capture group of an RE2 pattern in a read. */
     z.strictObject({ read: VarName, pattern: z.string().max(300) }),
     /** Closed set of pure computations over other variables. */
-    z.strictObject({ compute: z.enum(['double_quantity', 'concat']), of: z.array(z.string().max(200)).min(1).max(5) }),
+    z.strictObject({
+      compute: z.enum(['double_quantity', 'concat']),
+      of: z.array(z.string().max(200)).min(1).max(5),
+    }),
   ]),
   default: z.union([z.string().max(200), z.number()]).optional(),
 });
@@ -48,7 +51,14 @@ export const SkillHypothesis = z.strictObject({
   cause: z.string().min(1).max(600),
   /** All must pass for `supported`; one `failed` refutes; otherwise open. */
   when: z
-    .array(z.strictObject({ read: VarName, expect: Expectation, claim: z.string().min(1).max(300), role: z.enum(['cause', 'precondition']) }))
+    .array(
+      z.strictObject({
+        read: VarName,
+        expect: Expectation,
+        claim: z.string().min(1).max(300),
+        role: z.enum(['cause', 'precondition']),
+      }),
+    )
     .min(1)
     .max(10),
   confidence: z.number().min(0).max(1),
@@ -104,7 +114,11 @@ export const Skill = z.strictObject({
     max_retries: z.int().min(0).max(5),
     allow_write: z.literal(false),
   }),
-  provenance: z.strictObject({ author: z.string().max(100), source: z.string().max(300), reviewed_by: z.string().max(100).optional() }),
+  provenance: z.strictObject({
+    author: z.string().max(100),
+    source: z.string().max(300),
+    reviewed_by: z.string().max(100).optional(),
+  }),
 });
 export type Skill = z.infer<typeof Skill>;
 

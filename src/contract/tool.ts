@@ -25,7 +25,13 @@ export interface Target {
 
 /** Splits a target that has passed the schema. Drivers take cluster, namespace and name from here only. */
 export function parseTarget(uri: string): Target {
-  const parts = TargetUri.parse(uri).slice('mcp://'.length).split('/') as [string, string, string, string, string];
+  const parts = TargetUri.parse(uri).slice('mcp://'.length).split('/') as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   return { system: parts[0], cluster: parts[1], namespace: parts[2], kind: parts[3], name: parts[4] };
 }
 
@@ -69,7 +75,12 @@ export const Preview = z.strictObject({
   warnings: z.array(z.string()).max(50),
   /** Quota-relevant resources before and after in bytes and millicores, when the driver can tell. */
   resources: z
-    .strictObject({ memory_bytes_before: z.number(), memory_bytes_after: z.number(), cpu_millis_before: z.number(), cpu_millis_after: z.number() })
+    .strictObject({
+      memory_bytes_before: z.number(),
+      memory_bytes_after: z.number(),
+      cpu_millis_before: z.number(),
+      cpu_millis_after: z.number(),
+    })
     .nullable(),
   effect_hash: Sha256,
 });

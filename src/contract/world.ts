@@ -7,9 +7,17 @@ import { Refusal } from './verdict.ts';
  * changes anything, so that a mistaken or talked-into model has nothing to hold.
  */
 export const WorldRequest = z.discriminatedUnion('op', [
-  z.strictObject({ op: z.literal('ls'), path: z.string().min(1).max(2000), why_needed: z.string().min(1).max(500) }),
+  z.strictObject({
+    op: z.literal('ls'),
+    path: z.string().min(1).max(2000),
+    why_needed: z.string().min(1).max(500),
+  }),
   /** A pipeline: `read|head|tail|grep|find|diff ... | ...` (grammar in contract/pipeline.ts). */
-  z.strictObject({ op: z.literal('run'), command: z.string().min(1).max(4000), why_needed: z.string().min(1).max(500) }),
+  z.strictObject({
+    op: z.literal('run'),
+    command: z.string().min(1).max(4000),
+    why_needed: z.string().min(1).max(500),
+  }),
   z.strictObject({ op: z.literal('explain'), command: z.string().min(1).max(4000) }),
 ]);
 export type WorldRequest = z.infer<typeof WorldRequest>;

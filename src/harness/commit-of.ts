@@ -3,7 +3,7 @@ import type { NewLedgerEntry } from '../contract/ledger.ts';
 import type { NewEffect, NewTimer, StepCommit } from '../store/store.ts';
 import type { HarnessEvent } from './events.ts';
 import { cardsOf } from './notices/cards-of.ts';
-import type { CardView } from './notices/cards-of.ts';
+import type { CardView } from './notices/card-view.ts';
 import { incidentOf, QUIET_MS, RETRY_PAUSES_MS } from './state.ts';
 import type { Snapshot } from './state.ts';
 

@@ -1,13 +1,15 @@
 import { lineRange } from '../contract/evidence.ts';
 import type { EvidencePointer } from '../contract/evidence.ts';
+import type { ApprovalNotice } from '../contract/notice.ts';
 import { isoTime } from '../contract/ports.ts';
+import type { Identity } from '../contract/settings.ts';
 import { isRefusal, refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { FreezeRow, IncidentRow } from '../store/store.ts';
 import { approversInWords } from './approvers.ts';
 import type { HarnessDeps } from './deps.ts';
 import { resolveAccount, rolesOf } from './identity.ts';
-import type { EvidenceItem, Inspect } from './inspect.ts';
+import type { EvidenceItem, EvidenceView, Inspect, StatusView } from './inspect.ts';
 import type { SlackAccount } from './intake.ts';
 import { parseSnapshot } from './machine.ts';
 import { approvalNotice } from './notices/approval-notice.ts';
@@ -28,93 +30,104 @@ const NOT_YOURS = refuse(
 /** The viewer's reads: the same identity map as for acts, and "not yours" looks exactly like "not there". */
 export function createInspect(deps: HarnessDeps): Inspect {
   return {
-    async evidence(viewer, incident_id) {
-      const row = await visibleIncident(deps, viewer, incident_id);
-      if (isRefusal(row)) return row;
-      const { context } = parseSnapshot(row.snapshot);
-      const cited = context.plan?.payload.plan.evidence ?? context.findings?.evidence ?? [];
-      const items = await withWorld(deps, context, async (read) => {
-        const list: EvidenceItem[] = [];
-        for (const piece of cited) {
-          const item = await evidenceItem(deps, read, piece);
-          if (item !== null) list.push(item);
-        }
-        return list;
-      });
-      return {
-        incident_id,
-        title: context.findings?.cause ?? row.title,
-        items,
-        checked_at: isoTime(deps.clock.now()),
-      };
-    },
-
-    async approval(viewer, approval_id) {
-      const approval = await deps.store.approvals.get(approval_id);
-      if (approval === null) return NOT_YOURS;
-      const row = await visibleIncident(deps, viewer, approval.incident_id);
-      if (isRefusal(row)) return row;
-      const snapshot = parseSnapshot(row.snapshot);
-      if (snapshot.context.approval?.approval_id !== approval_id)
-        return refuse(
-          'stale-approval',
-          `${approval_id} was replaced by a newer plan.`,
-          'Use the newest approval card in the thread.',
-        );
-      const view = {
-        ledger_head: '0'.repeat(64),
-        tool_calls: 0,
-        simulated: deps.settings.unsafe_endpoints,
-        approvers: approversInWords(deps.settings, snapshot.context),
-      };
-      return approvalNotice(snapshot, view) ?? NOT_YOURS;
-    },
-
-    async status(viewer) {
-      const identity = resolveAccount(deps.settings.identity, deps.settings.slack.workspace, viewer);
-      if (isRefusal(identity)) return identity;
-      const rows = await deps.store.incidents.list({ open: true, limit: STATUS_INCIDENTS_MAX });
-      const mine = rows.filter((r) => rolesOf(identity, r.team, r.env).length > 0);
-      const incidents = [];
-      for (const row of mine) incidents.push(await statusLine(deps, row));
-      const freezes = new Map<string, FreezeRow>();
-      for (const { team, env } of identity.roles)
-        for (const freeze of await deps.store.freezes.active({ team, env }))
-          freezes.set(freeze.freeze_id, freeze);
-      return {
-        incidents,
-        freezes: [...freezes.values()].map((f) => ({
-          scope: f.scope,
-          reason: f.reason,
-          by: f.by,
-          until: f.until_ms === null ? null : isoTime(f.until_ms),
-        })),
-      };
-    },
-
+    evidence: (viewer, incident_id) => evidenceView(deps, viewer, incident_id),
+    approval: (viewer, approval_id) => currentApproval(deps, viewer, approval_id),
+    status: (viewer) => statusView(deps, viewer),
     async incidentOfThread(channel, thread_ts) {
       return (await deps.store.incidents.findByThread(channel, thread_ts))?.incident_id ?? null;
     },
-
     person(principal) {
       const found = deps.settings.identity.find((i) => i.principal === principal);
-      return {
-        name: found?.name ?? principal,
-        slack_user: found?.slack.find((s) => s.workspace === deps.settings.slack.workspace)?.user ?? null,
-      };
+      const account = found?.slack.find((s) => s.workspace === deps.settings.slack.workspace);
+      return { name: found?.name ?? principal, slack_user: account?.user ?? null };
     },
   };
+}
+
+async function evidenceView(
+  deps: HarnessDeps,
+  viewer: SlackAccount,
+  incident_id: string,
+): Promise<EvidenceView | Refusal> {
+  const seen = await visibleIncident(deps, viewer, incident_id);
+  if (isRefusal(seen)) return seen;
+  const { context } = parseSnapshot(seen.row.snapshot);
+  const cited = context.plan?.payload.plan.evidence ?? context.findings?.evidence ?? [];
+  const items = await withWorld(
+    deps,
+    context,
+    { purpose: 'look', principal: seen.identity.principal },
+    async (read) => {
+      const list: EvidenceItem[] = [];
+      for (const piece of cited) {
+        const item = await evidenceItem(deps, read, piece);
+        if (item !== null) list.push(item);
+      }
+      return list;
+    },
+  );
+  return {
+    incident_id,
+    title: context.findings?.cause ?? seen.row.title,
+    items,
+    checked_at: isoTime(deps.clock.now()),
+  };
+}
+
+async function currentApproval(
+  deps: HarnessDeps,
+  viewer: SlackAccount,
+  approval_id: string,
+): Promise<ApprovalNotice | Refusal> {
+  const approval = await deps.store.approvals.get(approval_id);
+  if (approval === null) return NOT_YOURS;
+  const seen = await visibleIncident(deps, viewer, approval.incident_id);
+  if (isRefusal(seen)) return seen;
+  const snapshot = parseSnapshot(seen.row.snapshot);
+  if (snapshot.context.approval?.approval_id !== approval_id)
+    return refuse(
+      'stale-approval',
+      `${approval_id} was replaced by a newer plan.`,
+      'Use the newest approval card in the thread.',
+    );
+  const view = {
+    ledger_head: '0'.repeat(64),
+    tool_calls: 0,
+    simulated: deps.settings.unsafe_endpoints,
+    approvers: approversInWords(deps.settings, snapshot.context),
+  };
+  return approvalNotice(snapshot, view) ?? NOT_YOURS;
+}
+
+async function statusView(deps: HarnessDeps, viewer: SlackAccount): Promise<StatusView | Refusal> {
+  const identity = resolveAccount(deps.settings.identity, deps.settings.slack.workspace, viewer);
+  if (isRefusal(identity)) return identity;
+  const rows = await deps.store.incidents.list({ open: true, limit: STATUS_INCIDENTS_MAX });
+  const incidents = [];
+  for (const row of rows)
+    if (rolesOf(identity, row.team, row.env).length > 0) incidents.push(await statusLine(deps, row));
+  const freezes = new Map<string, FreezeRow>();
+  for (const { team, env } of identity.roles)
+    for (const freeze of await deps.store.freezes.active({ team, env }))
+      freezes.set(freeze.freeze_id, freeze);
+  const lines = [...freezes.values()].map((f) => ({
+    scope: f.scope,
+    reason: f.reason,
+    by: f.by,
+    until: f.until_ms === null ? null : isoTime(f.until_ms),
+  }));
+  return { incidents, freezes: lines };
 }
 
 async function visibleIncident(
   deps: HarnessDeps,
   viewer: SlackAccount,
   incident_id: string,
-): Promise<IncidentRow | Refusal> {
+): Promise<{ row: IncidentRow; identity: Identity } | Refusal> {
   const identity = resolveAccount(deps.settings.identity, deps.settings.slack.workspace, viewer);
   if (isRefusal(identity)) return identity;
   const row = await deps.store.incidents.get(incident_id);
-  return row !== null && rolesOf(identity, row.team, row.env).length > 0 ? row : NOT_YOURS;
+  return row !== null && rolesOf(identity, row.team, row.env).length > 0 ? { row, identity } : NOT_YOURS;
 }
 
 async function evidenceItem(

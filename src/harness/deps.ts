@@ -33,13 +33,18 @@ export function environmentOf(settings: Settings, place: { team: string; env: st
 }
 
 /** Lifetime of the tokens that the harness mints for one effect, milliseconds. */
-const TOKEN_TTL_MS = 15 * 60_000;
+const TOKEN_TTL_MS = 2 * 3_600_000;
 
-/** A gateway token for one effect of one incident: scope, class and incident come from it, never from arguments. */
+/**
+ * A gateway token for one effect of one incident: scope, class and incident come from it, never from arguments. With a
+ * `looker` it is for a person who opens a dialog: audited in that person's name and outside the incident's chain, so
+ * that looking never uses up the incident's budget.
+ */
 export async function mintToken(
   deps: HarnessDeps,
   context: MachineContext,
   action_class: 'read' | 'write',
+  looker: string | null = null,
 ): Promise<{ token: string; token_id: string }> {
   const incident = incidentOf(context);
   const token = `agt_${deps.ids.secret(32)}`;
@@ -47,8 +52,8 @@ export async function mintToken(
   await deps.store.tokens.mint(
     {
       token_id,
-      principal: 'aegis',
-      incident_id: incident.incident_id,
+      principal: looker ?? 'aegis',
+      incident_id: looker === null ? incident.incident_id : null,
       team: incident.scope.team,
       env: incident.scope.env,
       action_class,

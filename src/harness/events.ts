@@ -80,7 +80,14 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     reason: z.string().max(1000),
     remedy: z.string().max(1000),
   }),
-  z.strictObject({ type: z.literal('executed'), ...result, change_id: z.string(), outcome: ToolOutcome }),
+  z.strictObject({
+    type: z.literal('executed'),
+    ...result,
+    change_id: z.string(),
+    outcome: ToolOutcome,
+    /** When the write had left, for an outcome that was found after a restart; otherwise `at` is close enough. */
+    changed_at: IsoTime.optional(),
+  }),
   z.strictObject({
     type: z.literal('execute_refused'),
     ...result,

@@ -9,7 +9,7 @@ import type { HarnessDeps } from './deps.ts';
 import { EffectPool } from './effect-pool.ts';
 import { callsUsed } from './gate-facts.ts';
 import { parseSnapshot, step } from './machine.ts';
-import type { CardView } from './notices/cards-of.ts';
+import type { CardView } from './notices/card-view.ts';
 import { emptySnapshot } from './state.ts';
 import type { Snapshot } from './state.ts';
 import { takeIn } from './take-in.ts';

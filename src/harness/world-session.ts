@@ -16,21 +16,34 @@ export interface ReadSession {
   readonly unreachable: () => string | null;
 }
 
+/**
+ * Why somebody reads. `investigate` pays from the incident's budget; `verify` has a reserve of its own, since it polls
+ * for as long as a check may take; `look` is a person opening a dialog: audited in that person's name, charged to nobody.
+ */
+export type ReadPurpose =
+  { readonly purpose: 'investigate' | 'verify' } | { readonly purpose: 'look'; readonly principal: string };
+
 /** Runs `work` with a World of the incident and revokes the token afterwards. */
 export async function withWorld<T>(
   deps: HarnessDeps,
   context: MachineContext,
+  reader: ReadPurpose,
   work: (read: ReadSession) => Promise<T>,
 ): Promise<T> {
   const incident = incidentOf(context);
-  const { token, token_id } = await mintToken(deps, context, 'read');
+  const { token, token_id } = await mintToken(
+    deps,
+    context,
+    'read',
+    reader.purpose === 'look' ? reader.principal : null,
+  );
   const session: VfsSession = {
     incident_id: incident.incident_id,
     team: incident.scope.team,
     env: incident.scope.env,
     opened_at_ms: Date.parse(incident.opened_at),
     token,
-    budget: readBudget(incident.budget),
+    budget: reader.purpose === 'investigate' ? readBudget(incident.budget) : RESERVE_BUDGET,
   };
   let unreachable: string | null = null;
   const inner = deps.vfs.world(session);
@@ -50,10 +63,20 @@ export async function withWorld<T>(
 
 /** Bytes of captured files that one incident may read; a round may take half. */
 const INCIDENT_BYTES_MAX = 32 * 1_048_576;
-/** Reads kept back for the gates, the verification and an undo. */
+/** Reads kept back for the gates. */
 const RESERVE_READS = 20;
+/** Verification and people who look: bounded, but not by what the investigation has used. */
+const RESERVE: VfsSession['budget']['round'] = {
+  fragments_max: 2000,
+  bytes_max: 256 * 1_048_576,
+  tokens_max: 100_000_000,
+};
+const RESERVE_BUDGET: VfsSession['budget'] = {
+  round: RESERVE,
+  incident: { ...RESERVE, fragments_max: 20_000 },
+};
 
-/** The VFS budget of an incident from its configured budget. Verification polls, so it has a reserve of its own. */
+/** The VFS budget of an incident from its configured budget. */
 function readBudget(budget: Budget): VfsSession['budget'] {
   const fragments_max = budget.tool_calls_max + RESERVE_READS;
   return {

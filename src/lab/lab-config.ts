@@ -35,7 +35,7 @@ export function writeLabFiles(
   port: number,
 ): LabFiles {
   mkdirSync(join(dir, 'secrets'), { recursive: true, mode: 0o700 });
-  const secret = (name: string, value: string): { file: string } => {
+  const secret: WriteSecret = (name, value) => {
     writeFileSync(join(dir, 'secrets', name), value, { mode: 0o600 });
     return { file: `./secrets/${name}` };
   };
@@ -47,7 +47,21 @@ export function writeLabFiles(
     { mode: 0o600 },
   );
   const config = join(dir, 'aegis.yaml');
-  const settings = {
+  const settings = labSettings(twins, secrets, port, secret);
+  writeFileSync(config, stringify(settings, { aliasDuplicateObjects: false }), { mode: 0o600 });
+  chmodSync(dir, 0o700);
+  return { dir, config, home: join(dir, 'home'), kubeconfig, webhook_secret: secrets.webhook_secret };
+}
+
+type WriteSecret = (name: string, value: string) => { file: string };
+
+function labSettings(
+  twins: Twins,
+  secrets: ReturnType<typeof labSecrets>,
+  port: number,
+  secret: WriteSecret,
+): Record<string, unknown> {
+  return {
     v: 1,
     home: './home',
     http: { host: '127.0.0.1', port },
@@ -98,9 +112,6 @@ export function writeLabFiles(
       },
     ],
   };
-  writeFileSync(config, stringify(settings, { aliasDuplicateObjects: false }), { mode: 0o600 });
-  chmodSync(dir, 0o700);
-  return { dir, config, home: join(dir, 'home'), kubeconfig, webhook_secret: secrets.webhook_secret };
 }
 
 function labEnvironment(): Record<string, unknown> {

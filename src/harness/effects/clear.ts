@@ -15,7 +15,7 @@ import { failed } from './effect.ts';
  * collected again; a changed object is a conflict; anything else waits for a person.
  */
 export const clearEffect: Effect = (input) =>
-  withWorld(input.deps, input.context, async (read) => {
+  withWorld(input.deps, input.context, { purpose: 'verify' }, async (read) => {
     const { deps, context } = input;
     const { payload } = context.plan as PreparedPlan;
     const broken = await brokenRecord(deps, incidentOf(context).incident_id);

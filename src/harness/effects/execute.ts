@@ -12,6 +12,8 @@ import { failed } from './effect.ts';
 
 /** A permit that is not used within this time is void. */
 const PERMIT_TTL_MS = 60_000;
+/** Most call entries that are looked through for one write. */
+const CALLS_MAX = 10_000;
 
 /**
  * EXECUTING: one action. Mints the single-use permit and asks the gateway, which believes none of it. After a crash the
@@ -38,7 +40,8 @@ export const executeEffect: Effect = async (input) => {
               reason: settled.reason,
               remedy: settled.remedy,
             };
-      return { type: 'executed', ...base, outcome: settled.outcome };
+      const changed_at = await leftAt(input, key);
+      return { type: 'executed', ...base, at: input.at(), outcome: settled.outcome, changed_at };
     }
     const permit = await mintPermit(input, action);
     // No abort signal: once asked, a write is finished or reported unknown; Stop is read by the gateway before dispatch.
@@ -64,6 +67,17 @@ export const executeEffect: Effect = async (input) => {
     await deps.store.tokens.revoke(token_id);
   }
 };
+
+/**
+ * When the write with this key was let out. What the world did during the outage came after the change and counts for
+ * the checks: a job that ran again in the meantime would otherwise look older than its own fix.
+ */
+async function leftAt({ deps, context, at }: EffectInput, key: string): Promise<string> {
+  const { incident_id } = incidentOf(context);
+  const calls = await deps.store.ledger.read(incident_id, { kinds: ['call'], limit: CALLS_MAX });
+  const let_out = calls.findLast((c) => c.payload['journal_key'] === key && c.payload['phase'] === 'before');
+  return let_out?.at ?? at();
+}
 
 async function mintPermit({ deps, context }: EffectInput, action: Action): Promise<Permit> {
   const prepared = context.plan as PreparedPlan;

@@ -8,7 +8,7 @@ import { failed } from './effect.ts';
 
 /** TRIAGE: which skills look like this incident. Reads only the skill index. */
 export const triageEffect: Effect = (input) =>
-  withWorld(input.deps, input.context, async ({ world }) => {
+  withWorld(input.deps, input.context, { purpose: 'investigate' }, async ({ world }) => {
     const routed = await route(world, incidentOf(input.context), input.signal);
     if (!routed.ok && isOutage(routed.refusal.code)) return failed(input, routed.refusal.reason);
     const ranked = routed.ok ? routed.ranked : [];
@@ -20,7 +20,7 @@ export const triageEffect: Effect = (input) =>
 
 /** DIAGNOSING: read-only investigation. A source that was down makes it a retry, not an "inconclusive". */
 export const investigateEffect: Effect = (input) =>
-  withWorld(input.deps, input.context, async ({ world, unreachable }) => {
+  withWorld(input.deps, input.context, { purpose: 'investigate' }, async ({ world, unreachable }) => {
     const findings = await investigate(world, incidentOf(input.context), input.signal);
     const outage = unreachable();
     if (!findings.conclusive && outage !== null) return failed(input, outage);
@@ -29,7 +29,7 @@ export const investigateEffect: Effect = (input) =>
 
 /** PLANNING, first half: a draft from the findings. */
 export const planEffect: Effect = (input) =>
-  withWorld(input.deps, input.context, async ({ world, unreachable }) => {
+  withWorld(input.deps, input.context, { purpose: 'investigate' }, async ({ world, unreachable }) => {
     const { findings } = input.context;
     const base = { at: input.at(), effect_id: input.running.effect_id };
     if (findings === null)

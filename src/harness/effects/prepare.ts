@@ -26,7 +26,7 @@ import { failed } from './effect.ts';
  * then are people asked; they are asked about exactly what this produced.
  */
 export const prepareEffect: Effect = (input) =>
-  withWorld(input.deps, input.context, async (read) => {
+  withWorld(input.deps, input.context, { purpose: 'investigate' }, async (read) => {
     const { draft } = input.context;
     if (draft === null)
       return refusedBy(input, [], refuse('no-draft', 'There is no draft to prepare.', 'Press Plan again.'));

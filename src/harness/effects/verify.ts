@@ -6,6 +6,10 @@ import type { PreparedPlan } from '../state.ts';
 import { withWorld } from '../world-session.ts';
 import type { Effect, EffectInput } from './effect.ts';
 
+/** Pauses between tries grow: a job that takes half an hour is not asked six hundred times. */
+const GROWTH = 1.1;
+const GROWTH_MAX = 10;
+
 interface CheckResult {
   check_id: string;
   title: string;
@@ -20,7 +24,7 @@ interface CheckResult {
  * an error or data older than the change is `unknown`, and unknown is never success (law 11).
  */
 export const verifyEffect: Effect = (input) =>
-  withWorld(input.deps, input.context, async ({ world }) => {
+  withWorld(input.deps, input.context, { purpose: 'verify' }, async ({ world }) => {
     const { payload } = input.context.plan as PreparedPlan;
     const changed_at_ms = Date.parse(input.context.done[0]?.at ?? input.at());
     const started_ms = input.deps.clock.now();
@@ -62,11 +66,9 @@ async function runCheck(
       result.evidence_id = response.capture.pointer.evidence_id;
     }
     if (isFinal(check, result.status) || input.deps.clock.now() >= deadline_ms) return result;
-    await sleep(
-      Math.min(check.every_s * 1000, Math.max(50, deadline_ms - input.deps.clock.now())),
-      undefined,
-      { signal: input.signal },
-    );
+    const pause_ms = Math.min(check.every_s * GROWTH ** result.tries, check.every_s * GROWTH_MAX) * 1000;
+    const left_ms = Math.max(50, deadline_ms - input.deps.clock.now());
+    await sleep(Math.min(pause_ms, left_ms), undefined, { signal: input.signal });
   }
 }
 

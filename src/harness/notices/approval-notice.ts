@@ -2,7 +2,7 @@ import { tallyDecisions } from '../../contract/approval.ts';
 import type { ApprovalNotice } from '../../contract/notice.ts';
 import { incidentOf, involvedSet } from '../state.ts';
 import type { MachineContext, Snapshot } from '../state.ts';
-import type { CardView } from './cards-of.ts';
+import type { CardView } from './card-view.ts';
 
 /** The approval card as data: everything that is pinned, and nothing that is not. Null while there is no plan. */
 export function approvalNotice(snapshot: Snapshot, view: CardView): ApprovalNotice | null {

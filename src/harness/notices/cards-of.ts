@@ -4,19 +4,10 @@ import { incidentOf } from '../state.ts';
 import type { Snapshot } from '../state.ts';
 import { approvalNotice } from './approval-notice.ts';
 import { incidentNotice } from './incident-notice.ts';
+import { approvalKey, rootKey } from './card-view.ts';
+import type { CardView } from './card-view.ts';
 import { progressNotice } from './progress-notice.ts';
 import { timelineNotices } from './timeline-notices.ts';
-
-/** What the pure cards need from outside the snapshot. */
-export interface CardView {
-  readonly ledger_head: string;
-  /** Gateway calls of this incident so far. */
-  readonly tool_calls: number;
-  /** `unsafe_endpoints` is on: every card says SIMULATED. */
-  readonly simulated: boolean;
-  /** Names of people who could still approve, in words. */
-  readonly approvers: string;
-}
 
 /**
  * The cards that one step wants to be seen. The root card gets a new revision at every step; the thread only gets a
@@ -65,16 +56,4 @@ export function cardsOf(from: Snapshot, event: HarnessEvent, to: Snapshot, view:
       notice: { kind: 'postmortem', incident_id: id, title: event.title, markdown: event.markdown },
     });
   return cards;
-}
-
-export function rootKey(incident_id: string): string {
-  return `root:${incident_id}`;
-}
-
-/** One card per plan: keyed by the approval, or by the plan's revision when nothing can be approved (shadow). */
-export function approvalKey(incident_id: string, snapshot: Snapshot): string | null {
-  if (snapshot.context.approval !== null) return `approval:${snapshot.context.approval.approval_id}`;
-  return snapshot.context.plan === null
-    ? null
-    : `plan:${incident_id}:${snapshot.context.plan.payload.plan.revision}`;
 }

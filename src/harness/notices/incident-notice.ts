@@ -2,8 +2,8 @@ import type { IncidentNotice } from '../../contract/notice.ts';
 import { modeWords } from '../halt-texts.ts';
 import { incidentOf } from '../state.ts';
 import type { MachineContext, Snapshot } from '../state.ts';
-import { approvalKey } from './cards-of.ts';
-import type { CardView } from './cards-of.ts';
+import { approvalKey } from './card-view.ts';
+import type { CardView } from './card-view.ts';
 
 /** The root card of an incident as data. Pure. */
 export function incidentNotice(snapshot: Snapshot, view: CardView): IncidentNotice {
