@@ -45,6 +45,7 @@ export function journalStore(core: Core, append: AppendToChain, brakes: Brakes):
     accept: acceptMethod(core, append),
     dispatch: dispatchMethod(core, brakes),
     finish: finishMethod(core),
+    reopen: reopenMethod(core),
     async get(key) {
       const row = get.get(key);
       return row === undefined ? null : rowOf(row);
@@ -189,6 +190,17 @@ function finishMethod(core: Core): JournalStore['finish'] {
         throw new Error(`journal ${key} is ${row.status} and cannot become ${status}`);
       finish.run(status, text, core.clock.now(), key);
     });
+}
+
+function reopenMethod(core: Core): JournalStore['reopen'] {
+  const reopen = core.db.prepare<[number, string]>(
+    `UPDATE journal SET status = 'accepted', before_image = NULL, object_uid = NULL, updated_at_ms = ?
+      WHERE key = ? AND status = 'dispatched'`,
+  );
+  return async (key) => {
+    const { changes } = core.immediate(() => reopen.run(core.clock.now(), key));
+    if (changes !== 1) throw new Error(`journal ${key} is not dispatched and cannot be opened again`);
+  };
 }
 
 function requireRow(row: StoredJournalRow | undefined, key: string): StoredJournalRow {

@@ -230,6 +230,11 @@ export interface JournalStore {
     status: Exclude<JournalStatus, 'accepted' | 'dispatched'>,
     outcome: ToolOutcome,
   ): Promise<void>;
+  /**
+   * Back from `dispatched` to `accepted`: the object was looked at, the write never arrived, and the server would refuse
+   * it by now. A fresh permit may send it under the same key. @throws when the row is in any other status.
+   */
+  reopen(key: string): Promise<void>;
   get(key: string): Promise<JournalRow | null>;
   /** Rows accepted or dispatched: what a restart must reconcile. */
   unfinished(): Promise<readonly JournalRow[]>;

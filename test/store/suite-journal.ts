@@ -125,6 +125,19 @@ function goesOn(bench: Bench): void {
     expect(await bench.store.journal.unfinished()).toEqual([]);
   });
 
+  it('opens a dispatched row again when the write was shown not to have run, and no other row', async () => {
+    const { journal } = bench.store;
+    await accept(bench, 1);
+    await expect(journal.reopen(KEY)).rejects.toThrow(/not dispatched/);
+    await journal.dispatch(KEY, { before_image: { '/spec/x': '1g' }, object_uid: 'u1' });
+    await journal.reopen(KEY);
+    expect(await journal.get(KEY)).toMatchObject({ status: 'accepted', before_image: null, object_uid: null });
+    expect(await accept(bench, 2)).toMatchObject({ result: 'accepted' });
+    expect(await journal.dispatch(KEY, NOTHING)).toBe('dispatched');
+    await journal.finish(KEY, 'done', outcome());
+    await expect(journal.reopen(KEY)).rejects.toThrow(/not dispatched/);
+  });
+
   it('keeps a final outcome, settles an unknown one later, and takes no "done" from a call that never left', async () => {
     const { journal } = bench.store;
     await accept(bench, 1);
