@@ -1,0 +1,5 @@
+import type { Bench } from './bench.ts';
+import { startup } from './startup.ts';
+
+/** Every bench; a new one is a file beside this and a line here. */
+export const BENCHES: readonly Bench[] = [startup];
