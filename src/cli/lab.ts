@@ -38,26 +38,43 @@ export async function lab(
   } finally {
     await range.close();
   }
-  if (o.handsOff === true) await verifyLedger(range);
+  if (o.handsOff !== true) return;
+  tellOutcome(range);
+  await verifyLedger(range);
 }
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
+/** Widest line of the story: longer ones are hard to read even on a wide terminal. */
+const WIDTH_MAX = 120;
+
 async function handsOff(range: Range): Promise<void> {
   const { printThread } = await import('../lab/thread-printer.ts');
+  const { stdout } = process;
   say(`Aegis lab "${range.scenario.name}": ${range.scenario.summary}`);
-  say('Everything outside Aegis is simulated on this machine; Aegis itself is the unchanged product.\n');
-  const stop = printThread(range.twins.slack, say);
-  await range.scenario.handsOff(range, (line) => say(`-- ${line}`));
-  stop();
+  say('Everything outside Aegis is simulated on this machine; Aegis itself is the unchanged product.');
+  say('Every card says SIMULATED; below, each card is printed once, then only what an edit changes.');
+  const printer = printThread(range.twins.slack, {
+    write: say,
+    width: Math.min(stdout.isTTY ? stdout.columns : WIDTH_MAX, WIDTH_MAX),
+    colours: stdout.isTTY && stdout.hasColors(),
+  });
+  try {
+    await range.scenario.handsOff(range, (line) => printer.tell(line));
+  } finally {
+    printer.stop();
+  }
+}
+
+/** What the simulated systems saw, told after the product has ended. */
+function tellOutcome(range: Range): void {
   say('Writes that reached the cluster:');
   for (const m of range.twins.kubernetes.mutations()) say(`    ${m.method} ${m.path} -> ${m.status}`);
   const { leases, tokens } = range.twins.vault.outstanding();
-  say(
-    `Credentials still alive at Vault: ${leases.length} leases, ${tokens.filter((t) => t.path.includes('create')).length} call tokens.`,
-  );
+  const calls = tokens.filter((t) => t.path.includes('create'));
+  say(`Credentials still alive at Vault: ${leases.length} leases, ${calls.length} tokens of calls`);
 }
 
 async function verifyLedger(range: Range): Promise<void> {
