@@ -63,6 +63,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     broker,
     throttle: new Throttle(clock),
     egress,
+    in_flight: new Set(),
   };
   return {
     ...doors(core),

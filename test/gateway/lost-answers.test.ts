@@ -160,13 +160,27 @@ describe('after a crash', () => {
     expect(patchesSent()).toBe(sent);
   });
 
-  it('killed right before the patch: once no request can be under way, reconcile says that it did not run', async () => {
-    const { key, token } = await crashedAfterDispatch();
-    stage.clock.skip(60_000);
+  it('killed right before the patch: once no request can be under way the key is free, and a fresh permit sends it once', async () => {
+    const { approved, key, token } = await crashedAfterDispatch();
     const sent = patchesSent();
     const answer = await stage.gateway.reconcile({ token, journal_key: key });
-    expect(isRefusal(answer) && answer.code).toBe('did-not-run');
+    expect(isRefusal(answer) && answer.code).toBe('upstream-never-saw-it');
+    expect(await journalStatus(approved)).toBe('accepted');
     expect(patchesSent()).toBe(sent);
+    expect(await execute(stage, approved)).toMatchObject({ outcome: { status: 'done', replayed: false } });
+    expect(patchesSent()).toBe(sent + 1);
+  });
+
+  it('a write that is still under way in this process is waited for, not declared lost', async () => {
+    const approved = await approvedPlan(stage);
+    const sent = patchesSent();
+    stage.kubernetes.faults.delay({ times: 1, match: isPatch, ms: 4500 });
+    const first = execute(stage, approved, { timeout_ms: 10_000 });
+    await expect.poll(() => journalStatus(approved)).toBe('dispatched');
+    const second = await execute(stage, approved);
+    expect(second).toMatchObject({ outcome: { status: 'done' } });
+    expect(await first).toMatchObject({ outcome: { status: 'done' } });
+    expect(patchesSent()).toBe(sent + 1);
   });
 
   it('an object that shows a third state is unknown, with the field named', async () => {

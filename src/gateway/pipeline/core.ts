@@ -27,6 +27,8 @@ export interface GatewayCore {
   readonly broker: CredentialBroker;
   readonly throttle: Throttle;
   readonly egress: Egress;
+  /** Journal keys that this process is sending right now: nobody else may conclude that they were lost. */
+  readonly in_flight: Set<string>;
 }
 
 /** Law 3: without policies in force nothing is called. */

@@ -266,7 +266,14 @@ async function dispatched(call: WriteCall, key: string): Promise<ToolOutcome | R
     );
     return settleRow(journal, key, conflict);
   }
-  const verdict = await journal.dispatch(key, { before_image: before.values, object_uid: before.object_uid });
-  if (verdict !== 'dispatched') return verdict;
-  return settleRow(journal, key, await apply(call, before.values));
+  call.core.in_flight.add(key);
+  try {
+    const { values: before_image, object_uid } = before;
+    const verdict = await journal.dispatch(key, { before_image, object_uid });
+    return verdict === 'dispatched'
+      ? await settleRow(journal, key, await apply(call, before_image))
+      : verdict;
+  } finally {
+    call.core.in_flight.delete(key);
+  }
 }

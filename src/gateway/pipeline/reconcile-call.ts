@@ -1,7 +1,7 @@
 import { PreviewPayload } from '../../contract/ledger.ts';
 import { effectHashOf, type ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
-import type { JournalRow } from '../../store/store.ts';
+import type { JournalRow, JournalStore } from '../../store/store.ts';
 import type { Lease } from '../credentials/lease.ts';
 import type { Precondition } from '../drivers/driver.ts';
 import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
@@ -15,6 +15,7 @@ import { doneText, observe, unknownOutcome, type WriteCall } from './write-steps
 
 /**
  * What became of a write whose answer nobody heard: the object is looked at, the write is never sent again from here.
+ * When the object shows that it never arrived, the key is opened for a fresh permit.
  */
 export async function reconcileCall(
   core: GatewayCore,
@@ -70,8 +71,9 @@ export interface Settled {
   readonly revoked: boolean;
 }
 
-/** How long a server may still work on a request whose sender is gone. */
-const IN_FLIGHT_MS_MAX = 10_000;
+/** How long a request whose sender is gone may still show its effect. The server compares the prior state in any case. */
+const IN_FLIGHT_MS_MAX = 3000;
+const LOOK_EVERY_MS = 300;
 
 /** The outcome of an earlier run of the same key: stored when it is settled and still shown, else from a look. */
 export async function settleEarlier(
@@ -85,7 +87,7 @@ export async function settleEarlier(
   if ((row.status === 'failed' || row.status === 'conflict') && stored !== null)
     return { value: stored, lease: null, revoked: false };
   if (row.status === 'accepted')
-    return { value: didNotRun(row, 'It was accepted and never sent.'), lease: null, revoked: false };
+    return { value: neverSeen(row, 'It was accepted and never sent.'), lease: null, revoked: false };
   const lease = await leaseFor(core, admission, call_id, 'read', undefined);
   if (isRefusal(lease)) return { value: lease, lease: null, revoked: false };
   const call: WriteCall = { core, admission, call_id, lease, precondition, timeout_ms: 0 };
@@ -136,26 +138,35 @@ async function settle(call: WriteCall, row: JournalRow): Promise<ToolOutcome | R
         unknownOutcome('the object shows neither state', differences(call.precondition, now)),
       );
     const left_ms = row.updated_at_ms + IN_FLIGHT_MS_MAX - core.clock.now();
-    if (left_ms <= 0) break;
-    await new Promise((resolve) => setTimeout(resolve, Math.min(500, left_ms)));
+    if (left_ms <= 0 && !core.in_flight.has(row.key)) break;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
-  // The server compares the prior state itself, so the lost request can no longer act twice, whenever it arrives.
-  if (row.status === 'dispatched' && writeToolOf(admission).conditional) {
-    await core.store.journal.reopen(row.key);
-    return didNotRun(row, 'The object still shows the state before the change.');
-  }
-  return settleRow(
-    core.store.journal,
-    row.key,
-    unknownOutcome('the object still shows the state before the change', []),
-  );
+  if (row.status !== 'dispatched' || !writeToolOf(admission).conditional)
+    return settleRow(
+      core.store.journal,
+      row.key,
+      unknownOutcome('the object still shows the state before the change', []),
+    );
+  // Whenever the lost request still arrives, the server finds another prior state or none to change twice.
+  await reopen(core.store.journal, row.key);
+  return neverSeen(row, 'The object still shows the state before the change.');
 }
 
-function didNotRun(row: JournalRow, why: string): Refusal {
+/** Two looks at the same row may come to this together: the second finds the key open already. */
+async function reopen(journal: JournalStore, key: string): Promise<void> {
+  try {
+    await journal.reopen(key);
+  } catch (error) {
+    if ((await journal.get(key))?.status !== 'accepted') throw error;
+  }
+}
+
+/** `upstream-*`: not now. The key is free again, and the next try runs it under a fresh permit. */
+function neverSeen(row: JournalRow, why: string): Refusal {
   return refuse(
-    'did-not-run',
+    'upstream-never-saw-it',
     `${row.change_id} did not run. ${why}`,
-    'Run the gates again and execute it with a fresh permit.',
+    'Aegis runs the gates again and sends it under a fresh permit.',
   );
 }
 
