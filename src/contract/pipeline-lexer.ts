@@ -26,7 +26,7 @@ export function problem(reason: string, at: number, hint: string): PipelineProbl
   return { ok: false, reason, at, hint };
 }
 
-export const COMMAND_CHARS_MAX = 4000;
+const COMMAND_CHARS_MAX = 4000;
 const VARIABLE = /^\$(?:\{([a-z][a-z0-9_]{0,39})\}|([a-z][a-z0-9_]{0,39}))/i;
 const SHELL_ONLY = ';<>()`\\{}';
 

@@ -5,7 +5,6 @@ import { lex, problem, type PipelineProblem } from './pipeline-lexer.ts';
  * VFS paths as trees: absolute, ASCII, no empty or relative segments, at most 40 segments, parameters sorted by name.
  * What a segment may hold is decided here once, for typed text and for bound values alike.
  */
-export const PATH_CHARS_MAX = 2000;
 const SEGMENTS_MAX = 40;
 const PARAMS_MAX = 20;
 const SEGMENT_CHARS = /^[A-Za-z0-9._:@+,~=-]*$/;

@@ -5,7 +5,7 @@ import type { Word } from './pipeline.ts';
  * Patterns of the read language: RE2 only, at most 1000 characters. In a template a variable may stand only where its
  * escaped value is plain text: not after a backslash, in a class, in a repeat count or in a group's head.
  */
-export const PATTERN_CHARS_MAX = 1000;
+const PATTERN_CHARS_MAX = 1000;
 
 /** Why these words are no usable pattern; null when they are. */
 export function patternProblem(words: readonly Word[], fixed: boolean): string | null {

@@ -6,9 +6,10 @@ import { refuse, type Refusal } from '../contract/verdict.ts';
 import type { Capture } from '../contract/world.ts';
 import type { Store } from '../store/store.ts';
 import { countMarks } from './line-text.ts';
+import type { ReadSpent } from './read-budget.ts';
 import type { RunResult } from './run.ts';
 import type { Provenance } from './source-reader.ts';
-import type { VfsSession } from './session.ts';
+import { ledgerActor, type VfsSession } from './session.ts';
 
 /**
  * Text -> evidence: hash, record, seal, ledger, in this order, and only then is the text handed out. The count of
@@ -26,17 +27,17 @@ export interface CaptureInput {
   readonly session: VfsSession;
   readonly why: string;
   readonly started_at_ms: number;
+  /** What the reader gets to see, and what that costs. */
+  readonly shown: ShownLines;
+  readonly cost: ReadSpent;
 }
 
-export const UNSAVED_EVIDENCE_ID = 'EV-unsaved00';
+const UNSAVED_EVIDENCE_ID = 'EV-unsaved00';
 const EVIDENCE_MS = 72 * 3_600_000;
 const SHOWN_LINES_MAX = 400;
 const SHOWN_BYTES_MAX = 24_000;
 
-export async function captureEvidence(
-  deps: CaptureDeps,
-  input: CaptureInput,
-): Promise<{ capture: Capture; spent_chars: number } | Refusal> {
+export async function captureEvidence(deps: CaptureDeps, input: CaptureInput): Promise<Capture | Refusal> {
   const { result, session } = input;
   const text = result.lines.join('\n');
   if (result.query.length > 4000 || result.path.length > 2000)
@@ -49,7 +50,6 @@ export async function captureEvidence(
     sha256: sha256Hex(text),
     captured_at: isoTime(deps.clock.now()),
   };
-  const shown = firstLines(result.lines);
   const capture: Capture = {
     pointer,
     line_count: result.lines.length,
@@ -58,12 +58,11 @@ export async function captureEvidence(
     kind: result.kind,
     redactions: countMarks(text),
     attacker_writable: result.attacker_writable,
-    ...shown,
-    summary: summaryOf(result, shown.complete).slice(0, 500),
+    ...input.shown,
+    summary: summaryOf(result, input.shown.complete).slice(0, 500),
   };
-  const spent_chars = shown.lines.reduce((sum, line) => sum + line.length + 1, 0);
-  if (session.incident_id !== null) await keep(deps, input, session.incident_id, capture, text, spent_chars);
-  return { capture, spent_chars };
+  if (session.incident_id !== null) await keep(deps, input, session.incident_id, capture, text);
+  return capture;
 }
 
 async function keep(
@@ -72,7 +71,6 @@ async function keep(
   incident_id: string,
   capture: Capture,
   text: string,
-  spent_chars: number,
 ): Promise<void> {
   const { session, provenance, why } = input;
   const { pointer } = capture;
@@ -115,12 +113,12 @@ async function keep(
     redactions: record.redactions,
     intent: why,
     cost: {
-      tokens: Math.ceil(spent_chars / 2),
+      tokens: input.cost.tokens,
       usd: 0,
       ms: Math.max(0, Math.round(now_ms - input.started_at_ms)),
     },
   };
-  await deps.store.ledger.append(incident_id, [{ kind: 'read', actor: 'aegis:vfs', payload }]);
+  await deps.store.ledger.append(incident_id, [{ kind: 'read', actor: ledgerActor(session), payload }]);
 }
 
 function evidenceId(ids: Ids): string {
@@ -128,8 +126,13 @@ function evidenceId(ids: Ids): string {
   return `EV-${id.slice(id.indexOf('_') + 1).padStart(8, '0')}`;
 }
 
+export interface ShownLines {
+  readonly lines: string[];
+  readonly complete: boolean;
+}
+
 /** The first lines within the limits; a first line that is longer than all of them is shown cut. */
-function firstLines(lines: readonly string[]): { lines: string[]; complete: boolean } {
+export function firstLines(lines: readonly string[]): ShownLines {
   const shown: string[] = [];
   let bytes = 0;
   for (const line of lines.slice(0, SHOWN_LINES_MAX)) {

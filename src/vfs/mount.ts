@@ -54,7 +54,7 @@ export interface FileRequest {
   readonly take: LogicalPlan['take'];
 }
 
-export interface FileExplanation {
+interface FileExplanation {
   /** One line for each question that the source gets. */
   readonly pushed: readonly string[];
   /** Why something is not pushed. */

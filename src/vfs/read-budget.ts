@@ -23,9 +23,12 @@ export function addSpent(a: ReadSpent, b: ReadSpent): ReadSpent {
   return { fragments: a.fragments + b.fragments, bytes: a.bytes + b.bytes, tokens: a.tokens + b.tokens };
 }
 
-/** About two characters a token on logs and YAML: measured, four would count 43 % too low. */
-export function tokensOf(chars: number): number {
-  return Math.ceil(chars / 2);
+/** One read: the bytes of its file, and the tokens of the lines that the reader sees. */
+export function costOf(file: readonly string[], shown: readonly string[]): ReadSpent {
+  const bytes = file.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
+  const chars = shown.reduce((sum, line) => sum + line.length + 1, 0);
+  // About two characters a token on logs and YAML: measured, four would count 43 % too low.
+  return { fragments: 1, bytes, tokens: Math.ceil(chars / 2) };
 }
 
 /** Null when there is room for one more read that returns at least something. */
@@ -51,18 +54,20 @@ export function budgetProblem(
   );
 }
 
-/** Null when a captured file of this size fits into what is left. */
+/** Null when what a read returned fits into what is left. */
 export function sizeProblem(
-  bytes: number,
+  cost: ReadSpent,
   spent: ReadSpent,
   limits: ReadLimits,
   narrower: string,
 ): Refusal | null {
-  const left = limits.bytes_max - spent.bytes;
-  if (bytes <= left) return null;
+  const bytes_left = limits.bytes_max - spent.bytes;
+  const tokens_left = limits.tokens_max - spent.tokens;
+  if (cost.bytes <= bytes_left && cost.tokens <= tokens_left) return null;
+  const left = cost.bytes > bytes_left ? `${bytes_left} bytes` : `${tokens_left} tokens`;
   return refuse(
     'read-too-large',
-    `This read is larger than the ${left} bytes that the read budget has left.`,
+    `This read is larger than the ${left} that the read budget has left.`,
     `Read less: ${narrower}`,
   );
 }

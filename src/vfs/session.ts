@@ -8,9 +8,19 @@ export interface VfsSession {
   readonly env: string;
   /** Windows start one hour before this, unless the command says otherwise. */
   readonly opened_at_ms: number;
+  /**
+   * What the reads are for. Each purpose has its own account in the incident's budget, so that a check that polls for an
+   * hour does not use up what an investigation may read. Default `investigate`.
+   */
+  readonly purpose?: 'investigate' | 'verify' | 'look';
   /** Gateway token of the reader. */
   readonly token: string;
   readonly budget: { readonly round: ReadLimits; readonly incident: ReadLimits };
   /** Crossing tenants is not a right that a session can have. */
   readonly may_read_all_tenants?: never;
+}
+
+/** Who stands in the ledger for reads and refusals of this session. */
+export function ledgerActor({ purpose = 'investigate' }: VfsSession): string {
+  return purpose === 'investigate' ? 'aegis:vfs' : `aegis:vfs:${purpose}`;
 }

@@ -35,6 +35,8 @@ export function createSourceReader(options: {
   readonly session: VfsSession;
   readonly why: string;
   readonly signal: AbortSignal | undefined;
+  /** Told of each refusal that the gateway gave (and has recorded). */
+  readonly onRefusal?: (refusal: Refusal) => void;
 }): SourceReader {
   const { gateway, session, why, signal } = options;
   const queries: string[] = [];
@@ -57,7 +59,10 @@ export function createSourceReader(options: {
         signal,
       );
       signal?.throwIfAborted();
-      if (isRefusal(result)) return result;
+      if (isRefusal(result)) {
+        options.onRefusal?.(result);
+        return result;
+      }
       queries.push(result.source_query);
       raw.push(result.raw_hmac);
       rules.add(result.rules_hash);

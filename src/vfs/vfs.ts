@@ -1,5 +1,6 @@
+import type { z } from 'zod';
 import type { EvidencePointer, EvidenceRecord, HoldsResult } from '../contract/evidence.ts';
-import { ReadPayload } from '../contract/ledger.ts';
+import { ReadPayload, type RefusalPayload } from '../contract/ledger.ts';
 import { parsePath } from '../contract/pipeline-path.ts';
 import { parsePipeline } from '../contract/pipeline-parser.ts';
 import type { Pipeline } from '../contract/pipeline.ts';
@@ -9,7 +10,7 @@ import { isRefusal, refuse, type Refusal } from '../contract/verdict.ts';
 import { WorldRequest, type World, type WorldResponse } from '../contract/world.ts';
 import type { GatewayRead } from '../gateway/read.ts';
 import type { Store } from '../store/store.ts';
-import { captureEvidence } from './capture.ts';
+import { captureEvidence, firstLines } from './capture.ts';
 import { explainPipeline } from './explain.ts';
 import { holdsEvidence } from './holds.ts';
 import { linesOf } from './line-text.ts';
@@ -18,15 +19,15 @@ import { SHIPPED_MARKS } from './pushdown.ts';
 import {
   addSpent,
   budgetProblem,
+  costOf,
   NOTHING_SPENT,
   sizeProblem,
-  tokensOf,
   type ReadSpent,
 } from './read-budget.ts';
 import { narrower, runPipeline } from './run.ts';
-import { createSourceReader } from './source-reader.ts';
+import { createSourceReader, type SourceReader } from './source-reader.ts';
 import { createTree, noSuchPath, type Tree } from './tree.ts';
-import type { VfsSession } from './session.ts';
+import { ledgerActor, type VfsSession } from './session.ts';
 
 /**
  * L1, the world as files. It turns a read command into questions to the gateway, renders redacted text, captures it as
@@ -42,7 +43,7 @@ export interface Vfs {
   readCaptured(evidence: EvidencePointer | string, session: VfsSession): Promise<CapturedFile | Refusal>;
 }
 
-export interface CapturedFile {
+interface CapturedFile {
   readonly record: EvidenceRecord;
   readonly lines: readonly string[];
 }
@@ -87,6 +88,8 @@ interface WorldState {
   readonly deps: VfsDeps;
   readonly tree: Tree;
   readonly session: VfsSession;
+  /** Refusals that the gateway gave and recorded itself. */
+  readonly by_gateway: WeakSet<Refusal>;
   round: ReadSpent;
   /** Spent by the incident before and during this round; null until it was read from the ledger. */
   incident: ReadSpent | null;
@@ -97,33 +100,56 @@ function createWorld(deps: VfsDeps, tree: Tree, session: VfsSession): World {
     deps,
     tree,
     session,
+    by_gateway: new WeakSet(),
     round: NOTHING_SPENT,
     incident: session.incident_id === null ? NOTHING_SPENT : null,
   };
   return {
     async call(request, signal) {
       signal?.throwIfAborted();
-      const parsed = WorldRequest.safeParse(request);
-      if (!parsed.success) {
-        const issue = parsed.error.issues[0];
-        return no(
-          refuse(
-            'bad-request',
-            `The request is not valid: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`,
-            'Send {op: ls|run|explain, ...} with why_needed.',
-          ),
-        );
-      }
-      const { data } = parsed;
-      if ('why_needed' in data && data.why_needed.trim() === '')
-        return no(
-          refuse('why-missing', 'A read needs its reason.', 'Say in why_needed what the read decides.'),
-        );
-      if (data.op === 'ls') return list(state, data.path, data.why_needed, signal);
-      if (data.op === 'explain') return explain(state, data.command);
-      return run(state, data.command, data.why_needed, signal);
+      const response = await answer(state, request, signal);
+      if (!response.ok) await recordRefusal(state, request, response.refusal);
+      return response;
     },
   };
+}
+
+async function answer(
+  state: WorldState,
+  request: WorldRequest,
+  signal: AbortSignal | undefined,
+): Promise<WorldResponse> {
+  const parsed = WorldRequest.safeParse(request);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const what = `The request is not valid: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`;
+    return no(refuse('bad-request', what, 'Send {op: ls|run|explain, ...} with why_needed.'));
+  }
+  const { data } = parsed;
+  if ('why_needed' in data && data.why_needed.trim() === '')
+    return no(refuse('why-missing', 'A read needs its reason.', 'Say in why_needed what the read decides.'));
+  if (data.op === 'ls') return list(state, data.path, data.why_needed, signal);
+  if (data.op === 'explain') return explain(state, data.command);
+  return run(state, data.command, data.why_needed, signal);
+}
+
+/** Every refusal is a ledger entry; those of the gateway are in there already, under its own name. */
+async function recordRefusal(
+  { deps, session, by_gateway }: WorldState,
+  request: unknown,
+  refusal: Refusal,
+): Promise<void> {
+  if (session.incident_id === null || by_gateway.has(refusal)) return;
+  const { op, command, path } = (request ?? {}) as { op?: unknown; command?: unknown; path?: unknown };
+  const about = [op, command ?? path]
+    .filter((word) => typeof word === 'string')
+    .join(' ')
+    .slice(0, 300);
+  const { code, reason, remedy } = refusal;
+  const payload: z.infer<typeof RefusalPayload> = { code, reason, remedy, by: null, about };
+  await deps.store.ledger.append(session.incident_id, [
+    { kind: 'refusal', actor: ledgerActor(session), payload },
+  ]);
 }
 
 function no(refusal: Refusal): WorldResponse {
@@ -142,10 +168,21 @@ async function list(
   if (found === null) return no(noSuchPath(parsed.path));
   if (isRefusal(found)) return no(found);
   if (found.kind === 'file') return no(refuse('is-a-file', `${text} is a file.`, `Use read ${text}.`));
-  const io = createSourceReader({ gateway: state.deps.gateway, session: state.session, why, signal });
+  const io = readerOf(state, why, signal);
   const entries = await found.list(io);
   if (isRefusal(entries)) return no(isMissing(entries) ? noSuchPath(parsed.path) : entries);
   return { ok: true, op: 'ls', entries: [...entries] };
+}
+
+function readerOf(state: WorldState, why: string, signal: AbortSignal | undefined): SourceReader {
+  const { deps, session, by_gateway } = state;
+  return createSourceReader({
+    gateway: deps.gateway,
+    session,
+    why,
+    signal,
+    onRefusal: (refusal) => by_gateway.add(refusal),
+  });
 }
 
 function explain(state: WorldState, command: string): WorldResponse {
@@ -171,31 +208,30 @@ async function run(
     budgetProblem(state.incident, session.budget.incident, 'incident', hint);
   if (spent !== null) return no(spent);
   const started_at_ms = deps.clock.now();
-  const io = createSourceReader({ gateway: deps.gateway, session, why, signal });
+  const io = readerOf(state, why, signal);
   const result = await runPipeline(pipeline, { tree, io, now_ms: started_at_ms });
   if (isRefusal(result)) return no(result);
-  const bytes = result.lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
+  const shown = firstLines(result.lines);
+  const cost = costOf(result.lines, shown.lines);
   const large =
-    sizeProblem(bytes, state.round, session.budget.round, hint) ??
-    sizeProblem(bytes, state.incident, session.budget.incident, hint);
+    sizeProblem(cost, state.round, session.budget.round, hint) ??
+    sizeProblem(cost, state.incident, session.budget.incident, hint);
   if (large !== null) return no(large);
   signal?.throwIfAborted();
-  const captured = await captureEvidence(deps, {
+  const provenance = io.provenance();
+  const capture = await captureEvidence(deps, {
     result,
-    provenance: io.provenance(),
+    provenance,
     session,
     why,
     started_at_ms,
+    shown,
+    cost,
   });
-  if (isRefusal(captured)) return no(captured);
-  const cost: ReadSpent = {
-    fragments: 1,
-    bytes: captured.capture.bytes,
-    tokens: tokensOf(captured.spent_chars),
-  };
+  if (isRefusal(capture)) return no(capture);
   state.round = addSpent(state.round, cost);
   state.incident = addSpent(state.incident, cost);
-  return { ok: true, op: 'run', capture: captured.capture };
+  return { ok: true, op: 'run', capture };
 }
 
 function parseCommand(command: string): Pipeline | Refusal {
@@ -207,7 +243,7 @@ function parseCommand(command: string): Pipeline | Refusal {
 
 const READ_ENTRIES_MAX = 10_000;
 
-/** What the incident has spent so far, from its ledger: a restart does not reset it. */
+/** What this incident has spent so far for this purpose, from its ledger: a restart does not reset it. */
 async function spentBefore(deps: VfsDeps, session: VfsSession): Promise<ReadSpent> {
   if (session.incident_id === null) return NOTHING_SPENT;
   const entries = await deps.store.ledger.read(session.incident_id, {
@@ -216,7 +252,7 @@ async function spentBefore(deps: VfsDeps, session: VfsSession): Promise<ReadSpen
   });
   return entries.reduce((sum, entry) => {
     const read = ReadPayload.safeParse(entry.payload);
-    return read.success
+    return read.success && entry.actor === ledgerActor(session)
       ? addSpent(sum, { fragments: 1, bytes: read.data.bytes, tokens: read.data.cost.tokens })
       : sum;
   }, NOTHING_SPENT);

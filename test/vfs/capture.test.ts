@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { sha256Hex } from '../../src/contract/canonical.ts';
 import { EvidenceRecord } from '../../src/contract/evidence.ts';
-import { ReadPayload } from '../../src/contract/ledger.ts';
+import { ReadPayload, RefusalPayload } from '../../src/contract/ledger.ts';
+import { refuse } from '../../src/contract/verdict.ts';
 import { WorldResponse, type WorldRequest } from '../../src/contract/world.ts';
 import { DRIVER, fixture, INCIDENT, NOW_MS, ns, WIDE } from './fixture.ts';
 import { emptyModel } from './model-gateway.ts';
@@ -179,14 +180,25 @@ describe('read budget', () => {
     expect((await world.run(`tail -n 5 ${LOG}`, session)).ok).toBe(true);
   });
 
-  it('charges tokens for what was handed out', async () => {
+  it('charges tokens for what was handed out, and refuses what no longer fits', async () => {
     const world = await fixture();
-    const session = { ...world.session, budget: { round: limits({ tokens_max: 100 }), incident: WIDE } };
+    const session = { ...world.session, budget: { round: limits({ tokens_max: 300 }), incident: WIDE } };
     const round = world.vfs.world(session);
-    expect((await round.call({ op: 'run', command: `tail -n 5 ${LOG}`, why_needed: 'x' })).ok).toBe(true);
-    expect(await round.call({ op: 'run', command: `tail -n 1 ${LOG}`, why_needed: 'x' })).toMatchObject({
-      refusal: { reason: expect.stringMatching(/tokens/) as string },
+    const tail = (n: number) => round.call({ op: 'run', command: `tail -n ${n} ${LOG}`, why_needed: 'x' });
+    expect(await tail(20)).toMatchObject({
+      refusal: { code: 'read-too-large', reason: expect.stringMatching(/300 tokens/) as string },
     });
+    expect((await tail(4)).ok).toBe(true);
+    expect((await tail(4)).ok).toBe(false);
+  });
+
+  it('keeps an account for each purpose: checks that poll do not use up an investigation', async () => {
+    const world = await fixture();
+    const budget = { round: WIDE, incident: limits({ fragments_max: 2 }) };
+    for (let poll = 0; poll < 2; poll++)
+      expect((await world.run(`tail ${LOG}`, { ...world.session, budget, purpose: 'verify' })).ok).toBe(true);
+    expect((await world.run(`tail ${LOG}`, { ...world.session, budget, purpose: 'verify' })).ok).toBe(false);
+    expect((await world.run(`tail ${LOG}`, { ...world.session, budget })).ok).toBe(true);
   });
 });
 
@@ -226,6 +238,20 @@ describe('World', () => {
       'bad-request',
       'bad-request',
       'bad-request',
+    ]);
+  });
+
+  it('writes every refusal into the incident’s ledger', async () => {
+    const world = await fixture();
+    await world.refusal('read /teams/fraud/prod/logs/driver.log');
+    await world.vfs.world(world.session).call({ op: 'ls', path: 'relative', why_needed: 'x' });
+    world.model.failing = refuse('upstream-timeout', 'The gateway records its own.', '');
+    expect((await world.refusal(`tail ${LOG}`)).code).toBe('upstream-timeout');
+    const entries = await world.store.ledger.read(INCIDENT, { kinds: ['refusal'] });
+    expect(entries).toHaveLength(2);
+    expect(entries.map(({ payload }) => RefusalPayload.parse(payload))).toMatchObject([
+      { code: 'no-such-path', by: null, about: 'run read /teams/fraud/prod/logs/driver.log' },
+      { code: 'bad-path', about: 'ls relative' },
     ]);
   });
 

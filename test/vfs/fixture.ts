@@ -22,7 +22,7 @@ export const NOW_MS = Date.parse('2026-11-23T16:00:00.000Z');
 export const INCIDENT = 'INC-2026-1123-001';
 export const DRIVER = 'nightly-settlement-driver';
 
-export function fixtureSettings(): VfsDeps['settings'] {
+function fixtureSettings(): VfsDeps['settings'] {
   const environment = (mounts: unknown[]) => ({ tier: 'tier2', channel: 'C0123456', mounts });
   const full = (namespaces: string[], cluster = 'prod-a') => [
     { kind: 'kubernetes', cluster, namespaces },

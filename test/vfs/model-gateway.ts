@@ -10,14 +10,14 @@ import type { GatewayRead, ReadRequest, ReadResult } from '../../src/gateway/rea
  * The gateway's read door over a small model: it filters raw text, then redacts, as the real one does. It refuses what
  * it does not understand, so that badly quoted query text fails loudly.
  */
-export interface ModelEntry {
+interface ModelEntry {
   readonly namespace: string;
   readonly ts_ns: bigint;
   readonly labels: Readonly<Record<string, string>>;
   readonly line: string;
 }
 
-export interface ModelSeries {
+interface ModelSeries {
   readonly namespace: string;
   readonly metric: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -59,7 +59,7 @@ const MARK: Record<string, string> = {
   s: '[REDACTED_TOKEN]',
 };
 
-export function redactText(text: string): string {
+function redactText(text: string): string {
   return text.replace(
     SECRET,
     (found) => (found.includes('@') ? MARK['@'] : MARK[found[0] as string]) as string,

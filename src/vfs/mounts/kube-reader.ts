@@ -13,7 +13,7 @@ export interface Place {
   readonly namespace: string;
 }
 
-export const LIST_ITEMS_MAX = 500;
+const LIST_ITEMS_MAX = 500;
 
 export function kubeTarget(place: Place, kind: string, name: string): Target {
   return { system: 'k8s', cluster: place.cluster, namespace: place.namespace, kind, name };

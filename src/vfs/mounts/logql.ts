@@ -1,10 +1,7 @@
 import type { SourceFilter } from '../pushdown.ts';
 
 /** LogQL as text. Everything that is not ours is a quoted string; the gateway adds the namespace's matcher. */
-export function logqlSelector(
-  labels: Readonly<Record<string, string>>,
-  extra: readonly string[] = [],
-): string {
+function logqlSelector(labels: Readonly<Record<string, string>>, extra: readonly string[] = []): string {
   const matchers = Object.entries(labels)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => `${name}=${logqlString(value)}`);

@@ -135,7 +135,7 @@ function inOrder(a: Entry, b: Entry): number {
 }
 
 /** `2026-11-23T16:00:00.123456789Z`. */
-export function nanoTime(ts_ns: bigint): string {
+function nanoTime(ts_ns: bigint): string {
   const seconds = new Date(Number(ts_ns / 1_000_000_000n) * 1000).toISOString().slice(0, 19);
   return `${seconds}.${String(ts_ns % 1_000_000_000n).padStart(9, '0')}Z`;
 }
