@@ -3,7 +3,9 @@ import type { Action } from '../../contract/plan.ts';
 import { journalKey } from '../../contract/tool.ts';
 import type { Permit } from '../../contract/tool.ts';
 import { isRefusal } from '../../contract/verdict.ts';
+import type { Refusal } from '../../contract/verdict.ts';
 import { mintToken } from '../deps.ts';
+import type { HarnessEvent } from '../events.ts';
 import { incidentOf } from '../state.ts';
 import type { PreparedPlan } from '../state.ts';
 import { isOutage } from '../world-session.ts';
@@ -30,16 +32,10 @@ export const executeEffect: Effect = async (input) => {
     const base = { at: input.at(), effect_id: running.effect_id, change_id: action.change_id };
     if (earlier !== null && earlier.status !== 'accepted') {
       const settled = await deps.gateway.reconcile({ token, journal_key: key }, input.signal);
-      if (isRefusal(settled))
-        return isOutage(settled.code)
-          ? failed(input, settled.reason)
-          : {
-              type: 'execute_refused',
-              ...base,
-              code: settled.code,
-              reason: settled.reason,
-              remedy: settled.remedy,
-            };
+      // "did-not-run": bytes had not left, or the server refused them; the next try asks for a fresh permit.
+      if (isRefusal(settled) && (isOutage(settled.code) || settled.code === 'did-not-run'))
+        return failed(input, settled.reason);
+      if (isRefusal(settled)) return refusedToRun(base, settled);
       const changed_at = await leftAt(input, key);
       return { type: 'executed', ...base, at: input.at(), outcome: settled.outcome, changed_at };
     }
@@ -55,18 +51,18 @@ export const executeEffect: Effect = async (input) => {
     });
     if (!isRefusal(result)) return { type: 'executed', ...base, at: input.at(), outcome: result.outcome };
     if (isOutage(result.code)) return failed(input, result.reason);
-    return {
-      type: 'execute_refused',
-      ...base,
-      at: input.at(),
-      code: result.code,
-      reason: result.reason,
-      remedy: result.remedy,
-    };
+    return refusedToRun({ ...base, at: input.at() }, result);
   } finally {
     await deps.store.tokens.revoke(token_id);
   }
 };
+
+function refusedToRun(
+  base: { at: string; effect_id: string; change_id: string },
+  { code, reason, remedy }: Refusal,
+): HarnessEvent {
+  return { type: 'execute_refused', ...base, code, reason, remedy };
+}
 
 /**
  * When the write with this key was let out. What the world did during the outage came after the change and counts for
