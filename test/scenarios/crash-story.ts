@@ -7,7 +7,6 @@ import { expect } from 'vitest';
 import { DATA_CHANNEL } from '../../src/lab/people.ts';
 import { startRange } from '../../src/lab/range.ts';
 import type { Range } from '../../src/lab/range.ts';
-import type { Scenario } from '../../src/lab/scenarios/scenario.ts';
 import { sparkAlert, sparkDriverOom } from '../../src/lab/scenarios/spark-driver-oom.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
 import { approvalCard, hasAction, rootCard, until } from '../../src/lab/watching.ts';
@@ -25,16 +24,10 @@ import { KILL_LOG_ENV } from '../kill/wrap-store.ts';
  * who saw an error press again. What they press is what the card offers, so the story also holds after a halt.
  */
 const ENTRY = fileURLToPath(new URL('../kill/product-entry.ts', import.meta.url));
-const RUN_MS = 1500;
 const STORY_MS_MAX = 75_000;
 /** A person looks this long at an unchanged screen before pressing again. */
 const PRESS_AGAIN_MS = 2000;
 const MODAL_MS = 4000;
-
-const SCENARIO: Scenario = {
-  ...sparkDriverOom,
-  world: () => ({ ...sparkDriverOom.world(), run_ms: RUN_MS }),
-};
 
 export interface CrashEnd {
   readonly deaths: number;
@@ -66,7 +59,7 @@ export async function crashStory({ points, prepare }: CrashOptions): Promise<Cra
   writeKillPoints(plan, points);
   const command = { command: process.execPath, args: ['--import', 'tsx', ENTRY] };
   const env = { [KILL_PLAN_ENV]: plan, [KILL_LOG_ENV]: operations };
-  const range = await startRange(SCENARIO, command, { dir: join(dir, 'lab'), env });
+  const range = await startRange(sparkDriverOom, command, { dir: join(dir, 'lab'), env });
   const keeper = new Keeper(range);
   try {
     prepare?.(range);

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { pointText } from '../kill/kill-plan.ts';
+import type { KillPoint } from '../kill/kill-plan.ts';
+import { crashStory } from './crash-story.ts';
+
+/** The two instants of issue 2: right before and right after the patch leaves. More are in `crash.deep.test.ts`. */
+const POINTS: readonly KillPoint[] = [
+  // Marked as dispatched, and the bytes never left: nobody knows until the object was looked at long enough.
+  { op: 'journal.dispatch', n: 1, when: 'after' },
+  // The patch is in, its outcome stands in no journal, and the job runs again while Aegis is away.
+  { op: 'journal.finish', n: 1, when: 'before' },
+];
+const STORY_TIMEOUT_MS = 100_000;
+
+describe('killed around the patch', () => {
+  for (const point of POINTS)
+    it.concurrent(
+      `${pointText(point)}: after the restart exactly one patch, and the incident closes with nothing leased`,
+      async () => {
+        const end = await crashStory({ points: [point] });
+        expect(end.deaths).toBe(1);
+        expect(end.patches).toBe(1);
+        expect(end.state).toBe('CLOSED');
+        expect(end.halts).toEqual([]);
+        expect(end.repeated_cards).toEqual([]);
+        expect(end.call_tokens).toBe(0);
+      },
+      STORY_TIMEOUT_MS,
+    );
+});
