@@ -119,6 +119,25 @@ describe('when Vault is away', () => {
     expect(stage.kubernetes.requests()).toHaveLength(0);
   });
 
+  it('an AppRole whose secret cannot be read: refused, not a fault', async () => {
+    stage = await startStage({
+      settings: (s) => ({
+        ...s,
+        vault: {
+          ...(s.vault as NonNullable<typeof s.vault>),
+          auth: {
+            method: 'approle',
+            mount: 'approle',
+            role_id: { env: 'MISSING' },
+            secret_id: { env: 'SECRET_ID' },
+          },
+        },
+      }),
+    });
+    const refused = await read();
+    expect(isRefusal(refused) && refused.code).toBe('credential-unavailable');
+  });
+
   it('hanging: refused within the deadline', async () => {
     stage = await startStage({
       settings: (s) => ({ ...s, vault: { ...(s.vault as NonNullable<typeof s.vault>), timeout_ms: 200 } }),

@@ -121,7 +121,11 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
   const gateway = await createGateway({
     store,
     settings,
-    secrets: (ref) => new Secret('env' in ref ? (secrets[ref.env] ?? '') : ''),
+    secrets: (ref) => {
+      const text = 'env' in ref ? secrets[ref.env] : undefined;
+      if (text === undefined) throw new Error('no such secret');
+      return new Secret(text);
+    },
     policies_dir: options.policies_dir ?? POLICIES_DIR,
     clock,
     ids,

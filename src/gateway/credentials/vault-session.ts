@@ -35,7 +35,7 @@ export function createVaultSession(
 
   async function logIn(): Promise<Login> {
     const { auth } = config;
-    const data = { role_id: secrets(auth.role_id).reveal(), secret_id: secrets(auth.secret_id).reveal() };
+    const data = appRole(auth, secrets);
     const answer = LoginAnswer.safeParse(
       await client.call({
         method: 'write',
@@ -90,4 +90,16 @@ export function createVaultSession(
       await client.call({ ...revoke, token: last.token }).catch(() => undefined);
     },
   };
+}
+
+/** @throws VaultError when the role id or the secret id cannot be read; its text never holds either. */
+function appRole(
+  auth: VaultConfig['auth'],
+  secrets: (ref: SecretRef) => Secret,
+): { role_id: string; secret_id: string } {
+  try {
+    return { role_id: secrets(auth.role_id).reveal(), secret_id: secrets(auth.secret_id).reveal() };
+  } catch {
+    throw new VaultError('rejected', 'login: vault.auth.role_id or secret_id cannot be read', null, false);
+  }
 }

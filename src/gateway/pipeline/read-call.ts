@@ -74,7 +74,7 @@ interface Leased {
   readonly revoked: boolean;
 }
 
-/** Leases, calls, gives back. A credential that died early (401) is replaced once: a read may be repeated. */
+/** Leases, calls, gives back. A credential that died early (401) is replaced once, a cut connection tried once more. */
 async function callLeased(
   core: GatewayCore,
   admission: Admission,
@@ -98,7 +98,10 @@ async function callLeased(
     } finally {
       revoked = await lease.release();
     }
-    const again = !answer.ok && answer.error.problem === 'unauthorized' && lease.revocable && attempt === 1;
+    const dead = !answer.ok && answer.error.problem === 'unauthorized' && lease.revocable;
+    // A kept-alive connection that the other side had closed looks like this; a read may be asked again.
+    const cut = !answer.ok && answer.error.problem === 'dropped';
+    const again = (dead || cut) && attempt === 1;
     if (!again) return { answer, lease, revoked };
   }
 }

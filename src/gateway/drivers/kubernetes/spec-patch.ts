@@ -28,10 +28,7 @@ export async function previewFields(
     before: shown(before, field.path),
     after: field.after,
   }));
-  const { text } = await sendPatch(
-    handle,
-    patchOf(before.metadata.uid, before.metadata.resourceVersion, planned),
-  );
+  const { text } = await sendPatch(handle, patchOf(before.metadata.uid, null, planned));
   const after = parseObject(text);
   const changes = planned.map((change) => ({ ...change, after: shown(after, change.path) }));
   const warnings = changes
