@@ -25,16 +25,12 @@ export function plain(text: string, max: number): PlainTextElement {
 }
 
 /** `verbatim` keeps Slack from turning addresses and channel names in the text into links. */
-export function markup(text: Mrkdwn, max: number = LIMITS.section_max): MrkdwnElement {
+function markup(text: Mrkdwn, max: number = LIMITS.section_max): MrkdwnElement {
   return { type: 'mrkdwn', text: filled(cutMrkdwn(text.mrkdwn, max)), verbatim: true };
 }
 
 export function header(block_id: string, text: string): HeaderBlock {
   return { type: 'header', block_id, text: plain(text, LIMITS.header_max) };
-}
-
-export function section(block_id: string, text: Mrkdwn): SectionBlock {
-  return { type: 'section', block_id, text: markup(text) };
 }
 
 export function fields(block_id: string, texts: readonly Mrkdwn[]): SectionBlock {
@@ -88,7 +84,7 @@ export function richText(block_id: string, elements: RichTextBlock['elements']):
 
 // ---------------------------------------------------------------- time
 
-export function unixSeconds(iso: string): number {
+function unixSeconds(iso: string): number {
   return Math.floor(Date.parse(iso) / 1000);
 }
 

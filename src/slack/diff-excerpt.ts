@@ -20,7 +20,7 @@ export function changeLines(action: Action): string[] {
 }
 
 /** `/spec/driver/memory: "1g" -> "2g"`. */
-export function fieldLine(change: Action['changes'][number]): string {
+function fieldLine(change: Action['changes'][number]): string {
   return `${change.path}: ${JSON.stringify(change.before ?? null)} -> ${JSON.stringify(change.after ?? null)}`;
 }
 

@@ -3,7 +3,7 @@
 // vendor's client retries posts after a reset connection and pauses all methods after one 429 (both measured), so its
 // retries are off and limits are ours.
 import type { WebClient } from '@slack/web-api';
-import type { KnownBlock, ModalView, HomeView } from '@slack/types';
+import type { ModalView, HomeView } from '@slack/types';
 import type { Log } from '../contract/ports.ts';
 import type { Secret } from '../contract/secret.ts';
 import { boltLogger } from './bolt-logger.ts';
@@ -18,18 +18,6 @@ export type ApiAnswer =
     }
   | { readonly ok: false; readonly kind: 'limited'; readonly error: string; readonly retry_after_ms: number }
   | { readonly ok: false; readonly kind: 'unknown'; readonly error: string };
-
-export interface PostArgs {
-  readonly channel: string;
-  readonly text: string;
-  readonly blocks: readonly KnownBlock[];
-  readonly thread_ts?: string;
-  readonly reply_broadcast?: boolean;
-  readonly metadata?: {
-    readonly event_type: string;
-    readonly event_payload: Readonly<Record<string, string | number>>;
-  };
-}
 
 export interface SlackApi {
   /** Any method by name. */

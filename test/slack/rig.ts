@@ -17,8 +17,8 @@ import { createSlackRoom, type SlackRoom } from '../../src/slack/app.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { NewCard, OutboxStore, Store } from '../../src/store/store.ts';
 
-export const SIGNING = 'test-signing-secret';
-export const TOKEN = 'xoxb-test-token';
+const SIGNING = 'test-signing-secret';
+const TOKEN = 'xoxb-test-token';
 export const CHANNEL = 'C0DATA';
 export const FALLBACK = 'C0OPS';
 
@@ -43,25 +43,25 @@ export const WORKSPACE: WorkspaceDefinition = {
   ],
 };
 
-export interface LoggedLine extends LogFields {
+interface LoggedLine extends LogFields {
   readonly level: string;
   readonly message: string;
 }
 
-export function recordingLog(lines: LoggedLine[]): Log {
+function recordingLog(lines: LoggedLine[]): Log {
   const at = (level: string) => (fields: LogFields, message: string) => {
     lines.push({ ...fields, level, message });
   };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
-export interface FakeIntake extends Intake {
+interface FakeIntake extends Intake {
   readonly acts: { act: PersonAct; key: string }[];
   broken: boolean;
   slow_ms: number;
 }
 
-export function fakeIntake(): FakeIntake {
+function fakeIntake(): FakeIntake {
   const keys = new Set<string>();
   const intake: FakeIntake = {
     acts: [],
@@ -82,7 +82,7 @@ export function fakeIntake(): FakeIntake {
   return intake;
 }
 
-export interface FakeInspect extends Inspect {
+interface FakeInspect extends Inspect {
   view: EvidenceView | Refusal | null;
   notice: ApprovalNotice | Refusal | null;
   overview: StatusView | Refusal;
@@ -99,7 +99,7 @@ export function personOf(principal: string): { name: string; slack_user: string 
   return NAMES[principal] ?? { name: principal, slack_user: null };
 }
 
-export function fakeInspect(): FakeInspect {
+function fakeInspect(): FakeInspect {
   const given = <T>(value: T | null): T => {
     if (inspect.broken || value === null) throw new Error('store unreachable');
     return value;

@@ -94,7 +94,7 @@ export function changeNames(notice: ApprovalNotice): string {
   return more.length === 0 ? `${first} and ${second}` : `${first} and ${more.length + 1} more`;
 }
 
-export function hashWords(hash: string): string {
+function hashWords(hash: string): string {
   return `${hash.slice(0, 12)}…${hash.slice(-6)}`;
 }
 

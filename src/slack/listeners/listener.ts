@@ -29,7 +29,7 @@ export interface Place {
 }
 
 /** A modal on somebody's screen. */
-export interface ShownView {
+interface ShownView {
   readonly id: string;
   readonly hash: string;
   readonly private_metadata: string;
