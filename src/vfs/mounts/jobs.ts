@@ -13,7 +13,7 @@ import { noParams } from '../path-params.ts';
 import type { SourceReader } from '../source-reader.ts';
 import { eventsFile } from './kube-events-file.ts';
 import { jobStatus, specView, type KubeObject } from './kube-objects.ts';
-import { getObject, listObjects, objectFile, type Place } from './kube-reader.ts';
+import { getObject, isObjectName, listObjects, objectFile, type Place } from './kube-reader.ts';
 
 /**
  * `jobs/<job>/{spec.yaml,status.yaml,events.tail}`: SparkApplications of the environment's namespaces. A name that several
@@ -31,7 +31,7 @@ export function jobsMount(context: MountContext): Mount {
     look(path, params) {
       if (places.length === 0) return null;
       const [job, file, ...beyond] = path;
-      if (beyond.length > 0) return null;
+      if (beyond.length > 0 || (job !== undefined && !isObjectName(job))) return null;
       return job === undefined
         ? { kind: 'dir', list: (io) => listJobs(io, places) }
         : lookJob(places, job, file, params);

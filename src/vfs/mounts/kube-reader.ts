@@ -15,6 +15,11 @@ export interface Place {
 
 const LIST_ITEMS_MAX = 500;
 
+/** Names of Kubernetes objects; `-` is none of them, since in a target it means "all". */
+export function isObjectName(name: string): boolean {
+  return /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(name);
+}
+
 export function kubeTarget(place: Place, kind: string, name: string): Target {
   return { system: 'k8s', cluster: place.cluster, namespace: place.namespace, kind, name };
 }

@@ -14,7 +14,7 @@ import type { SourceReader } from '../source-reader.ts';
 import { yamlLines } from '../yaml-text.ts';
 import { eventsFile } from './kube-events-file.ts';
 import { podLogFile } from './kube-log-file.ts';
-import { getObject, listObjects, objectFile, type Place } from './kube-reader.ts';
+import { getObject, isObjectName, listObjects, objectFile, type Place } from './kube-reader.ts';
 import { quotaView, specView, statusView } from './kube-objects.ts';
 
 /**
@@ -84,7 +84,7 @@ function lookNamespaces(
   const kind = KINDS.get(kinds);
   if (kind === undefined) return null;
   if (name === undefined) return objectsDirectory(place, kind);
-  return lookObject(place, kind, name, file, params);
+  return isObjectName(name) ? lookObject(place, kind, name, file, params) : null;
 }
 
 function lookObject(
