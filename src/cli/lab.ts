@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { fileURLToPath } from 'node:url';
 import type { Range } from '../lab/range.ts';
 import type { Scenario } from '../lab/scenarios/scenario.ts';
 import type { GlobalOptions } from './output.ts';
@@ -28,20 +27,35 @@ export async function lab(
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new CliError(`--port ${o.port} is not a port`, EXIT.usage);
   const { startRange } = await import('../lab/range.ts');
+  const interrupted = interruption();
+  // The product is started the way this process was: from dist, or from the sources through a loader.
   const range = await startRange(scenario, {
     command: process.execPath,
-    args: [fileURLToPath(new URL('./aegis.js', import.meta.url))],
+    args: [...process.execArgv, process.argv[1] ?? ''],
   });
+  const hands_off = o.handsOff === true;
+  let cut_short = false;
   try {
-    if (o.handsOff === true) await handsOff(range);
-    else await interactive(range, scenario, port);
+    if (hands_off) cut_short = (await Promise.race([handsOff(range), interrupted])) === 'interrupted';
+    else await interactive(range, scenario, port, interrupted);
   } finally {
     await range.close();
   }
-  if (o.handsOff !== true) return;
-  tellOutcome(range);
+  // The simulated people of an interrupted story still wait for their cards: nothing but an exit ends them.
+  if (cut_short) process.exit(EXIT_INTERRUPTED);
+  if (hands_off) tellOutcome(range);
   await verifyLedger(range);
 }
+
+/** Ctrl-C or SIGTERM, listened for from the start: whatever has been started by then is ended in order. */
+function interruption(): Promise<'interrupted'> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve('interrupted'));
+  });
+}
+
+/** What a shell reports for a command that Ctrl-C ended. */
+const EXIT_INTERRUPTED = 130;
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -87,13 +101,19 @@ async function verifyLedger(range: Range): Promise<void> {
       throw new CliError(
         `the ledger is broken: ${verdict.problems.map((p) => `${p.chain} ${p.seq}: ${p.what}`).join('; ')}`,
       );
+    say(`Configuration, ledger and evidence of this run: ${range.files.dir}`);
     say(`ledger verified: ${verdict.entries} entries`);
   } finally {
     await store.close();
   }
 }
 
-async function interactive(range: Range, scenario: Scenario, port: number): Promise<void> {
+async function interactive(
+  range: Range,
+  scenario: Scenario,
+  port: number,
+  interrupted: Promise<unknown>,
+): Promise<void> {
   const { startPage } = await import('../lab/page/page.ts');
   const { DATA_CHANNEL, PEOPLE } = await import('../lab/people.ts');
   const info = () => [
@@ -107,6 +127,11 @@ async function interactive(range: Range, scenario: Scenario, port: number): Prom
     port,
     first: { user: PEOPLE.maya, channel: DATA_CHANNEL },
     info,
+  }).catch((error: unknown) => {
+    const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+    throw taken
+      ? new CliError(`port ${port} is taken on this machine; choose another one with --port, or --port 0`)
+      : error;
   });
   try {
     say(`Aegis lab "${scenario.name}": ${scenario.summary}\n`);
@@ -119,10 +144,8 @@ async function interactive(range: Range, scenario: Scenario, port: number): Prom
     const posted = await range.webhook(scenario.alert(Date.now()));
     if (posted.status !== 200)
       throw new CliError(`the product answered the alert with ${posted.status}: ${posted.body}`);
-    await new Promise<void>((resolve) => {
-      process.once('SIGINT', () => resolve());
-      process.once('SIGTERM', () => resolve());
-    });
+    await interrupted;
+    say('\nEnding the lab …');
   } finally {
     await page.close();
   }

@@ -1,11 +1,15 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Browser } from 'playwright-core';
 import { startPage } from '../../src/lab/page/page.ts';
 import type { LabPage } from '../../src/lab/page/page.ts';
 import { DATA_CHANNEL, PEOPLE } from '../../src/lab/people.ts';
 import type { Range } from '../../src/lab/range.ts';
-import { openIncident, startStory } from './range-for-test.ts';
+import { until } from '../../src/lab/watching.ts';
+import { openIncident, PRODUCT, startStory } from './range-for-test.ts';
 import { CHROMIUM, haveBrowser, openWorkspace, startBrowser } from './workspace-page.ts';
 import type { WorkspacePage } from './workspace-page.ts';
 
@@ -91,3 +95,116 @@ describe.skipIf(!haveBrowser())('Spark driver OOM, clicked through in a browser'
     expect(range.twins.slack.store.troubles).toEqual([]);
   });
 });
+
+describe('the lab that a person starts', () => {
+  it('prints the address of its page, lets in only who has it, and ends with everything that it started', async () => {
+    const lab = startLab();
+    onTestFinished(() => lab.kill());
+    try {
+      const url = await until(
+        'the address of the page',
+        () => /http:\/\/127\.0\.0\.1:\d+\/\?token=\S+/.exec(lab.printed())?.[0],
+        30_000,
+      );
+      await checkDoor(new URL(url));
+      if (haveBrowser()) await checkOpens(url);
+      await until('the incident', () => (lab.printed().includes('Ctrl-C ends the lab') ? true : undefined));
+    } finally {
+      lab.interrupt();
+    }
+    expect(await lab.ended()).toBe(0);
+    expect(lab.printed()).toMatch(/ledger verified: \d+ entries\n$/);
+    expect(lab.anythingLeft()).toBe(false);
+  }, 60_000);
+});
+
+interface RunningLab {
+  printed(): string;
+  /** Ctrl-C as a terminal sends it: to the whole group of processes. */
+  interrupt(): void;
+  ended(): Promise<number | null>;
+  anythingLeft(): boolean;
+  /** After a failed test. */
+  kill(): void;
+}
+
+function startLab(): RunningLab {
+  const child = spawn(PRODUCT.command, [...PRODUCT.args, 'lab', 'spark-driver-oom', '--port', '0'], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const group = -(child.pid ?? 0);
+  const exit = once(child, 'exit');
+  let printed = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (printed += chunk.toString('utf8')));
+  return {
+    printed: () => printed,
+    interrupt: () => void signalled(group, 'SIGINT'),
+    ended: async () => ((await exit) as [number | null])[0],
+    anythingLeft: () => signalled(group, 0),
+    kill: () => void signalled(group, 'SIGKILL'),
+  };
+}
+
+/** False when the group has no process any more. */
+function signalled(group: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(group, signal);
+  } catch {
+    return false;
+  }
+}
+
+async function checkDoor(url: URL): Promise<void> {
+  const right = `/?token=${url.searchParams.get('token') ?? ''}`;
+  expect((await ask(url, '/')).status).toBe(401);
+  expect((await ask(url, '/?token=wrong')).status).toBe(401);
+  expect((await ask(url, right, { host: 'evil.example' })).status).toBe(403);
+  const opened = await ask(url, right);
+  expect(opened.status).toBe(303);
+  const cookie = opened.cookie.split(';')[0] ?? '';
+  const say = JSON.stringify({ as: PEOPLE.maya, channel: DATA_CHANNEL, text: 'hello' });
+  expect((await ask(url, '/', { cookie })).status).toBe(200);
+  expect((await ask(url, '/state', { cookie, host: 'evil.example' })).status).toBe(403);
+  expect((await ask(url, '/say', { cookie, origin: 'http://evil.example' }, say)).status).toBe(403);
+  expect((await ask(url, '/say', { cookie }, say)).status).toBe(403);
+  expect((await ask(url, '/say', { origin: url.origin }, say)).status).toBe(401);
+}
+
+async function checkOpens(url: string): Promise<void> {
+  const browser = await startBrowser();
+  try {
+    const seen = await openWorkspace(browser, url);
+    await seen.tab.locator('[data-testid="action-incident.activate"]').waitFor();
+    expect(seen.faults).toEqual([]);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** A raw request: unlike fetch it may lie about Host and Origin. */
+function ask(
+  url: URL,
+  path: string,
+  headers: Record<string, string> = {},
+  body?: string,
+): Promise<{ status: number; cookie: string }> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        host: '127.0.0.1',
+        port: url.port,
+        path,
+        method: body === undefined ? 'GET' : 'POST',
+        headers: { host: url.host, ...headers },
+      },
+      (response) => {
+        response.resume();
+        resolve({ status: response.statusCode ?? 0, cookie: String(response.headers['set-cookie'] ?? '') });
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 import type { Browser, Locator, Page } from 'playwright-core';
-import { expect } from 'vitest';
 
 /** Debian's Chromium; no browser is ever downloaded. */
 export const CHROMIUM = '/usr/bin/chromium';
@@ -65,16 +64,15 @@ export async function openWorkspace(
     modal,
     async actAs(real_name) {
       const option = tab.locator(`${id('act-as')} option`, { hasText: real_name });
-      await tab.selectOption(id('act-as'), await option.getAttribute('value'));
-      await expect
-        .poll(() => tab.locator('body').getAttribute('data-as'))
-        .toBe(await option.getAttribute('value'));
+      const value = await option.getAttribute('value');
+      await tab.selectOption(id('act-as'), value);
+      await tab.locator(`body[data-as="${value}"]`).waitFor();
     },
     press: (action_id) => inThread(`action-${action_id}`).last().click(),
     async reviewAndApprove() {
       await inThread('action-approval.review').last().click();
       await modal('modal-submit').click();
-      await expect.poll(() => modal().isVisible(), { timeout: PATIENCE_MS }).toBe(false);
+      await modal().waitFor({ state: 'hidden' });
     },
     textOf: (where) => async () => (await where.allTextContents()).join('\n'),
   };
