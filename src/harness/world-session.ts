@@ -43,6 +43,7 @@ export async function withWorld<T>(
     env: incident.scope.env,
     opened_at_ms: Date.parse(incident.opened_at),
     token,
+    purpose: reader.purpose,
     budget: reader.purpose === 'investigate' ? readBudget(incident.budget) : RESERVE_BUDGET,
   };
   let unreachable: string | null = null;

@@ -33,7 +33,7 @@ export function approvalNotice(snapshot: Snapshot, view: CardView): ApprovalNoti
         ? {
             ...g,
             status: tally.satisfied ? ('passed' as const) : ('waiting' as const),
-            reason: `${tally.approvals.length} of ${rule.people} given`,
+            reason: `${tally.approvals.length} of ${rule.people} given.`,
           }
         : g,
     ),

@@ -37,6 +37,10 @@ export function cardsOf(from: Snapshot, event: HarnessEvent, to: Snapshot, view:
         notice: { ...notice, status: 'void', status_text: 'A newer plan replaced this one.' },
       });
   }
+  // What somebody decided stands above what follows from it.
+  timelineNotices(from, event, to).forEach((notice, n) => {
+    cards.push({ card_key: `timeline:${id}:${to.context.step}:${n}`, placement: 'thread', channel, notice });
+  });
   const progress = progressNotice(from, to);
   if (progress !== null)
     cards.push({
@@ -45,9 +49,6 @@ export function cardsOf(from: Snapshot, event: HarnessEvent, to: Snapshot, view:
       channel,
       notice: progress,
     });
-  timelineNotices(from, event, to).forEach((notice, n) => {
-    cards.push({ card_key: `timeline:${id}:${to.context.step}:${n}`, placement: 'thread', channel, notice });
-  });
   if (event.type === 'reviewed')
     cards.push({
       card_key: `postmortem:${id}`,
