@@ -2,8 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseYamlText } from './contract/parse.ts';
 import { Secret } from './contract/secret.ts';
-import { Settings } from './contract/settings.ts';
-import type { SecretRef } from './contract/settings.ts';
+import { SecretRef, Settings } from './contract/settings.ts';
 import { explainIssue, explainPlace } from './config-issue.ts';
 import { referenceProblems } from './config-references.ts';
 import type { Problem } from './config-references.ts';
@@ -60,6 +59,36 @@ export function loadConfig(file: string, env: NodeJS.ProcessEnv = process.env): 
     file: path,
     secrets: (ref) => resolveSecret(ref, dirname(path), env, file),
   };
+}
+
+/** A secret that the configuration refers to and that cannot be read. */
+export interface MissingSecret {
+  readonly ref: SecretRef;
+  readonly problem: string;
+}
+
+/** Tries every secret reference of the file, so that all that is missing is said at once and before anything starts. */
+export function missingSecrets({ settings, secrets }: LoadedConfig): {
+  found: number;
+  missing: MissingSecret[];
+} {
+  const missing: MissingSecret[] = [];
+  const refs = secretRefs(settings);
+  for (const ref of refs) {
+    try {
+      secrets(ref);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      missing.push({ ref, problem: error.problems.join('; ') });
+    }
+  }
+  return { found: refs.length - missing.length, missing };
+}
+
+function secretRefs(value: unknown): SecretRef[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const ref = SecretRef.safeParse(value);
+  return ref.success ? [ref.data] : Object.values(value).flatMap(secretRefs);
 }
 
 /** The configuration file to use: `--config`, else `AEGIS_CONFIG`, else `./aegis.yaml`. */

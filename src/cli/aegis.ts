@@ -129,6 +129,9 @@ async function main(): Promise<void> {
     await program.parseAsync();
   } catch (error) {
     if (error instanceof CommanderError) {
+      // Commander has told the person on standard error; a script reads the same as JSON.
+      if (error.exitCode !== 0 && process.argv.includes('--json'))
+        process.stdout.write(`${JSON.stringify({ error: error.message })}\n`);
       process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
       return;
     }

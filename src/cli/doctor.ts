@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { ConfigError, configPath, loadConfig } from '../config.ts';
+import { ConfigError, configPath, loadConfig, missingSecrets } from '../config.ts';
 import type { LoadedConfig } from '../config.ts';
 import type { Log } from '../contract/ports.ts';
-import type { SecretRef, Settings } from '../contract/settings.ts';
+import type { Settings } from '../contract/settings.ts';
 import { buildSkillIndex, printSkillIndex } from '../cognition/skill-index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import { loadPolicySet } from '../gateway/policy/policy-set.ts';
@@ -84,28 +84,14 @@ async function examine(options: GlobalOptions): Promise<Check[]> {
 
 /** Every secret that the file refers to can be read; its value is never shown. */
 function secretChecks(config: LoadedConfig): Check[] {
-  const refs = secretRefs(config.settings);
-  const failed = refs.flatMap((ref): Check[] => {
-    try {
-      config.secrets(ref);
-      return [];
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      const next = 'env' in ref ? `export ${ref.env}` : `write the secret into ${ref.file}, mode 0600`;
-      return [{ check: 'secrets', status: 'failed', detail: error.problems.join('; '), next }];
-    }
-  });
-  return failed.length > 0 ? failed : [{ check: 'secrets', status: 'ok', detail: `${refs.length} found` }];
-}
-
-function secretRefs(value: unknown): SecretRef[] {
-  if (typeof value !== 'object' || value === null) return [];
-  const keys = Object.keys(value);
-  if (keys.length === 1 && (keys[0] === 'env' || keys[0] === 'file')) {
-    const inner = (value as Record<string, unknown>)[keys[0]];
-    if (typeof inner === 'string') return [value as SecretRef];
-  }
-  return Object.values(value).flatMap(secretRefs);
+  const { found, missing } = missingSecrets(config);
+  if (missing.length === 0) return [{ check: 'secrets', status: 'ok', detail: `${found} found` }];
+  return missing.map(({ ref, problem }) => ({
+    check: 'secrets',
+    status: 'failed',
+    detail: problem,
+    next: 'env' in ref ? `export ${ref.env}` : `write the secret into ${ref.file}, mode 0600`,
+  }));
 }
 
 async function openHome(config: LoadedConfig, log: Log): Promise<{ check: Check; store: Store | null }> {

@@ -1,6 +1,11 @@
 import { userInfo } from 'node:os';
-import { systemIds } from '../system-ports.ts';
+import { nearest } from '../config-issue.ts';
+import { ConfigError } from '../config.ts';
+import { isoTime } from '../contract/ports.ts';
+import type { Settings } from '../contract/settings.ts';
+import { systemClock, systemIds } from '../system-ports.ts';
 import { withContext } from './context.ts';
+import type { CliContext } from './context.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print } from './output.ts';
 
@@ -15,22 +20,22 @@ export async function freeze(
   o: { until?: string },
 ): Promise<void> {
   checkScope(scope);
-  const until_ms = o.until === undefined ? null : Date.parse(o.until);
-  if (Number.isNaN(until_ms))
-    throw new CliError(`--until ${o.until} is not a time; write it like 2026-11-23T18:00:00Z`, EXIT.usage);
-  await withContext(options, 'write', async ({ store }) => {
+  const until_ms = o.until === undefined ? null : untilOf(o.until);
+  await withStore(options, async ({ store, config }) => {
+    const note = placeNote(scope, config.settings);
     await store.freezes.set({ freeze_id: systemIds.next('frz'), scope, reason, by: localUser(), until_ms });
+    const end = until_ms === null ? 'until it is lifted' : `until ${isoTime(until_ms)}`;
     print(
       options,
-      { frozen: scope, until: o.until ?? null },
-      `${scope === '*' ? 'Everything' : scope} is frozen${o.until === undefined ? ' until it is lifted' : ` until ${o.until}`}. Nothing more is dispatched there.`,
+      { frozen: scope, until: until_ms === null ? null : isoTime(until_ms) },
+      `${scope === '*' ? 'Everything' : scope} is frozen ${end}. Nothing more is dispatched there.${note}`,
     );
   });
 }
 
 export async function unfreeze(options: GlobalOptions, scope: string, reason: string): Promise<void> {
   checkScope(scope);
-  await withContext(options, 'write', async ({ store }) => {
+  await withStore(options, async ({ store }) => {
     const lifted = await store.freezes.lift(scope, localUser(), reason);
     if (lifted === 0)
       throw new CliError(`${scope} is not frozen by a command; look for a file FREEZE in the home directory`);
@@ -38,9 +43,57 @@ export async function unfreeze(options: GlobalOptions, scope: string, reason: st
   });
 }
 
-/** Who acts at this terminal, for the ledger. */
+/** A configuration that cannot be read must not keep anybody from stopping: there is a way without it. */
+async function withStore(
+  options: GlobalOptions,
+  work: (context: CliContext) => Promise<void>,
+): Promise<void> {
+  try {
+    await withContext(options, 'write', work);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new CliError(
+      `${error.message}\nTo stop every write right now, without a configuration: create a file named FREEZE in the home directory (AEGIS_HOME, default ./.aegis).`,
+    );
+  }
+}
+
+function untilOf(text: string): number {
+  const until_ms = Date.parse(text);
+  if (Number.isNaN(until_ms))
+    throw new CliError(`--until ${text} is not a time; write it like 2026-11-23T18:00:00Z`, EXIT.usage);
+  if (until_ms <= systemClock.now())
+    throw new CliError(`--until ${text} is in the past; nothing was frozen`, EXIT.usage);
+  return until_ms;
+}
+
+/** A mistyped team would freeze nothing and look as if it had. A service may be one that only alerts name. */
+function placeNote(scope: string, settings: Settings): string {
+  const [team = '*', env, service] = scope.split('/');
+  if (team === '*') return '';
+  const environments = settings.teams[team]?.environments;
+  if (environments === undefined) throw unknownPlace('team', team, Object.keys(settings.teams));
+  if (env !== undefined && !Object.hasOwn(environments, env))
+    throw unknownPlace(`environment of ${team}`, env, Object.keys(environments));
+  const listed = settings.services.some((s) => s.team === team && s.env === env && s.name === service);
+  return service === undefined || listed ? '' : ` (aegis.yaml lists no service "${service}" there.)`;
+}
+
+function unknownPlace(what: string, name: string, known: readonly string[]): CliError {
+  const near = nearest(name, known);
+  return new CliError(
+    `there is no ${what} "${name}"${near === null ? '' : `; did you mean "${near}"?`} Nothing was frozen. Known: ${known.join(', ')}`,
+    EXIT.usage,
+  );
+}
+
+/** Who acts at this terminal, for the ledger. In a container the account may have no name. */
 export function localUser(): string {
-  return `cli:${userInfo().username}`;
+  try {
+    return `cli:${userInfo().username}`;
+  } catch {
+    return `cli:uid-${process.getuid?.() ?? 'unknown'}`;
+  }
 }
 
 function checkScope(scope: string): void {

@@ -49,10 +49,9 @@ export function skillProblems(text: string): SkillProblem[] {
   if (!skill.success)
     return skill.error.issues.map((issue) => {
       const path = issue.path.filter((part): part is string | number => typeof part !== 'symbol');
-      return {
-        line: parsed.line_of(path),
-        reason: `${path.join('.')}${path.length === 0 ? '' : ': '}${issue.message}`,
-      };
+      const at = issue.code === 'unrecognized_keys' ? [...path, issue.keys[0] ?? ''] : path;
+      const place = path.length === 0 ? '' : `${path.join('.')}: `;
+      return { line: parsed.line_of(at), reason: `${place}${issue.message}` };
     });
   return lintSkill(skill.data).map((reason) => ({
     line: parsed.line_of(placeOf(reason, parsed.value)),

@@ -1,4 +1,4 @@
-import { configPath, loadConfig } from '../config.ts';
+import { ConfigError, configPath, loadConfig, missingSecrets } from '../config.ts';
 import { compose } from '../main.ts';
 import { openStore } from '../store/open-store.ts';
 import { createLog, systemClock, systemIds } from '../system-ports.ts';
@@ -8,6 +8,12 @@ import { print } from './output.ts';
 /** Runs the product until SIGINT or SIGTERM; a second signal ends it at once. */
 export async function start(options: GlobalOptions): Promise<void> {
   const config = loadConfig(configPath(options.config));
+  const { missing } = missingSecrets(config);
+  if (missing.length > 0)
+    throw new ConfigError(
+      config.file,
+      missing.map((m) => m.problem),
+    );
   let redact: ((text: string) => string) | null = null;
   const log = createLog(options.debug === true ? 'debug' : config.settings.log_level, () => redact);
   const store = await openStore({ home: config.settings.home, clock: systemClock, log });

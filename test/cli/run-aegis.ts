@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { vi } from 'vitest';
+import { CliError } from '../../src/cli/output.ts';
+
+const ENTRY = fileURLToPath(new URL('../../src/cli/aegis.ts', import.meta.url));
+
+export interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs one verb as a person would: a process of its own, the sources through tsx, nothing of our environment. */
+export function aegis(
+  args: readonly string[],
+  options: { cwd?: string; env?: Readonly<Record<string, string>> } = {},
+): Promise<Ran> {
+  const env = { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', ...options.env };
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), ENTRY, ...args], {
+    cwd: options.cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+/** Runs a verb's function here, which costs no process: what it prints, and the exit code that it asks for. */
+export async function inProcess(verb: () => unknown): Promise<Ran> {
+  let out = '';
+  const spy = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    out += String(chunk);
+    return true;
+  });
+  const before = process.exitCode;
+  process.exitCode = undefined;
+  try {
+    await verb();
+    const asked = process.exitCode as number | undefined;
+    return { code: asked ?? 0, out, err: '' };
+  } catch (error) {
+    return { code: error instanceof CliError ? error.exit_code : 1, out, err: (error as Error).message };
+  } finally {
+    process.exitCode = before;
+    spy.mockRestore();
+  }
+}
+
+/** What `--json` printed. */
+export function json({ out }: Ran): Record<string, unknown> {
+  return JSON.parse(out) as Record<string, unknown>;
+}
