@@ -14,8 +14,8 @@ h1, h2 { font-size:18px; font-weight:900; margin:0; line-height:1.3; }
 .act-as { margin-left:auto; display:flex; align-items:center; gap:8px; font-size:13px; color:#e8dfe8; min-width:0; }
 .act-as select { background:#fff; color:var(--ink); border:0; border-radius:6px; padding:5px 8px; font-weight:700; max-width:220px; min-width:0; }
 .burger { display:none; background:none; border:0; color:#fff; font-size:20px; padding:4px 6px; }
-.rooms { flex:1; min-height:0; display:grid; grid-template-columns:230px minmax(0,1fr); padding:0 6px 6px 0; }
-.rooms.with-thread { grid-template-columns:230px minmax(0,1fr) minmax(420px,42%); }
+.rooms { flex:1; min-height:0; display:grid; grid-template-columns:200px minmax(0,1fr); padding:0 6px 6px 0; }
+.rooms.with-thread { grid-template-columns:200px minmax(0,1fr) minmax(420px,40%); }
 .side { background:var(--plum-deep); color:#cfc3cf; overflow:auto; padding:10px 8px; display:flex; flex-direction:column; }
 .side ul { list-style:none; margin:0 0 12px; padding:0; }
 .side-head { font-size:13px; padding:4px 10px; color:#b9a9ba; }
@@ -38,14 +38,15 @@ h1, h2 { font-size:18px; font-weight:900; margin:0; line-height:1.3; }
 .room-head .note { overflow:hidden; text-overflow:ellipsis; white-space:nowrap; }
 .x { margin-left:auto; align-self:center; background:none; border:0; font-size:22px; line-height:20px; color:var(--soft); cursor:pointer; border-radius:6px; padding:0 8px; }
 .x:hover { background:#f3f3f3; }
-.rows { flex:1; min-height:0; overflow:auto; padding:12px 0; outline:none; }
-.message, .ephemeral { display:flex; gap:10px; padding:7px 20px; }
+.rows { flex:1; min-height:0; overflow:auto; padding:4px 0; outline:none; }
+.message, .ephemeral { display:flex; gap:10px; padding:5px 20px; }
 .message:hover { background:#f8f8f8; }
 .ephemeral { background:#f8f5ff; box-shadow:inset 3px 0 0 #9b8ac4; }
 .only { font-size:12px; color:var(--soft); margin-bottom:1px; }
 .only::before { content:"👁 "; }
 .found { background:#fff7d6 !important; transition:background 1s; }
 .row.changed > article { animation:changed 1.4s; }
+@media (prefers-reduced-motion:reduce) { .row.changed > article { animation:none; } }
 @keyframes changed { from { background:#eaf4fb; } }
 .content { min-width:0; flex:1; max-width:760px; }
 .avatar { flex:none; width:36px; height:36px; border-radius:8px; display:grid; place-items:center; font-size:14px; font-weight:900; color:#fff; }
@@ -76,6 +77,7 @@ h1, h2 { font-size:18px; font-weight:900; margin:0; line-height:1.3; }
 .blocks { overflow-wrap:anywhere; }
 .slack_blocks_to_jsx.slack_blocks_to_jsx { max-width:100% !important; color:var(--ink); font:inherit !important; }
 .slack_blocks_to_jsx .slack_blocks_to_jsx__header_heading { font-size:18px !important; font-weight:900 !important; line-height:1.3; margin:2px 0 !important; }
+.slack_blocks_to_jsx .slack_blocks_to_jsx__rich_text_section_element { display:block; white-space:pre-wrap; }
 .slack_blocks_to_jsx strong { font-weight:900 !important; }
 .slack_blocks_to_jsx .slack_blocks_to_jsx__section .grid { gap:8px 16px; }
 .slack_blocks_to_jsx .slack_blocks_to_jsx__context { font-size:13px !important; gap:2px 0; }
@@ -152,7 +154,7 @@ h1, h2 { font-size:18px; font-weight:900; margin:0; line-height:1.3; }
   .side-open .side { transform:none; visibility:visible; }
   .thread { position:absolute; inset:0; z-index:10; border:0; }
   .room, .rooms:not(.with-thread) .room, .thread { border-radius:0; }
-  .message, .ephemeral { padding:7px 12px; gap:8px; }
+  .message, .ephemeral { padding:5px 12px; gap:8px; }
   .room-head { padding:9px 14px; }
   .composer { margin:0 10px 10px; }
   .controls { gap:6px; }

@@ -77,14 +77,20 @@ function body(input: SnapshotInput, viewer: Viewer, content: Content): string {
   return `<div class="text">${drawMrkdwn(content.text, viewer)}</div>`;
 }
 
-function frame(input: SnapshotInput, viewer: Viewer, content: Content, kind: string, tail: string): string {
+/** What stands above the words, under the name, and below them. */
+interface Around {
+  lead: string;
+  tail: string;
+}
+
+function frame(input: SnapshotInput, viewer: Viewer, content: Content, kind: string, around: Around): string {
   const { workspace } = input.twin;
   const user = workspace.users.get(content.user);
   const is_app = user?.role === 'bot';
   const name = user?.real_name ?? user?.name ?? (content.user === 'USLACKBOT' ? 'Slackbot' : content.user);
   const badge = is_app ? '<span class="badge">APP</span>' : '';
   const only = kind === 'ephemeral' ? '<div class="only">Only visible to you</div>' : '';
-  return `<article class="message ${kind}" data-testid="${kind}" data-channel="${esc(content.channel)}" data-ts="${esc(content.ts)}">${avatar(user, content.user, workspace.bot_user_id)}<div class="content">${only}<div class="by"><strong>${esc(name)}</strong>${badge}${clock(content.ts, viewer)}</div>${body(input, viewer, content)}${tail}</div></article>`;
+  return `<article class="message ${kind}" data-testid="${kind}" data-channel="${esc(content.channel)}" data-ts="${esc(content.ts)}">${avatar(user, content.user, workspace.bot_user_id)}<div class="content">${only}<div class="by"><strong>${esc(name)}</strong>${badge}${clock(content.ts, viewer)}</div>${around.lead}${body(input, viewer, content)}${around.tail}</div></article>`;
 }
 
 function filesOf(message: StoredMessage): string {
@@ -114,18 +120,21 @@ function messageRow(input: SnapshotInput, viewer: Viewer, message: StoredMessage
   const marks = [
     message.edited ? '<span class="note">(edited)</span>' : '',
     message.pinned ? '<div class="note">📌 Pinned</div>' : '',
-    message.reply_broadcast && !in_thread ? '<div class="note">replied to a thread</div>' : '',
     filesOf(message),
     in_thread || message.thread_ts ? '' : repliesOf(input, viewer, message),
   ].join('');
-  return row(`${message.channel}/${message.ts}`, frame(input, viewer, message, 'message', marks));
+  const lead = message.reply_broadcast && !in_thread ? '<div class="note">replied to a thread</div>' : '';
+  return row(
+    `${message.channel}/${message.ts}`,
+    frame(input, viewer, message, 'message', { lead, tail: marks }),
+  );
 }
 
 function ephemeralRow(input: SnapshotInput, viewer: Viewer, shown: StoredEphemeral): Row {
   const from = shown.from === 'app' ? input.twin.workspace.bot_user_id : 'USLACKBOT';
   return row(
     `e/${shown.channel}/${shown.ts}`,
-    frame(input, viewer, { ...shown, user: from }, 'ephemeral', ''),
+    frame(input, viewer, { ...shown, user: from }, 'ephemeral', { lead: '', tail: '' }),
   );
 }
 
