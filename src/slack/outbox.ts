@@ -13,7 +13,7 @@ const LANES_MAX = 8;
 const COALESCE_MS = 2_000;
 /** After no answer: this long, doubling, until the cap. Also the time a lost post is given to become visible. */
 const DOWN_FIRST_MS = 1_000;
-const DOWN_CAP_MS = 30_000;
+const DOWN_CAP_MS = 10_000;
 /** So many calls without an answer in a row and the room is not healthy. */
 const DOWN_UNHEALTHY = 3;
 
@@ -97,7 +97,9 @@ export class OutboxWorker {
 
   /** Starts a lane unless it is busy or has to wait; answers when to look again. */
   #open(lane: string, cards: readonly CardDelivery[], now_ms: number): number {
-    if (this.#busy.has(lane) || this.#busy.size >= LANES_MAX) return POLL_MS;
+    // While Slack is silent one lane asks whether it is back; the others wait for its answer.
+    const lanes_max = this.#down_count > 0 ? 1 : LANES_MAX;
+    if (this.#busy.has(lane) || this.#busy.size >= lanes_max) return POLL_MS;
     const wait_ms = Math.min(...cards.map((card) => this.#waitOf(card, now_ms)));
     if (wait_ms > 0) return wait_ms;
     this.#busy.add(lane);
@@ -139,14 +141,8 @@ export class OutboxWorker {
     const memory = this.#memory.get(card.card_key) ?? { not_before_ms: 0, last_sent_ms: 0 };
     this.#memory.set(card.card_key, memory);
     if (delivered.result === 'down') {
-      const wait_ms = Math.min(DOWN_CAP_MS, DOWN_FIRST_MS * 2 ** this.#down_count);
-      this.#down_count += 1;
-      this.#down_until_ms = now + wait_ms;
       memory.not_before_ms = now + DOWN_FIRST_MS;
-      this.#options.log.warn(
-        { room: 'slack', card: card.card_key, why: delivered.why, wait_ms },
-        'Slack does not answer; cards are kept',
-      );
+      this.#slackIsSilent(card.card_key, delivered.why, now);
       return delivered.result;
     }
     if (delivered.result !== 'wait') {
@@ -157,6 +153,18 @@ export class OutboxWorker {
     this.#unwelcome = delivered.result === 'wait' && AUTH_FAULTS.has(delivered.why);
     memory.not_before_ms = delivered.result === 'wait' ? now + delivered.wait_ms : 0;
     return delivered.result;
+  }
+
+  /** Calls that fail side by side are one silence: the wait grows only when one fails after the last wait was over. */
+  #slackIsSilent(card_key: string, why: string, now_ms: number): void {
+    if (now_ms < this.#down_until_ms) return;
+    const wait_ms = Math.min(DOWN_CAP_MS, DOWN_FIRST_MS * 2 ** this.#down_count);
+    this.#down_count += 1;
+    this.#down_until_ms = now_ms + wait_ms;
+    this.#options.log.warn(
+      { room: 'slack', card: card_key, why, wait_ms },
+      'Slack does not answer; cards are kept',
+    );
   }
 
   #waitOf(card: CardDelivery, now_ms: number): number {

@@ -90,13 +90,13 @@ interface FakeInspect extends Inspect {
   broken: boolean;
 }
 
-const NAMES: Readonly<Record<string, { name: string; slack_user: string | null }>> = {
-  maya: { name: 'Maya', slack_user: 'U0MAYA' },
-  dan: { name: 'Dan', slack_user: 'U0DAN' },
-};
+const NAMES = new Map([
+  ['maya', { name: 'Maya', slack_user: 'U0MAYA' }],
+  ['dan', { name: 'Dan', slack_user: 'U0DAN' }],
+]);
 
 export function personOf(principal: string): { name: string; slack_user: string | null } {
-  return NAMES[principal] ?? { name: principal, slack_user: null };
+  return NAMES.get(principal) ?? { name: principal, slack_user: null };
 }
 
 function fakeInspect(): FakeInspect {
