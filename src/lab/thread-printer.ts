@@ -34,7 +34,9 @@ type Style = Parameters<typeof styleText>[0];
 export function printThread(slack: SlackTwin, terminal: Terminal): ThreadPrinter {
   const shown = new Map<string, readonly string[]>();
   const started = Date.now();
-  const paint = (style: Style, text: string) => (terminal.colours ? styleText(style, text) : text);
+  // The caller knows its terminal; styleText would ask standard output.
+  const paint = (style: Style, text: string) =>
+    terminal.colours ? styleText(style, text, { validateStream: false }) : text;
   const name = (id: string) => slack.workspace.findUser(id)?.real_name ?? id;
   let blank = false;
 
