@@ -126,13 +126,13 @@ function excerpt(item: EvidenceItem): string {
   const left = drawn.length - kept.length;
   return left === 0
     ? kept.join('\n')
-    : `${kept.join('\n')}\n… ${left} more lines: aegis head ${item.pointer.evidence_id}`;
+    : `${kept.join('\n')}\n… ${left} more lines: aegis head /evidence/${item.pointer.evidence_id}`;
 }
 
 function alarmOf(item: EvidenceItem): { level: 'warning' | 'error'; text: string } | null {
   const { status, now_sha256 } = item.holds;
   if (status === 'changed') {
-    const now = now_sha256 === null ? 'differs' : `now hashes to ${now_sha256.slice(0, 12)}…`;
+    const now = now_sha256 === null ? 'differs' : `now hashes to ${now_sha256.slice(0, 12)}`;
     return {
       level: 'warning',
       text: `This is the captured copy. The source ${now}. The plan cannot run until it is collected again.`,
