@@ -70,7 +70,8 @@ describe('the outbox in bad weather', () => {
 
       const messages = rig.twin.store.messages(CHANNEL);
       const keys = messages.map(
-        (message) => (message.metadata?.['event_payload'] as { card_key: string } | undefined)?.card_key,
+        (message) =>
+          (message.metadata?.['event_payload'] as { card_key: string } | undefined)?.card_key ?? '-',
       );
       expect(keys.toSorted()).toEqual([...new Set(cards.map(([, card]) => card.card_key))].toSorted());
       for (const message of messages.filter((each) => each.thread_ts === undefined))
