@@ -85,7 +85,7 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     ...result,
     change_id: z.string(),
     outcome: ToolOutcome,
-    /** When the write had left, for an outcome that was found after a restart; otherwise `at` is close enough. */
+    /** When the write left: earlier than `at`, which is when its outcome was known, by an outage or a slow revoke. */
     changed_at: IsoTime.optional(),
   }),
   z.strictObject({

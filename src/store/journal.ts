@@ -19,6 +19,7 @@ interface StoredJournalRow {
   readonly permit: string;
   readonly before_image: string | null;
   readonly object_uid: string | null;
+  readonly dispatched_at_ms: number | null;
   readonly outcome: string | null;
   readonly updated_at_ms: number;
 }
@@ -125,8 +126,9 @@ function acceptMethod(core: Core, append: AppendToChain): JournalStore['accept']
 function dispatchMethod(core: Core, brakes: Brakes): JournalStore['dispatch'] {
   const { db } = core;
   const get = db.prepare<[string], StoredJournalRow>('SELECT * FROM journal WHERE key = ?');
-  const mark = db.prepare<[string | null, string | null, number, string]>(
-    "UPDATE journal SET status = 'dispatched', before_image = ?, object_uid = ?, updated_at_ms = ? WHERE key = ?",
+  const mark = db.prepare<[{ image: string | null; uid: string | null; now: number; key: string }]>(
+    `UPDATE journal SET status = 'dispatched', before_image = @image, object_uid = @uid, dispatched_at_ms = @now,
+       updated_at_ms = @now WHERE key = @key`,
   );
   return async (key, before) =>
     core.immediate(() => {
@@ -134,7 +136,7 @@ function dispatchMethod(core: Core, brakes: Brakes): JournalStore['dispatch'] {
       const refusal = refusalOf(row, brakes, core.clock.now());
       if (refusal !== null) return refusal;
       const image = before.before_image === null ? null : canonicalJson(before.before_image);
-      mark.run(image, before.object_uid, core.clock.now(), key);
+      mark.run({ image, uid: before.object_uid, now: core.clock.now(), key });
       return 'dispatched';
     });
 }
@@ -194,7 +196,7 @@ function finishMethod(core: Core): JournalStore['finish'] {
 
 function reopenMethod(core: Core): JournalStore['reopen'] {
   const reopen = core.db.prepare<[number, string]>(
-    `UPDATE journal SET status = 'accepted', before_image = NULL, object_uid = NULL, updated_at_ms = ?
+    `UPDATE journal SET status = 'accepted', before_image = NULL, object_uid = NULL, dispatched_at_ms = NULL, updated_at_ms = ?
       WHERE key = ? AND status = 'dispatched'`,
   );
   return async (key) => {
@@ -225,6 +227,7 @@ function rowOf(row: StoredJournalRow): JournalRow {
     before_image:
       row.before_image === null ? null : (JSON.parse(row.before_image) as Record<string, unknown>),
     object_uid: row.object_uid,
+    dispatched_at_ms: row.dispatched_at_ms,
     outcome: row.outcome === null ? null : ToolOutcome.parse(JSON.parse(row.outcome)),
     updated_at_ms: row.updated_at_ms,
   };

@@ -202,6 +202,8 @@ export interface JournalRow {
   /** Observed values of the touched fields before the write; set when dispatched. */
   readonly before_image: Readonly<Record<string, unknown>> | null;
   readonly object_uid: string | null;
+  /** From here on the change may be in force. */
+  readonly dispatched_at_ms: number | null;
   readonly outcome: ToolOutcome | null;
   readonly updated_at_ms: number;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { KillPoint } from './kill-plan.ts';
 import { pointText } from './kill-plan.ts';
+import { inLanes } from './lanes.ts';
 import { liveToy } from './toy-lives.ts';
 
 /** Lives run side by side, as many as a small machine has cores. */
@@ -14,7 +15,7 @@ describe('the toy effect, killed everywhere', () => {
       { op: null, n: i + 1, when: 'after' } as const,
     ]);
     expect(points.length).toBeGreaterThanOrEqual(40);
-    await inLanes(points, async (point) => checkEnd([point]));
+    await inLanes(SIDE_BY_SIDE, points, async (point) => checkEnd([point]));
   });
 
   it('bears a second kill during the recovery from the first', async () => {
@@ -31,6 +32,7 @@ describe('the toy effect, killed everywhere', () => {
       { op: null, n: 12, when: 'before' },
     ];
     await inLanes(
+      SIDE_BY_SIDE,
       first.flatMap((a) => second.map((b) => [a, b])),
       checkEnd,
     );
@@ -43,12 +45,4 @@ async function checkEnd(points: readonly KillPoint[]): Promise<void> {
   expect(deaths, where).toBeGreaterThanOrEqual(1);
   if (outcome === 'done') expect(lines, where).toHaveLength(1);
   else expect([outcome, lines.length], where).toEqual(['outcome_unknown', 0]);
-}
-
-async function inLanes<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  const lane = async (): Promise<void> => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane));
 }

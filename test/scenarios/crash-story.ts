@@ -197,8 +197,8 @@ class People {
     });
     if (attempt?.status !== 200) return;
     const filled = () => (actor.views().at(-1)?.view['submit'] ? true : undefined);
-    const ready = await until('the modal', filled, MODAL_MS).catch(() => false);
-    if (ready === true) await actor.submit();
+    const ready = await until('the modal', filled, MODAL_MS).catch(() => null);
+    if (ready) await actor.submit();
   }
 
   #mayPress(what: string): boolean {

@@ -131,10 +131,20 @@ function goesOn(bench: Bench): void {
     await expect(journal.reopen(KEY)).rejects.toThrow(/not dispatched/);
     await journal.dispatch(KEY, { before_image: { '/spec/x': '1g' }, object_uid: 'u1' });
     await journal.reopen(KEY);
-    expect(await journal.get(KEY)).toMatchObject({ status: 'accepted', before_image: null, object_uid: null });
+    expect(await journal.get(KEY)).toMatchObject({
+      status: 'accepted',
+      before_image: null,
+      dispatched_at_ms: null,
+    });
     expect(await accept(bench, 2)).toMatchObject({ result: 'accepted' });
     expect(await journal.dispatch(KEY, NOTHING)).toBe('dispatched');
+    const left_ms = bench.clock.now();
+    bench.clock.at += 5000;
     await journal.finish(KEY, 'done', outcome());
+    expect(await journal.get(KEY)).toMatchObject({
+      dispatched_at_ms: left_ms,
+      updated_at_ms: left_ms + 5000,
+    });
     await expect(journal.reopen(KEY)).rejects.toThrow(/not dispatched/);
   });
 

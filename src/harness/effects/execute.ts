@@ -1,7 +1,8 @@
 import { hashOf } from '../../contract/canonical.ts';
 import type { Action } from '../../contract/plan.ts';
+import { isoTime } from '../../contract/ports.ts';
 import { journalKey } from '../../contract/tool.ts';
-import type { Permit } from '../../contract/tool.ts';
+import type { Permit, ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal } from '../../contract/verdict.ts';
 import type { Refusal } from '../../contract/verdict.ts';
 import { mintToken } from '../deps.ts';
@@ -14,8 +15,6 @@ import { failed } from './effect.ts';
 
 /** A permit that is not used within this time is void. */
 const PERMIT_TTL_MS = 60_000;
-/** Most call entries that are looked through for one write. */
-const CALLS_MAX = 10_000;
 
 /**
  * EXECUTING: one action. Mints the single-use permit and asks the gateway, which believes none of it. After a crash the
@@ -36,8 +35,7 @@ export const executeEffect: Effect = async (input) => {
       if (isRefusal(settled) && (isOutage(settled.code) || settled.code === 'did-not-run'))
         return failed(input, settled.reason);
       if (isRefusal(settled)) return refusedToRun(base, settled);
-      const changed_at = await leftAt(input, key);
-      return { type: 'executed', ...base, at: input.at(), outcome: settled.outcome, changed_at };
+      return await executed(input, base, key, settled.outcome);
     }
     const permit = await mintPermit(input, action);
     // No abort signal: once asked, a write is finished or reported unknown; Stop is read by the gateway before dispatch.
@@ -49,7 +47,7 @@ export const executeEffect: Effect = async (input) => {
       params: action.params,
       timeout_ms: action.timeout_s * 1000,
     });
-    if (!isRefusal(result)) return { type: 'executed', ...base, at: input.at(), outcome: result.outcome };
+    if (!isRefusal(result)) return await executed(input, base, key, result.outcome);
     if (isOutage(result.code)) return failed(input, result.reason);
     return refusedToRun({ ...base, at: input.at() }, result);
   } finally {
@@ -65,14 +63,18 @@ function refusedToRun(
 }
 
 /**
- * When the write with this key was let out. What the world did during the outage came after the change and counts for
- * the checks: a job that ran again in the meantime would otherwise look older than its own fix.
+ * The outcome with the moment from which the change may be in force. What the world did after that counts for the
+ * checks: a job that ran again during an outage or a slow revoke would otherwise look older than its own fix.
  */
-async function leftAt({ deps, context, at }: EffectInput, key: string): Promise<string> {
-  const { incident_id } = incidentOf(context);
-  const calls = await deps.store.ledger.read(incident_id, { kinds: ['call'], limit: CALLS_MAX });
-  const let_out = calls.findLast((c) => c.payload['journal_key'] === key && c.payload['phase'] === 'before');
-  return let_out?.at ?? at();
+async function executed(
+  { deps, at }: EffectInput,
+  base: { effect_id: string; change_id: string },
+  key: string,
+  outcome: ToolOutcome,
+): Promise<HarnessEvent> {
+  const left_ms = (await deps.store.journal.get(key))?.dispatched_at_ms ?? null;
+  const changed_at = left_ms === null ? {} : { changed_at: isoTime(left_ms) };
+  return { type: 'executed', ...base, at: at(), outcome, ...changed_at };
 }
 
 async function mintPermit({ deps, context }: EffectInput, action: Action): Promise<Permit> {
