@@ -108,6 +108,14 @@ function duplicates(settings: Settings, report: Report): void {
       ),
   );
   twice(
+    settings.triggers.map((t) => JSON.stringify(t.secret)),
+    (_, n) =>
+      report(
+        ['triggers', n, 'secret'],
+        'is the secret of another sender too; its scopes would be out of reach',
+      ),
+  );
+  twice(
     settings.services.map((s) => `${s.team}/${s.env}/${s.name}`),
     (name, n) => report(['services', n, 'name'], `${name} stands there twice`),
   );

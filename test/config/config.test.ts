@@ -224,6 +224,15 @@ describe('a mistake stops the start with line, place, reason and the nearest wor
     ]);
   });
 
+  it('refuses two senders with one secret: the secret says who speaks', () => {
+    const config = parse(EXAMPLE_CONFIG) as { triggers: Record<string, unknown>[] };
+    config.triggers.push({ ...config.triggers[0], name: 'other-alerts' });
+    const found = problems(stringify(config, { aliasDuplicateObjects: false }));
+    expect(found).toEqual([
+      expect.stringContaining('triggers[1].secret: is the secret of another sender too'),
+    ]);
+  });
+
   it('refuses a leasing engine without a Vault', () => {
     const config = parse(EXAMPLE_CONFIG) as Record<string, unknown>;
     delete config['vault'];
