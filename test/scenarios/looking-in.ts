@@ -14,6 +14,7 @@ export interface Standing {
   readonly state: IncidentState;
   readonly step: number;
   readonly approval: Approval | null;
+  readonly halt: { readonly text: string } | null;
 }
 
 async function lookInto<T>(range: Range, look: (store: Store) => Promise<T>): Promise<T> {
@@ -33,8 +34,8 @@ export async function standing(range: Range): Promise<Standing> {
     )[0];
     if (row === undefined) throw new Error('no incident has been opened yet');
     const { incident_id, state, step } = row;
-    const approval = (row.snapshot as { context: { approval: Approval | null } }).context.approval;
-    return { incident_id, state, step, approval };
+    const { approval, halt } = (row.snapshot as { context: Pick<Standing, 'approval' | 'halt'> }).context;
+    return { incident_id, state, step, approval, halt };
   });
 }
 
@@ -54,19 +55,26 @@ export async function refusalsIn(range: Range, chain: string): Promise<RecordedR
   return entries.filter((e) => e.kind === 'refusal').map((e) => e.payload as unknown as RecordedRefusal);
 }
 
+/** Waits for a state. @throws with where the incident stands instead, at once when it has halted on the way. */
 export async function untilState(
   range: Range,
   state: IncidentState,
   patience_ms = 40_000,
 ): Promise<Standing> {
+  let last = 'nothing';
+  const stuck = (): string => `the incident is ${last}, not ${state}`;
   return until(
     `the incident to be ${state}`,
     async () => {
       const now = await standing(range);
+      last = `${now.state}${now.halt === null ? '' : ` (${now.halt.text})`}`;
+      if (now.state === 'HALTED' && state !== 'HALTED') throw new Error(stuck());
       return now.state === state ? now : undefined;
     },
     patience_ms,
-  );
+  ).catch((error: unknown) => {
+    throw new Error(stuck(), { cause: error });
+  });
 }
 
 /** Runs one verb of the command line against the range's configuration. */
@@ -89,4 +97,35 @@ export function aegis(
 /** Patches that the cluster really took, dry runs left out. */
 export function patches(range: Range): { method: string; status: number; path: string }[] {
   return range.twins.kubernetes.mutations().map(({ method, status, path }) => ({ method, status, path }));
+}
+
+/** Events of one type that the incident has folded, oldest first. */
+export async function eventsOf(
+  range: Range,
+  chain: string,
+  type: string,
+): Promise<Record<string, unknown>[]> {
+  const entries = await ledgerOf(range, chain);
+  return entries.filter((e) => e.kind === 'event' && e.payload['type'] === type).map((e) => e.payload);
+}
+
+/** Cards that stand more than once in Slack, and replies that say the same: empty when nothing was posted twice. */
+export function duplicateCards(range: Range): string[] {
+  const seen = new Map<string, number>();
+  for (const message of range.twins.slack.store
+    .all()
+    .filter((m) => m.bot_id !== undefined && m.deleted !== true)) {
+    const payload = message.metadata?.['event_payload'] as { card_key?: string } | undefined;
+    const key =
+      payload?.card_key ?? `${message.thread_ts ?? 'root'}: ${range.twins.slack.plainText(message)}`;
+    seen.set(key, (seen.get(key) ?? 0) + 1);
+  }
+  return [...seen].filter(([, n]) => n > 1).map(([key]) => key);
+}
+
+/** What the simulated operator says of the story's job, and the version of the object. */
+export function jobNow(range: Range): { state: string; version: string } {
+  const job = range.twins.world.store.get('SparkApplication', 'spark-jobs', 'nightly-settlement');
+  const status = job?.['status'] as { applicationState?: { state?: string } } | undefined;
+  return { state: status?.applicationState?.state ?? '', version: job?.metadata.resourceVersion ?? '' };
 }
