@@ -31,7 +31,7 @@ describe('the outbox in bad weather', () => {
       const storm = setInterval(() => {
         const next = weather.shift();
         if (next !== undefined) rig.twin.faults.next(next[0], next[1]);
-      }, 150);
+      }, 700);
       const cards: [string, NewCard][] = [];
       for (let n = 1; n <= INCIDENTS; n++) {
         const id = incidentId(n);
@@ -66,6 +66,7 @@ describe('the outbox in bad weather', () => {
       }
       await until(() => weather.length === 0, 60_000);
       clearInterval(storm);
+      rig.twin.faults.clear();
       await until(async () => (await rig.store.outbox.due(100)).length === 0, 90_000);
 
       const messages = rig.twin.store.messages(CHANNEL);
