@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Range } from '../../src/lab/range.ts';
 import { pointText } from '../kill/kill-plan.ts';
 import type { KillPoint } from '../kill/kill-plan.ts';
 import { inLanes } from '../kill/lanes.ts';
@@ -52,7 +53,29 @@ describe('the whole story through power cuts', () => {
   it('one patch and a true end when it is killed again while it recovers', { timeout: ALL_MS }, async () => {
     await surviveAll(RECOVERIES.map((points) => ({ name: points.map(pointText).join(', then '), points })));
   });
+
+  it('one patch when it is killed while the server still works on it', { timeout: ALL_MS }, async () => {
+    await surviveAll(
+      SERVER_PAUSES_MS.map((ms) => ({ name: `server took ${ms} ms`, points: [], prepare: killOnPatch(ms) })),
+      1,
+    );
+  });
 });
+
+/** Within the time that Aegis waits for a request under way (10 s), and after it has sent the patch once more. */
+const SERVER_PAUSES_MS = [2000, 13_000];
+
+/** The twin has read the patch and answers later; nobody is there to hear it. */
+function killOnPatch(ms: number): (range: Range) => void {
+  return (range) => {
+    const isPatch = (request: { method: string; dry_run: boolean }): boolean => {
+      const hit = request.method === 'PATCH' && !request.dry_run;
+      if (hit) void range.product().kill();
+      return hit;
+    };
+    range.twins.kubernetes.faults.delay({ ms, times: 1, match: isPatch });
+  };
+}
 
 const RECOVERIES: readonly (readonly KillPoint[])[] = [
   [
@@ -101,11 +124,11 @@ function aroundTheWrite(): KillPoint[] {
 }
 
 /** Runs all and then names each that did not end well. */
-async function surviveAll(crashes: readonly Crash[]): Promise<void> {
+async function surviveAll(crashes: readonly Crash[], kills_from_outside = 0): Promise<void> {
   const bad: string[] = [];
   await inLanes(SIDE_BY_SIDE, crashes, async (crash) => {
     try {
-      const problem = problemOf(await crashStory(crash), crash.points.length);
+      const problem = problemOf(await crashStory(crash), crash.points.length + kills_from_outside);
       if (problem !== null) bad.push(`${crash.name}: ${problem}`);
     } catch (error) {
       bad.push(`${crash.name}: ${String(error)}`);
