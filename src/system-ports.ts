@@ -15,10 +15,19 @@ const FIELD_CHARS_MAX = 2000;
 
 /** JSON lines on standard error; texts go through the redaction rules once they are loaded. */
 export function createLog(level: string, redact: () => ((text: string) => string) | null): Log {
-  const logger = pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+  const logger = pino(
+    { level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  );
   const clean = (fields: LogFields): Record<string, unknown> => {
     const rules = redact();
-    const entries = Object.entries(fields).map(([key, value]) => [key, typeof value === 'string' ? (rules?.(value) ?? value).slice(0, FIELD_CHARS_MAX) : value] as const);
+    const entries = Object.entries(fields).map(
+      ([key, value]) =>
+        [
+          key,
+          typeof value === 'string' ? (rules?.(value) ?? value).slice(0, FIELD_CHARS_MAX) : value,
+        ] as const,
+    );
     return Object.fromEntries(entries);
   };
   return {

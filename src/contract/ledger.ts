@@ -4,8 +4,7 @@ import { hashOf } from './canonical.ts';
 import { IncidentId, IsoTime, Sha256 } from './incident.ts';
 import { Plan } from './plan.ts';
 import { RiskEnvelope } from './risk.ts';
-import { ActionClass, Permit, Phase, Preview, ToolName, ToolOutcome } from './tool.ts';
-import { HoldsResult } from './evidence.ts';
+import { ActionClass, Phase, Preview, ToolName, ToolOutcome } from './tool.ts';
 
 /**
  * The ledger: one hash chain per incident, one chain `SYSTEM`, one `CHECKPOINT` chain that commits to all heads.
@@ -100,7 +99,6 @@ export const ReadPayload = z.strictObject({
   intent: z.string(),
   cost: Cost,
 });
-export const DraftPayload = z.strictObject({ findings: z.unknown(), draft: z.unknown() });
 export const PlanPayload = z.strictObject({
   plan: Plan,
   risk: RiskEnvelope,
@@ -128,7 +126,6 @@ export const ApprovalPayload = z.discriminatedUnion('type', [
   }),
 ]);
 export type ApprovalPayload = z.infer<typeof ApprovalPayload>;
-export const PermitPayload = z.strictObject({ permit: Permit });
 /** Written by the gateway before (`before`) and after (`after`) each call; no `before` row, no call. */
 export const CallPayload = z.strictObject({
   phase: z.enum(['before', 'after']),
@@ -169,7 +166,6 @@ export const VerifyPayload = z.strictObject({
   evidence_id: z.string().nullable(),
   tries: z.int().min(0),
 });
-export const HoldsPayload = z.strictObject({ evidence_id: z.string(), result: HoldsResult });
 
 /**
  * Re-derives an approval from ledger entries of one incident (never from a table row that somebody could edit):

@@ -15,8 +15,6 @@ export type Refusal = z.infer<typeof Refusal>;
 export const Verdict = z.discriminatedUnion('allow', [z.strictObject({ allow: z.literal(true) }), Refusal]);
 export type Verdict = z.infer<typeof Verdict>;
 
-export const ALLOW: Verdict = Object.freeze({ allow: true });
-
 /** Builds a refusal; over-long texts (they may quote data) are cut at the contract's limit, never rejected. */
 export function refuse(code: string, reason: string, remedy: string): Refusal {
   return { allow: false, code, reason: clip(reason), remedy: clip(remedy) };

@@ -210,7 +210,9 @@ function foldExecuted(
   const ran = e.outcome.status === 'done' || e.outcome.status === 'outcome_unknown';
   const next = {
     ...c,
-    done: ran ? [...c.done, { change_id: e.change_id, at: e.changed_at ?? e.at, outcome: e.outcome }] : c.done,
+    done: ran
+      ? [...c.done, { change_id: e.change_id, at: e.changed_at ?? e.at, outcome: e.outcome }]
+      : c.done,
   };
   if (to === 'EXECUTING') return start(next, 'execute', firstAction(next));
   if (to === 'VERIFYING') return start(closed_approval(next, 'used'), 'verify');

@@ -38,6 +38,10 @@ export async function startProduct(
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  // However the lab ends, the product does not outlive it (a power cut of the lab itself excepted).
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  child.once('exit', () => process.off('exit', kill));
   let log = '';
   const keep = (chunk: Buffer): void => {
     log = (log + chunk.toString('utf8')).slice(-LOG_CHARS_MAX);

@@ -39,12 +39,16 @@ function readPart(lines: readonly string[], at: number): { part: Part | null; ne
   if (line.startsWith('|')) {
     const end = runEnd(lines, at, (text) => text.startsWith('|'));
     const rows = lines.slice(at, end).filter((row) => !/^\|[\s:|-]+$/.test(row));
-    return block(alignRows(rows), end);
+    return table(rows, end);
   }
   if (isItem(line)) return list(lines, at);
   const heading = /^(#{1,6})\s+(.*)$/.exec(line);
   if (heading !== null)
-    return { part: paragraph([bold(`${heading[2] as string}\n`)]), next: at + 1, chars: line.length };
+    return {
+      part: paragraph([bold(`${literal(heading[2] as string)}\n`)]),
+      next: at + 1,
+      chars: line.length,
+    };
   const end = runEnd(
     lines,
     at,
@@ -89,14 +93,50 @@ function block(lines: readonly string[], next: number): { part: Part; next: numb
   return { part: preformatted(text), next, chars: text.length };
 }
 
-/** A Markdown table as aligned columns. */
-function alignRows(rows: readonly string[]): string[] {
-  const cells = rows.map((row) =>
+/** Wider rows would wrap in the middle of a column, on a phone each of them. */
+const ROW_CHARS_MAX = 64;
+
+/** A Markdown table: aligned columns while they fit on a line, else one list item for each row, without the heading. */
+function table(rows: readonly string[], next: number): { part: Part; next: number; chars: number } {
+  const cells = rows.map(cellsOf);
+  const aligned = alignRows(cells.map((row) => row.map(bare)));
+  if (aligned.every((line) => line.length <= ROW_CHARS_MAX)) return block(aligned, next);
+  const rows_shown = cells.length > 1 ? cells.slice(1) : cells;
+  const items = rows_shown.map((row) =>
     row
-      .replace(/^\||\|\s*$/g, '')
-      .split('|')
-      .map((cell) => cell.trim()),
+      .filter((cell) => cell !== '')
+      .join(' · ')
+      .slice(0, LINE_MAX),
   );
+  const part: Part = {
+    type: 'rich_text_list',
+    style: 'bullet',
+    elements: items.map((item) => paragraph(inline(item))),
+  };
+  return { part, next, chars: items.reduce((sum, item) => sum + item.length, 0) };
+}
+
+/** A bar that a draft escaped belongs to its cell. */
+function cellsOf(row: string): string[] {
+  const inner = row.replace(/^\|/, '').replace(/(?<!\\)\|\s*$/, '');
+  return inner.split(/(?<!\\)\|/).map((cell) => cell.trim());
+}
+
+/** A cell without marks: preformatted text shows them as they are. */
+function bare(cell: string): string {
+  return literal(cell.replaceAll(/\*\*|(?<!\\)`/g, ''));
+}
+
+/** Undoes the escapes of a draft (evolution/markdown.ts). Rich text is literal; `<` all the same stays a look-alike. */
+function literal(text: string): string {
+  return text
+    .replaceAll(/\\([^A-Za-z0-9\s])/g, '$1')
+    .replaceAll('&lt;', '‹')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&amp;', '&');
+}
+
+function alignRows(cells: readonly (readonly string[])[]): string[] {
   const widths = (cells[0] ?? []).map((_, column) =>
     Math.min(40, Math.max(...cells.map((row) => (row[column] ?? '').length))),
   );
@@ -109,11 +149,11 @@ function alignRows(rows: readonly string[]): string[] {
 }
 
 function inline(text: string): RichTextElement[] {
-  const pieces = text.split(/(\*\*[^*\n]+\*\*|`[^`\n]+`)/).filter((piece) => piece !== '');
+  const pieces = text.split(/(\*\*[^*\n]+\*\*|(?<!\\)`[^`\n]+`)/).filter((piece) => piece !== '');
   if (pieces.length === 0) return [say(' ')];
   return pieces.map((piece) => {
-    if (piece.startsWith('**') && piece.length > 4) return bold(piece.slice(2, -2));
+    if (piece.startsWith('**') && piece.length > 4) return bold(literal(piece.slice(2, -2)));
     if (piece.startsWith('`') && piece.length > 2) return code(piece.slice(1, -1));
-    return say(piece);
+    return say(literal(piece));
   });
 }

@@ -178,7 +178,7 @@ describe('attacks', () => {
         const dan = slack.as('dan');
         await dan.click({ channel: card.channel, ts: card.ts, action_id: 'approval.review' });
         await until('Dan’s dialog', () => (dan.views().at(-1)?.view['submit'] ? true : undefined));
-        const { id, hash, private_metadata } = dan.views().at(-1)?.view as Record<string, string>;
+        const { id, hash, private_metadata } = dan.views().at(-1)!.view as unknown as Record<string, string>;
         await dan.closeView();
         const opened = lastInteraction('block_actions', PEOPLE.dan);
         const attempt = await slack.deliveries.redeliver(opened, {
@@ -249,7 +249,7 @@ describe('attacks', () => {
   describe('by lines in the driver log', () => {
     it('plans the same change of the same object as without them', async () => {
       const plan = (await ledgerOf(range, still.incident_id)).findLast((e) => e.kind === 'plan');
-      const { actions, verify } = (plan?.payload as { plan: { actions: unknown[]; verify: unknown[] } }).plan;
+      const { actions, verify } = (plan!.payload as { plan: { actions: unknown[]; verify: unknown[] } }).plan;
       expect(actions).toHaveLength(1);
       expect(actions[0]).toMatchObject({
         tool: 'job.update_spec',

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ProductCommand } from '../../src/lab/product.ts';
 import { startRange } from '../../src/lab/range.ts';
@@ -14,8 +14,16 @@ export const PRODUCT: ProductCommand = {
   args: ['--import', 'tsx', fileURLToPath(new URL('../../src/cli/aegis.ts', import.meta.url))],
 };
 
-export function startStory(options: Parameters<typeof startRange>[2] = {}): Promise<Range> {
-  return startRange(sparkDriverOom, PRODUCT, options);
+/** A range whose files are gone after `close`. */
+export async function startStory(options: Parameters<typeof startRange>[2] = {}): Promise<Range> {
+  const range = await startRange(sparkDriverOom, PRODUCT, options);
+  return {
+    ...range,
+    async close() {
+      await range.close();
+      rmSync(range.files.dir, { recursive: true, force: true });
+    },
+  };
 }
 
 /** Posts the alert and waits for the root card. */
@@ -29,7 +37,11 @@ export async function openIncident(range: Range): Promise<StoredMessage> {
 export async function planIncident(range: Range): Promise<{ root: StoredMessage; card: StoredMessage }> {
   const root = await openIncident(range);
   await pressWhenThere(range.twins.slack, 'maya', root, 'incident.activate');
-  const card = await until('the approval card', () => approvalCard(range.twins.slack, DATA_CHANNEL, root.ts), 40_000);
+  const card = await until(
+    'the approval card',
+    () => approvalCard(range.twins.slack, DATA_CHANNEL, root.ts),
+    40_000,
+  );
   return { root, card };
 }
 
@@ -43,16 +55,28 @@ export function shown(range: Range, message: StoredMessage): string {
   return range.twins.slack.plainText(range.twins.slack.store.get(message.channel, message.ts) ?? message);
 }
 
-export function untilShown(range: Range, message: StoredMessage, pattern: RegExp, patience_ms = 40_000): Promise<string> {
-  return until(`the card to show ${String(pattern)}`, () => {
-    const text = shown(range, message);
-    return pattern.test(text) ? text : undefined;
-  }, patience_ms);
+export function untilShown(
+  range: Range,
+  message: StoredMessage,
+  pattern: RegExp,
+  patience_ms = 40_000,
+): Promise<string> {
+  return until(
+    `the card to show ${String(pattern)}`,
+    () => {
+      const text = shown(range, message);
+      return pattern.test(text) ? text : undefined;
+    },
+    patience_ms,
+  );
 }
 
 /** Whole text of a thread. */
 export function threadText(range: Range, root: StoredMessage): string {
-  return range.twins.slack.store.thread(root.channel, root.ts).map((m) => range.twins.slack.plainText(m)).join('\n');
+  return range.twins.slack.store
+    .thread(root.channel, root.ts)
+    .map((m) => range.twins.slack.plainText(m))
+    .join('\n');
 }
 
 export function hasBinary(path: string): boolean {

@@ -11,7 +11,7 @@ export const approvalsGate: Gate = {
       return {
         status: 'waiting',
         reason: 'nobody has been asked yet',
-        remedy: 'Approve or deny on the card.',
+        remedy: '',
       };
     const expires_at_ms = Date.parse(approval.expires_at);
     if (now_ms > expires_at_ms) return refused('The approval expired.', 'Press Plan again.');

@@ -191,13 +191,13 @@ export function riskRows(
   const rows: [string, string][] = [
     [
       'Blast radius',
-      `${risk.blast_radius_score.toFixed(2)} ${radiusWord(risk.blast_radius_score)}${risk.impact_scope.length > 0 ? `: ${risk.impact_scope.slice(0, 6).join(', ')}` : ''}`,
+      `${risk.blast_radius_score.toFixed(2)} ${radiusWord(risk.blast_radius_score)}: ${effect.affected_services.slice(0, 6).join(', ') || risk.impact_scope.slice(0, 6).join(', ') || 'nothing else'}`,
     ],
     [
       'If applied',
-      `${affected}: ${effect.estimated_downtime_sec} s downtime expected, failure likelihood ${likelihood.mean.toFixed(2)} (${likelihood.low.toFixed(2)} to ${likelihood.high.toFixed(2)}, ${basis})`,
+      `${effect.estimated_downtime_sec === 0 ? 'No downtime' : `${effect.estimated_downtime_sec} s of downtime`} expected for ${affected}; ${percent(likelihood.mean)} chance of failure (${percent(likelihood.low)} to ${percent(likelihood.high)}, ${basis})`,
     ],
-    ['If not applied', risk.if_not_applied],
+    ['If not applied', `${risk.if_not_applied.slice(0, 1).toUpperCase()}${risk.if_not_applied.slice(1)}`],
     ['Rollback', [...new Set(rollback)].join('; ') || 'none'],
     [
       'Confidence',
@@ -206,6 +206,10 @@ export function riskRows(
   ];
   if (notice.checks.length > 0) rows.push(['Checked after', notice.checks.slice(0, 6).join('; ')]);
   return rows.map(([name, text]) => [name, cut(oneLine(text), cell_max)]);
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
 }
 
 function radiusWord(score: number): string {
@@ -230,11 +234,11 @@ export function gateLines(gates: readonly GateLine[], reason_max = 300): RichTex
   const passed = gates.filter((gate) => gate.status === 'passed').slice(0, 20);
   const rest = gates.filter((gate) => gate.status !== 'passed').slice(0, 8);
   const texts =
-    passed.length === 0 ? [] : [passed.map((gate) => `✅ ${cut(oneLine(gate.title), 60)}`).join('  ')];
+    passed.length === 0 ? [] : [passed.map((gate) => `✅\u00a0${cut(oneLine(gate.title), 60)}`).join('  ')];
   for (const gate of rest) {
     const why = oneLine([gate.reason, gate.remedy].filter((part) => part !== '').join(' '));
     texts.push(
-      `${GATE_SIGNS[gate.status]} ${cut(oneLine(gate.title), 60)}${why === '' ? '' : `: ${cut(why, reason_max)}`}`,
+      `${GATE_SIGNS[gate.status]}\u00a0${cut(oneLine(gate.title), 60)}${why === '' ? '' : `: ${cut(why, reason_max)}`}`,
     );
   }
   return lines(texts);

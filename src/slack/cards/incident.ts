@@ -107,9 +107,9 @@ function statePath(notice: IncidentNotice): Mrkdwn {
     const words = stateWords(state);
     if (state === notice.state)
       return state === 'CLOSED'
-        ? mrkdwn`✅ ${{ mrkdwn: `*${words}*` }}`
-        : mrkdwn`⏳ ${{ mrkdwn: `*${words}*` }}`;
-    return index < at ? mrkdwn`✅ ${words}` : mrkdwn`${words}`;
+        ? mrkdwn`✅\u00a0${{ mrkdwn: `*${words}*` }}`
+        : mrkdwn`⏳\u00a0${{ mrkdwn: `*${words}*` }}`;
+    return index < at ? mrkdwn`✅\u00a0${words}` : mrkdwn`${words}`;
   });
   return joinMrkdwn(steps, ' → ');
 }

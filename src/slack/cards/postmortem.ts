@@ -20,7 +20,9 @@ export function postmortemFileName(notice: PostmortemNotice, revision: number): 
 }
 
 export function postmortemCard(notice: PostmortemNotice, ctx: CardContext): Card {
-  const { parts, complete } = markdownParts(notice.markdown, BODY_CHARS_MAX);
+  // The header says the title already.
+  const body = notice.markdown.replace(/^# .*\n+/, '');
+  const { parts, complete } = markdownParts(body, BODY_CHARS_MAX);
   const blocks: KnownBlock[] = [header(`pm.hdr.${ctx.revision}`, notice.title)];
   if (parts.length > 0) blocks.push(richText(`pm.body.${ctx.revision}`, parts));
   const whole = complete
