@@ -9,6 +9,7 @@ import { draftPostmortem } from './evolution/postmortem.ts';
 import { createInspect } from './harness/create-inspect.ts';
 import type { HarnessDeps } from './harness/deps.ts';
 import { createIntake } from './harness/intake.ts';
+import { recordRefusals } from './harness/refused-requests.ts';
 import { Runner } from './harness/runner.ts';
 import { startHttpServer } from './http-server.ts';
 import type { RunningServer } from './http-server.ts';
@@ -123,7 +124,10 @@ async function wire(config: LoadedConfig, ports: Ports) {
     settings: trigger,
     secret: secrets(trigger.secret),
   }));
-  return { gateway, runner, slack, routes: [...slack.routes(), alertmanagerRoute(senders, intake, log)] };
+  const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log)].map((route) =>
+    recordRefusals(route, { ledger: store.ledger, clock, log }),
+  );
+  return { gateway, runner, slack, routes };
 }
 
 function healthRoutes(is_ready: () => boolean, slack_healthy: () => boolean): HttpRoute[] {

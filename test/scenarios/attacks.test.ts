@@ -84,6 +84,8 @@ describe('attacks', () => {
       return { status: attempt.status, code: attempt.body };
     };
 
+    const recorded = async () => (await refusalsIn(range, 'SYSTEM')).map((r) => r.reason);
+
     it('refuses a forged signature, a bent body and a moved timestamp', async () => {
       expect(await refused({ signing_secret: 'f'.repeat(32) })).toEqual({ status: 401, code: 'forged' });
       const now_s = String(Math.floor(Date.now() / 1000) + 1);
@@ -117,6 +119,13 @@ describe('attacks', () => {
       };
       expect(await refused({ edit })).toEqual({ status: 403, code: 'other-workspace' });
       await nothingMoved();
+    });
+
+    it('writes each of them down, in the chain of no incident', async () => {
+      const reasons = await recorded();
+      for (const code of ['forged', 'no-timestamp', 'replayed', 'stale', 'other-workspace'])
+        expect(reasons).toContain(`A request to /slack/events was refused: ${code}.`);
+      expect(reasons).toHaveLength(9);
     });
   });
 
