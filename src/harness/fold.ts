@@ -261,7 +261,7 @@ function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'verified
   if (to === 'CLOSED') {
     const intents = c.plan?.payload.plan.actions.map((a) => a.intent).join('; ') ?? '';
     return start(
-      { ...next, outcome: `${intents}. ${passed} of ${e.checks.length} checks passed.`, closed_at: e.at },
+      { ...next, outcome: `Done: ${intents}. ${passed} of ${e.checks.length} checks passed.`, closed_at: e.at },
       'review',
     );
   }
