@@ -1,5 +1,7 @@
 import type { Bench } from './bench.ts';
+import { gateway } from './gateway.ts';
+import { ledger } from './ledger.ts';
 import { startup } from './startup.ts';
 
 /** Every bench; a new one is a file beside this and a line here. */
-export const BENCHES: readonly Bench[] = [startup];
+export const BENCHES: readonly Bench[] = [startup, ledger, gateway];
