@@ -26,7 +26,7 @@ function door(answers: () => { status: number; body?: string }, broken = false) 
       },
     },
     clock: { now: () => now },
-    log: { error: say, warn: say, info: say, debug: say } as never,
+    log: { error: say, warn: say, info: say, debug: say },
   });
   return { guarded, entries, faults, later: (ms: number) => (now += ms) };
 }

@@ -26,12 +26,14 @@ import {
 
 /**
  * Faults that outlast Aegis's patience: four tries, then the incident halts, says why and what to do, and Resume carries
- * it to its end. Each story has a range of its own; they run side by side, since they mostly wait.
+ * it to its end. And somebody who edits the job before the second approval or while Aegis's own patch is on its way:
+ * nothing is overwritten, and a new revision completes. Each story has a range of its own; they run side by side, since
+ * they mostly wait.
  */
 const HALT_MS = 60_000;
 const CLOSE_MS = 90_000;
 
-describe.concurrent('faults that last', () => {
+describe.concurrent('faults that last, and edits at the worst moment', () => {
   const ranges: Range[] = [];
   const newRange = async (): Promise<Range> => {
     const range = await startStory();
@@ -41,6 +43,43 @@ describe.concurrent('faults that last', () => {
   afterAll(async () => {
     await Promise.all(ranges.map((range) => range.close()));
   }, 60_000);
+
+  // The longest first: only five run at a time.
+  it('is a conflict when it changes while Aegis’s patch is on its way', async () => {
+    const range = await newRange();
+    const { root, card } = await planIncident(range);
+    const isWrite = (r: RequestFacts) => r.method === 'PATCH' && !r.dry_run;
+    let on_its_way = false;
+    range.twins.kubernetes.faults.delay({
+      ms: 1500,
+      times: 1,
+      match: (r) => {
+        on_its_way ||= isWrite(r);
+        return isWrite(r);
+      },
+    });
+    await approveByTwo(range, card);
+    await until('the patch to be on its way', () => (on_its_way ? true : undefined));
+    const edited = editJob(range, '1300m');
+    const halted = await untilState(range, 'HALTED');
+    expect(halted.approval).toMatchObject({ status: 'void', revision: 1 });
+    expect(patches(range)).toEqual([]);
+    await untilShown(range, root, /\/spec\/driver\/memory is now "1300m", approved was "1g"/);
+    await untilShown(range, card, /No longer valid/);
+    const outcome = (await ledgerOf(range, halted.incident_id)).findLast((e) => e.kind === 'outcome');
+    expect(outcome?.payload).toMatchObject({
+      outcome: {
+        status: 'conflict',
+        conflict_fields: [{ path: '/spec/driver/memory', before: '1g', after: '1300m' }],
+      },
+    });
+    await failedAgain(range, edited);
+    await writesAnew(range, root, card, '1300m');
+    // The memory check gives no answer while the failed run's peak is the highest of its last minute.
+    await untilState(range, 'CLOSED', 150_000);
+    await untilShown(range, root, /3 of 3 checks passed/);
+    expect(patches(range)).toHaveLength(1);
+  });
 
   it('halts when Kubernetes stays ill during the investigation, and again at the gates; Resume carries it to the end', async () => {
     const range = await newRange();
@@ -170,6 +209,22 @@ describe.concurrent('faults that last', () => {
       'outcome_unknown',
     ]);
   });
+
+  it('is a conflict when it changed before the second approval', async () => {
+    const range = await newRange();
+    const { root, card } = await planIncident(range);
+    await reviewAndSubmit(range.twins.slack, 'dan', card);
+    await untilShown(range, card, /1 of 2/);
+    const edited = editJob(range, '1200m');
+    await reviewAndSubmit(range.twins.slack, 'ines', card);
+    const halted = await untilState(range, 'HALTED');
+    expect(halted.approval).toMatchObject({ status: 'void', revision: 1 });
+    await untilShown(range, root, /\/spec\/driver\/memory is now "1200m"/);
+    await untilShown(range, card, /No longer valid/);
+    expect(patches(range)).toEqual([]);
+    await failedAgain(range, edited);
+    await writesAnew(range, root, card, '1200m');
+  });
 });
 
 /** The gates have passed and the credential of the write is asked for: that is when Vault seals. */
@@ -214,4 +269,52 @@ async function closed(range: Range, root: StoredMessage): Promise<void> {
   await untilShown(range, root, /3 of 3 checks passed/);
   expect(patches(range).map((p) => [p.method, p.status])).toEqual([['PATCH', 200]]);
   expect(duplicateCards(range)).toEqual([]);
+}
+
+/** Another person's edit; answers the object's version after it. */
+function editJob(range: Range, memory: string): string {
+  const job = range.twins.kubernetes.patchFromOutside(
+    'SparkApplication',
+    'spark-jobs',
+    'nightly-settlement',
+    {
+      spec: { driver: { memory } },
+    },
+  );
+  return job.metadata.resourceVersion ?? '';
+}
+
+/** The operator runs the edited job again, and it fails again: still too little memory. */
+function failedAgain(range: Range, edited: string): Promise<true> {
+  return until(
+    'the job to fail again',
+    () => {
+      const { state, version } = jobNow(range);
+      return state === 'FAILED' && version !== edited ? true : undefined;
+    },
+    30_000,
+  );
+}
+
+/** Resume, a second revision made from what the job says now, two approvals, one patch. */
+async function writesAnew(
+  range: Range,
+  root: StoredMessage,
+  old: StoredMessage,
+  memory: string,
+): Promise<void> {
+  await pressWhenThere(range.twins.slack, 'maya', root, 'incident.resume');
+  const card = await until(
+    'the second card',
+    () => {
+      const found = approvalCard(range.twins.slack, DATA_CHANNEL, root.ts);
+      return found !== undefined && found.ts !== old.ts ? found : undefined;
+    },
+    40_000,
+  );
+  expect(shown(range, card)).toContain(`memory: ${memory}`);
+  expect((await standing(range)).approval).toMatchObject({ revision: 2, decisions: [] });
+  await approveByTwo(range, card);
+  await untilShown(range, card, /carried out/);
+  expect(patches(range).map((p) => [p.method, p.status])).toEqual([['PATCH', 200]]);
 }
