@@ -28,10 +28,13 @@ describe('the kill harness on a toy effect', () => {
   });
 
   for (const { point, outcome, lines } of SAMPLE)
-    it.concurrent(`after a kill ${pointText(point)}: ${lines} line, reported ${outcome}`, async () => {
-      const end = await liveToy([point]);
-      expect(end.deaths).toBe(1);
-      expect(end.outcome).toBe(outcome);
-      expect(end.lines).toHaveLength(lines);
-    });
+    it.concurrent(
+      `after a kill ${pointText(point)}: ${lines === 1 ? 'one line' : 'no line'}, reported ${outcome}`,
+      async () => {
+        const end = await liveToy([point]);
+        expect(end.deaths).toBe(1);
+        expect(end.outcome).toBe(outcome);
+        expect(end.lines).toHaveLength(lines);
+      },
+    );
 });
