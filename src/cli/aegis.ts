@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT } from './output.ts';
+import type { TokenOptions } from './token.ts';
 
 /**
  * The command line: one file per verb, loaded when it is used. Exit 0 done, 1 refused or failed, 2 bad usage; errors
@@ -97,6 +98,27 @@ program
   .description('list, show and check skills, or write their index')
   .action(async (action: string, name: string | undefined) =>
     (await import('./skills.ts')).skills(globals(), action, name),
+  );
+program
+  .command('policy')
+  .argument('<action>', 'check | test | explain')
+  .argument('[request]', 'explain: JSON file with the request, or - for standard input')
+  .description('check the rules in policies/, run their tests, say which rule decides a request')
+  .action(async (action: string, request: string | undefined) =>
+    (await import('./policy.ts')).policy(globals(), action, request),
+  );
+program
+  .command('token')
+  .argument('<action>', 'mint | list | revoke')
+  .argument('[id]', 'revoke: id of the token')
+  .option('--principal <name>', 'mint: who will hold it')
+  .option('--scope <team/env>', 'mint: what it may read')
+  .option('--incident <id>', 'mint: the incident that its reads belong to')
+  .option('--class <class>', 'mint: action class; only read can be given away', 'read')
+  .option('--ttl <time>', 'mint: how long it lives, for example 30m, 8h, 2d', '1h')
+  .description('let an agent read through the gateway, see who may, take it back')
+  .action(async (action: string, id: string | undefined, o: TokenOptions) =>
+    (await import('./token.ts')).token(globals(), action, id, o),
   );
 program
   .command('freeze')

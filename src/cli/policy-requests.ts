@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import { Autonomy } from '../contract/incident.ts';
+import { ActionClass, formatTarget, parseTarget, Phase, TargetUri } from '../contract/tool.ts';
+import type { Target } from '../contract/tool.ts';
+import type { AuthorizationRequest } from '../gateway/policy/authorizer.ts';
+
+/** Requests to the policies as people write them: in `policies/tests/*.yaml` and for `aegis policy explain`. */
+const Tenant = z.string().regex(/^[^/\s]+\/[^/\s]+$/, 'write team/env');
+
+const Principal = z.strictObject({
+  id: z.string().min(1).max(200),
+  tenant: Tenant,
+  token_class: ActionClass,
+  has_incident: z.boolean(),
+});
+
+const CALL = { tool: z.string(), action_class: ActionClass, env: z.string(), tier: z.string() };
+const Call = z.discriminatedUnion('action', [
+  z.strictObject({ action: z.literal('read'), ...CALL }),
+  z.strictObject({ action: z.literal('preview'), ...CALL, dry_run: z.string() }),
+  z.strictObject({
+    action: z.literal('execute'),
+    ...CALL,
+    phase: Phase,
+    autonomy: Autonomy,
+    freeze: z.boolean(),
+    permit_valid: z.boolean(),
+    approvals: z.int().min(0),
+    people_required: z.int().min(0),
+    denied: z.boolean(),
+  }),
+]);
+
+/** Without `tenants` the owners of the target are those that aegis.yaml gives it. */
+const ExplainRequest = z.strictObject({
+  principal: Principal,
+  target: z.strictObject({ uri: TargetUri, tenants: z.array(Tenant).max(100).optional() }),
+  call: Call,
+});
+
+const RowRequest = z.strictObject({
+  principal: Principal,
+  target: z.strictObject({
+    system: z.string(),
+    cluster: z.string(),
+    namespace: z.string(),
+    kind: z.string(),
+    name: z.string(),
+    tenants: z.array(Tenant).max(100),
+  }),
+  call: Call,
+});
+
+const Facts = z.record(z.string(), z.unknown());
+export const PolicyRows = z.strictObject({
+  defaults: z.strictObject({ principal: Facts, target: Facts, read: Facts, preview: Facts, execute: Facts }),
+  rows: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1),
+        action: z.enum(['read', 'preview', 'execute']),
+        principal: Facts.optional(),
+        target: Facts.optional(),
+        call: Facts.optional(),
+        expect: z.enum(['allow', 'deny']),
+        /** When given: exactly the rules that decide. */
+        reasons: z.array(z.string()).optional(),
+      }),
+    )
+    .min(1)
+    .max(10_000),
+});
+export type PolicyRows = z.infer<typeof PolicyRows>;
+
+export type ParsedRequest =
+  | { readonly ok: true; readonly request: AuthorizationRequest }
+  | { readonly ok: false; readonly problem: string };
+
+/** A request for `explain`; `ownersOf` answers who owns the target when the request does not say it. */
+export function explainRequest(
+  value: unknown,
+  ownersOf: (target: Target) => readonly string[],
+): ParsedRequest {
+  const parsed = ExplainRequest.safeParse(value);
+  if (!parsed.success) return { ok: false, problem: problemOf(parsed.error) };
+  const { principal, target, call } = parsed.data;
+  const parts = parseTarget(target.uri);
+  const tenants = target.tenants ?? ownersOf(parts);
+  return { ok: true, request: { principal, target: { ...parts, uri: target.uri, tenants }, call } };
+}
+
+/** A row with the defaults of its file. */
+export function rowRequest(defaults: PolicyRows['defaults'], row: PolicyRows['rows'][number]): ParsedRequest {
+  const parsed = RowRequest.safeParse({
+    principal: { id: 'aegis', ...defaults.principal, ...row.principal },
+    target: { name: 'x', ...defaults.target, ...row.target },
+    call: { action: row.action, ...defaults[row.action], ...row.call },
+  });
+  if (!parsed.success) return { ok: false, problem: problemOf(parsed.error) };
+  const { principal, target, call } = parsed.data;
+  return { ok: true, request: { principal, target: { ...target, uri: formatTarget(target) }, call } };
+}
+
+function problemOf(error: z.ZodError): string {
+  const issue = error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
+  return `${where}${issue?.message ?? 'not a request'}`;
+}
