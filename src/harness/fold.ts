@@ -1,10 +1,22 @@
 import { tallyDecisions } from '../contract/approval.ts';
 import type { Approval } from '../contract/approval.ts';
-import type { HaltReason, IncidentState } from '../contract/incident.ts';
+import type { IncidentState } from '../contract/incident.ts';
 import type { EventOf, HarnessEvent } from './events.ts';
+import {
+  ANOTHER_ROUND,
+  anotherRound,
+  halt,
+  haltOrStay,
+  involve,
+  resumeTo,
+  start,
+  voided,
+  withHalt,
+} from './fold-parts.ts';
+import { foldCleared, foldExecuted, foldVerified } from './fold-results.ts';
 import { actionTitle, undoAdvice } from './halt-texts.ts';
 import { incidentOf, involvedSet } from './state.ts';
-import type { EffectKind, MachineContext, Snapshot } from './state.ts';
+import type { MachineContext, Snapshot } from './state.ts';
 
 /**
  * The context after an event that the table of moves has accepted. Pure: time comes from the event. At most one effect
@@ -51,7 +63,9 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     return { ...c, plan, approval, running: null, retries: 0, done: [], checks: [] };
   },
   prepare_refused: (c, _to, e) =>
-    halt(c, 'inconclusive', `The plan was refused: ${e.reason}`, e.remedy, 'DIAGNOSING'),
+    e.code === 'budget'
+      ? halt(c, 'budget', e.reason, ANOTHER_ROUND, 'PLANNING')
+      : halt(c, 'inconclusive', `The plan was refused: ${e.reason}`, e.remedy, 'DIAGNOSING'),
   decided: foldDecision,
   cleared: foldCleared,
   executed: foldExecuted,
@@ -104,7 +118,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     };
   },
   resumed: (c, to, e) => {
-    const next = involve({ ...c, retries: 0, recollections: 0 }, e.by);
+    const next = involve({ ...c, ...anotherRound(c), retries: 0, recollections: 0 }, e.by);
     if (to === 'PENDING_APPROVAL')
       return next.approval?.status === 'approved' ? start(next, 'clear') : { ...next, running: null };
     return start(
@@ -114,7 +128,10 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
   },
   plan_again: (c, to, e) => {
     const next = voided(
-      involve({ ...c, retries: 0, recollections: 0, resolved_at: null, activated: true }, e.by),
+      involve(
+        { ...c, ...anotherRound(c), retries: 0, recollections: 0, resolved_at: null, activated: true },
+        e.by,
+      ),
       'replaced by a new plan',
     );
     return start(next, to === 'PLANNING' ? 'plan' : 'investigate');
@@ -183,105 +200,6 @@ function foldDecision(c: MachineContext, to: IncidentState, e: EventOf<'decided'
   return { ...next, running: null, retries: 0 };
 }
 
-function foldCleared(c: MachineContext, to: IncidentState, e: EventOf<'cleared'>): MachineContext {
-  const plan = c.plan === null ? null : { ...c.plan, gates: e.gates };
-  const next = { ...c, plan };
-  if (to === 'EXECUTING') return start(next, 'execute', firstAction(next));
-  if (to === 'DIAGNOSING')
-    return start({ ...voided(next, e.reason), recollections: c.recollections + 1 }, 'investigate');
-  if (e.verdict === 'refused')
-    return halt(
-      next,
-      'dependency',
-      `Not run: ${e.reason}`,
-      `${e.remedy} Then press Resume: all gates run again.`,
-      'PENDING_APPROVAL',
-    );
-  const reason: HaltReason = e.verdict === 'conflict' ? 'conflict' : 'inconclusive';
-  return halt(voided(next, e.reason), reason, `Not run: ${e.reason}`, e.remedy, 'DIAGNOSING');
-}
-
-function foldExecuted(
-  c: MachineContext,
-  to: IncidentState,
-  e: EventOf<'executed'>,
-  from: IncidentState,
-): MachineContext {
-  const ran = e.outcome.status === 'done' || e.outcome.status === 'outcome_unknown';
-  const next = {
-    ...c,
-    done: ran
-      ? [...c.done, { change_id: e.change_id, at: e.changed_at ?? e.at, outcome: e.outcome }]
-      : c.done,
-  };
-  if (to === 'EXECUTING') return start(next, 'execute', firstAction(next));
-  if (to === 'VERIFYING') return start(closed_approval(next, 'used'), 'verify');
-  if (from === 'HALTED')
-    return {
-      ...next,
-      running: null,
-      halt:
-        c.halt === null
-          ? null
-          : { ...c.halt, text: `${c.halt.text} The step under way ended: ${e.outcome.summary}` },
-    };
-  const title = actionTitle(c, e.change_id);
-  if (e.outcome.status === 'conflict') {
-    const fields = e.outcome.conflict_fields
-      .map((f) => `${f.path} is now ${JSON.stringify(f.after)}, approved was ${JSON.stringify(f.before)}`)
-      .join('; ');
-    return halt(
-      voided(next, e.outcome.summary),
-      'conflict',
-      `${title}: not run, the object changed after the approval. ${fields}`,
-      'Press Resume: Aegis looks again and makes a new plan.',
-      'DIAGNOSING',
-    );
-  }
-  if (e.outcome.status === 'outcome_unknown')
-    return halt(
-      closed_approval(next, 'used'),
-      'unknown_outcome',
-      `${title}: nobody can tell whether it was applied. ${e.outcome.summary}`,
-      `Look at the object before anything else. ${undoAdvice(next)}`,
-      null,
-    );
-  return halt(
-    closed_approval(next, 'used'),
-    'dependency',
-    `${title} failed: ${e.outcome.summary}`,
-    `${undoAdvice(next)} Press Plan again for a fresh look.`.trim(),
-    null,
-  );
-}
-
-function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'verified'>): MachineContext {
-  const next = { ...c, checks: e.checks };
-  const passed = e.checks.filter((check) => check.status === 'passed').length;
-  if (to === 'CLOSED') {
-    const intents = c.plan?.payload.plan.actions.map((a) => a.intent).join('; ') ?? '';
-    return start(
-      { ...next, outcome: `Done: ${intents}. ${passed} of ${e.checks.length} checks passed.`, closed_at: e.at },
-      'review',
-    );
-  }
-  const bad =
-    e.checks.find((check) => check.status === 'failed') ??
-    e.checks.find((check) => check.status === 'unknown');
-  const failed = bad?.status === 'failed';
-  const text =
-    bad === undefined
-      ? 'No check gave an answer.'
-      : `Check "${bad.title}" ${failed ? 'failed' : 'gave no answer'}: ${bad.found}.`;
-  return halt(
-    next,
-    failed ? 'verify_failed' : 'inconclusive',
-    text,
-    `${undoAdvice(c)} Or press Resume to check again.`.trim(),
-    'VERIFYING',
-  );
-}
-
 function foldTimer(c: MachineContext, to: IncidentState, e: EventOf<'timer'>): MachineContext {
   if (e.kind === 'retry' && c.running !== null)
     return start(c, c.running.kind, c.running.change_id, c.retries);
@@ -305,84 +223,4 @@ function foldTimer(c: MachineContext, to: IncidentState, e: EventOf<'timer'>): M
       to === 'HALTED' ? 'DIAGNOSING' : null,
     );
   return c;
-}
-
-function start(
-  c: MachineContext,
-  kind: EffectKind,
-  change_id: string | null = null,
-  retries = 0,
-): MachineContext {
-  return {
-    ...c,
-    retries,
-    running: { effect_id: `${incidentOf(c).incident_id}/${c.step}/0`, kind, change_id },
-  };
-}
-
-function firstAction(c: MachineContext): string | null {
-  return c.plan?.payload.plan.actions[c.done.length]?.change_id ?? null;
-}
-
-function involve(c: MachineContext, principal: string): MachineContext {
-  const incident = incidentOf(c);
-  if (incident.involved.some((i) => i.principal === principal)) return c;
-  return {
-    ...c,
-    incident: {
-      ...incident,
-      involved: [...incident.involved, { principal, role: 'asker' as const }].slice(-100),
-    },
-  };
-}
-
-function halt(
-  c: MachineContext,
-  reason: HaltReason,
-  text: string,
-  next_step: string,
-  resume_to: IncidentState | null,
-): MachineContext {
-  return { ...withHalt(c, reason, text, next_step, resume_to), running: null, retries: 0 };
-}
-
-function haltOrStay(
-  c: MachineContext,
-  to: IncidentState,
-  reason: HaltReason,
-  text: string,
-  next_step: string,
-  resume_to: IncidentState,
-): MachineContext {
-  return to === 'HALTED' ? halt(c, reason, text, next_step, resume_to) : c;
-}
-
-function withHalt(
-  c: MachineContext,
-  reason: HaltReason,
-  text: string,
-  next_step: string,
-  resume_to: IncidentState | null,
-): MachineContext {
-  return { ...c, halt: { reason, text, next_step, resume_to } };
-}
-
-/** Approvals that what they approved no longer stands for. */
-function voided(c: MachineContext, why: string): MachineContext {
-  if (c.approval === null || !['open', 'approved'].includes(c.approval.status)) return c;
-  return { ...c, approval: { ...c.approval, status: 'void' }, status_text: why };
-}
-
-function closed_approval(c: MachineContext, status: 'used'): MachineContext {
-  return c.approval === null ? c : { ...c, approval: { ...c.approval, status } };
-}
-
-/** Where a halted state goes on after its dependency is back. A running write is never resumed blindly. */
-function resumeTo(from: IncidentState): IncidentState | null {
-  if (from === 'EXECUTING') return 'PENDING_APPROVAL';
-  return (
-    (['TRIAGE', 'DIAGNOSING', 'PLANNING', 'PENDING_APPROVAL', 'VERIFYING'] as const).find(
-      (s) => s === from,
-    ) ?? null
-  );
 }

@@ -108,6 +108,7 @@ export async function gatherFacts(
       tools_plan: input.digests_of_plan.tools,
     },
     calls_used: await callsUsed(deps, incident.incident_id),
+    rounds: context.rounds,
     locks: await targetLocks(deps, incident.incident_id),
   };
 }

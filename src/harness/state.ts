@@ -75,6 +75,8 @@ export const MachineContext = z.strictObject({
     })
     .nullable(),
   running: Running.nullable(),
+  /** Budgets granted: one at opening, one more each time a person goes on after it was spent. */
+  rounds: z.int().min(1),
   retries: z.int().min(0),
   recollections: z.int().min(0),
   resolved_at: IsoTime.nullable(),
@@ -108,6 +110,7 @@ export function emptySnapshot(): Snapshot {
       checks: [],
       halt: null,
       running: null,
+      rounds: 1,
       retries: 0,
       recollections: 0,
       resolved_at: null,

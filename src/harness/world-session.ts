@@ -44,7 +44,7 @@ export async function withWorld<T>(
     opened_at_ms: Date.parse(incident.opened_at),
     token,
     purpose: reader.purpose,
-    budget: reader.purpose === 'investigate' ? readBudget(incident.budget) : RESERVE_BUDGET,
+    budget: reader.purpose === 'investigate' ? readBudget(incident.budget, context.rounds) : RESERVE_BUDGET,
   };
   let unreachable: string | null = null;
   const inner = deps.vfs.world(session);
@@ -78,8 +78,8 @@ const RESERVE_BUDGET: VfsSession['budget'] = {
 };
 
 /** The VFS budget of an incident from its configured budget. */
-function readBudget(budget: Budget): VfsSession['budget'] {
-  const fragments_max = budget.tool_calls_max + RESERVE_READS;
+function readBudget(budget: Budget, rounds: number): VfsSession['budget'] {
+  const fragments_max = budget.tool_calls_max * rounds + RESERVE_READS;
   return {
     round: { fragments_max, bytes_max: INCIDENT_BYTES_MAX / 2, tokens_max: budget.tokens_max },
     incident: {

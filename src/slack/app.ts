@@ -40,7 +40,7 @@ export interface SlackRoomOptions {
 
 export interface SlackRoom {
   routes(): HttpRoute[];
-  /** Returns at once; Bolt loads in the background and the first requests wait for it. */
+  /** Resolves when Bolt is loaded (or could not be): loading it later would hold up the first alert. */
   start(): Promise<void>;
   stop(): Promise<void>;
   /** False while Slack does not answer or does not accept our token. */
@@ -95,14 +95,14 @@ export function createSlackRoom(options: SlackRoomOptions): SlackRoom {
     async start() {
       stopped = false;
       receiver = loadBolt(options, self, tools);
-      receiver.catch((error: unknown) =>
+      const loaded = receiver.catch((error: unknown) =>
         log.error(
           { room: 'slack', error: String(error) },
           'Bolt could not be loaded; Slack requests are refused',
         ),
       );
       void learnSelf();
-      await worker.start();
+      await Promise.all([worker.start(), loaded]);
     },
     async stop() {
       stopped = true;

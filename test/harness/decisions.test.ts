@@ -147,4 +147,30 @@ describe('after the approvals', () => {
       refusal: { code: 'no-resume' },
     });
   });
+
+  it('a spent budget halts, and a person who resumes grants one more round', () => {
+    const s = walkTo('CLEARING');
+    const gates = [
+      {
+        gate: 'budget',
+        title: 'Budget',
+        status: 'refused' as const,
+        reason: '83 of 70 calls are used',
+        remedy: 'r',
+      },
+    ];
+    const halted = take(s, {
+      type: 'cleared',
+      at: at(9),
+      effect_id: runningId(s),
+      verdict: 'refused',
+      gates,
+      reason: '83 of 70 calls are used',
+      remedy: 'r',
+    });
+    expect(halted.context.halt).toMatchObject({ reason: 'budget', resume_to: 'PENDING_APPROVAL' });
+    const resumed = take(halted, { type: 'resumed', at: at(10), by: 'dan' });
+    expect(resumed.context.rounds).toBe(2);
+    expect(resumed.context.running?.kind).toBe('clear');
+  });
 });

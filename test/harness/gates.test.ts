@@ -82,6 +82,7 @@ function facts(change: Partial<GateFacts> = {}): GateFacts {
     ]),
     digests: { policy_now: SHA, policy_plan: SHA, tools_now: SHA, tools_plan: SHA },
     calls_used: 20,
+    rounds: 1,
     locks: new Map(),
     ...change,
   };

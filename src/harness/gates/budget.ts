@@ -7,13 +7,14 @@ const RESERVE_CALLS = 10;
 export const budgetGate: Gate = {
   gate: 'budget',
   title: 'Budget',
-  check({ calls_used, incident }) {
-    const max = incident.budget.tool_calls_max + RESERVE_CALLS;
+  check({ calls_used, incident, rounds }) {
+    const granted = incident.budget.tool_calls_max * rounds;
+    const max = granted + RESERVE_CALLS;
     if (calls_used >= max)
       return refused(
         `${calls_used} of ${max} calls are used, also the reserve for verification.`,
-        'Take it over by hand.',
+        'Press Resume to give it another round.',
       );
-    return passed(`${calls_used} of ${incident.budget.tool_calls_max} calls, ${RESERVE_CALLS} in reserve`);
+    return passed(`${calls_used} of ${granted} calls, ${RESERVE_CALLS} in reserve`);
   },
 };

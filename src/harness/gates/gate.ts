@@ -48,6 +48,8 @@ export interface GateFacts {
     readonly tools_plan: string;
   };
   readonly calls_used: number;
+  /** Budgets granted so far. */
+  readonly rounds: number;
   /** Other open incidents that are executing or verifying on the same target: target -> incident id. */
   readonly locks: ReadonlyMap<string, string>;
 }

@@ -36,7 +36,7 @@ export function incidentNotice(snapshot: Snapshot, view: CardView): IncidentNoti
           },
     budget: {
       tool_calls: view.tool_calls,
-      tool_calls_max: incident.budget.tool_calls_max,
+      tool_calls_max: incident.budget.tool_calls_max * c.rounds,
       cost_usd: 0,
       cost_usd_max: incident.budget.cost_usd_max,
     },

@@ -1,0 +1,112 @@
+import type { HaltReason, IncidentState } from '../contract/incident.ts';
+import type { EventOf } from './events.ts';
+import { ANOTHER_ROUND, usedUp, firstAction, halt, start, voided } from './fold-parts.ts';
+import { actionTitle, undoAdvice } from './halt-texts.ts';
+import type { MachineContext } from './state.ts';
+
+/** The context after the gates were cleared, an action ran, or the checks spoke. Pure. */
+
+export function foldCleared(c: MachineContext, to: IncidentState, e: EventOf<'cleared'>): MachineContext {
+  const plan = c.plan === null ? null : { ...c.plan, gates: e.gates };
+  const next = { ...c, plan };
+  if (to === 'EXECUTING') return start(next, 'execute', firstAction(next));
+  if (to === 'DIAGNOSING')
+    return start({ ...voided(next, e.reason), recollections: c.recollections + 1 }, 'investigate');
+  if (e.verdict === 'refused' && e.gates.find((g) => g.status === 'refused')?.gate === 'budget')
+    return halt(next, 'budget', `Not run: ${e.reason}`, ANOTHER_ROUND, 'PENDING_APPROVAL');
+  if (e.verdict === 'refused')
+    return halt(
+      next,
+      'dependency',
+      `Not run: ${e.reason}`,
+      `${e.remedy} Then press Resume: all gates run again.`,
+      'PENDING_APPROVAL',
+    );
+  const reason: HaltReason = e.verdict === 'conflict' ? 'conflict' : 'inconclusive';
+  return halt(voided(next, e.reason), reason, `Not run: ${e.reason}`, e.remedy, 'DIAGNOSING');
+}
+
+export function foldExecuted(
+  c: MachineContext,
+  to: IncidentState,
+  e: EventOf<'executed'>,
+  from: IncidentState,
+): MachineContext {
+  const ran = e.outcome.status === 'done' || e.outcome.status === 'outcome_unknown';
+  const next = {
+    ...c,
+    done: ran
+      ? [...c.done, { change_id: e.change_id, at: e.changed_at ?? e.at, outcome: e.outcome }]
+      : c.done,
+  };
+  if (to === 'EXECUTING') return start(next, 'execute', firstAction(next));
+  if (to === 'VERIFYING') return start(usedUp(next, 'used'), 'verify');
+  if (from === 'HALTED')
+    return {
+      ...next,
+      running: null,
+      halt:
+        c.halt === null
+          ? null
+          : { ...c.halt, text: `${c.halt.text} The step under way ended: ${e.outcome.summary}` },
+    };
+  const title = actionTitle(c, e.change_id);
+  if (e.outcome.status === 'conflict') {
+    const fields = e.outcome.conflict_fields
+      .map((f) => `${f.path} is now ${JSON.stringify(f.after)}, approved was ${JSON.stringify(f.before)}`)
+      .join('; ');
+    return halt(
+      voided(next, e.outcome.summary),
+      'conflict',
+      `${title}: not run, the object changed after the approval. ${fields}`,
+      'Press Resume: Aegis looks again and makes a new plan.',
+      'DIAGNOSING',
+    );
+  }
+  if (e.outcome.status === 'outcome_unknown')
+    return halt(
+      usedUp(next, 'used'),
+      'unknown_outcome',
+      `${title}: nobody can tell whether it was applied. ${e.outcome.summary}`,
+      `Look at the object before anything else. ${undoAdvice(next)}`,
+      null,
+    );
+  return halt(
+    usedUp(next, 'used'),
+    'dependency',
+    `${title} failed: ${e.outcome.summary}`,
+    `${undoAdvice(next)} Press Plan again for a fresh look.`.trim(),
+    null,
+  );
+}
+
+export function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'verified'>): MachineContext {
+  const next = { ...c, checks: e.checks };
+  const passed = e.checks.filter((check) => check.status === 'passed').length;
+  if (to === 'CLOSED') {
+    const intents = c.plan?.payload.plan.actions.map((a) => a.intent).join('; ') ?? '';
+    return start(
+      {
+        ...next,
+        outcome: `Done: ${intents}. ${passed} of ${e.checks.length} checks passed.`,
+        closed_at: e.at,
+      },
+      'review',
+    );
+  }
+  const bad =
+    e.checks.find((check) => check.status === 'failed') ??
+    e.checks.find((check) => check.status === 'unknown');
+  const failed = bad?.status === 'failed';
+  const text =
+    bad === undefined
+      ? 'No check gave an answer.'
+      : `Check "${bad.title}" ${failed ? 'failed' : 'gave no answer'}: ${bad.found}.`;
+  return halt(
+    next,
+    failed ? 'verify_failed' : 'inconclusive',
+    text,
+    `${undoAdvice(c)} Or press Resume to check again.`.trim(),
+    'VERIFYING',
+  );
+}
