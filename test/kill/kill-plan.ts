@@ -24,11 +24,6 @@ export function writeKillPoints(file: string, points: readonly (KillPoint | null
   renameSync(`${file}.new`, file);
 }
 
-/** Starts that still have a point to die at. */
-export function pointsLeft(file: string): number {
-  return readPoints(file).filter((point) => point !== null).length;
-}
-
 /** Called by an entry at its start: the point of this life. */
 export function takeKillPlan(): KillPlan | null {
   const file = process.env[KILL_PLAN_ENV];
