@@ -198,6 +198,7 @@ export function riskRows(
       `${effect.estimated_downtime_sec === 0 ? 'No downtime' : `${effect.estimated_downtime_sec} s of downtime`} expected for ${affected}; ${percent(likelihood.mean)} chance of failure (${percent(likelihood.low)} to ${percent(likelihood.high)}, ${basis})`,
     ],
     ['If not applied', `${risk.if_not_applied.slice(0, 1).toUpperCase()}${risk.if_not_applied.slice(1)}`],
+    ...(risk.why.length === 0 ? [] : [['Why', risk.why.slice(0, WHYS_SHOWN).join('; ')] as [string, string]]),
     ['Rollback', [...new Set(rollback)].join('; ') || 'none'],
     [
       'Confidence',
@@ -216,6 +217,9 @@ function radiusWord(score: number): string {
   if (score >= 0.7) return 'HIGH';
   return score >= 0.3 ? 'MEDIUM' : 'LOW';
 }
+
+/** Reasons of the risk that the card shows; the whole plan holds all. */
+const WHYS_SHOWN = 4;
 
 function riskTable(block_id: string, notice: ApprovalNotice, cell_max: number): TableBlock {
   const cells = [['Risk', 'Value'], ...riskRows(notice, cell_max)];
