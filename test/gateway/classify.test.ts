@@ -76,6 +76,60 @@ describe('the class of an action', () => {
   });
 });
 
+describe('the class of a change to a Deployment', () => {
+  const deployment = parseTarget('mcp://k8s/prod-1/spark-jobs/deployment/settlement-api');
+  const of = (name: string, path: string, after: unknown) =>
+    classifyFields(guardrails, { name, base_class: 'write' }, deployment, [{ path, after }]);
+  const CONTAINER = '/spec/template/spec/containers/app';
+
+  it('is write for what a tool is made for, and only for that tool', () => {
+    expect(of('k8s.scale', '/spec/replicas', 3)).toMatchObject({ action_class: 'write' });
+    expect(of('k8s.patch', '/spec/replicas', 3)).toMatchObject({ action_class: 'privileged' });
+    expect(of('k8s.patch', `${CONTAINER}/resources/limits/memory`, '1Gi')).toMatchObject({
+      action_class: 'write',
+    });
+    expect(of('k8s.scale', `${CONTAINER}/resources/limits/memory`, '1Gi')).toMatchObject({
+      action_class: 'privileged',
+    });
+  });
+
+  it.each([0, -1, '0', '0m', -0, '-3'])('is destroy for %j replicas, whatever the bounds say', (replicas) => {
+    expect(of('k8s.scale', '/spec/replicas', replicas)).toMatchObject({ action_class: 'destroy' });
+  });
+
+  it('does not take replicas away, nor a map in the place of a number', () => {
+    for (const value of [null, {}, [], true, '', 'many'])
+      expect(['value-out-of-bounds', 'privileged']).toContain(
+        ((found) => (isRefusal(found) ? found.code : found.action_class))(
+          of('k8s.scale', '/spec/replicas', value),
+        ),
+      );
+  });
+
+  it('lets an entry for a field vouch for a scalar there, never for a map above a privileged path', () => {
+    const open: Guardrails = {
+      ...guardrails,
+      touch: [{ tool: 'k8s.patch', kind: 'deployment', path: '/spec/template/spec' }],
+    };
+    for (const after of [{ containers: [] }, [], null])
+      expect(
+        classifyFields(open, { name: 'k8s.patch', base_class: 'write' }, deployment, [
+          { path: '/spec/template/spec', after },
+        ]),
+      ).toMatchObject({ action_class: 'privileged' });
+  });
+
+  it('gives every path of the template that no entry names the class privileged (property)', () => {
+    const word = fc.stringMatching(/^[A-Za-z][A-Za-z0-9]{0,12}$/);
+    fc.assert(
+      fc.property(fc.array(word, { minLength: 1, maxLength: 5 }), fc.string(), (words, after) => {
+        const found = of('k8s.rollout_restart', `/spec/template/${words.join('/')}`, after);
+        expect(found).toMatchObject({ action_class: 'privileged' });
+      }),
+    );
+  });
+});
+
 describe('the factor between old and new', () => {
   const factor = (before: unknown, after: unknown) =>
     factorProblem(guardrails, tool.name, target, [{ path: '/spec/driver/memory', before, after }]);

@@ -1,9 +1,18 @@
 import type { Driver } from './driver.ts';
 import { K8S_EVENTS, K8S_GET, K8S_LIST, K8S_LOGS } from './kubernetes/read-tools.ts';
-import { JOB_UPDATE_SPEC } from './kubernetes/write-tools.ts';
+import { JOB_UPDATE_SPEC, K8S_PATCH, K8S_ROLLOUT_RESTART, K8S_SCALE } from './kubernetes/write-tools.ts';
 
 /** `mcp://k8s/<cluster>/<namespace>/<kind>/<name>`: the Kubernetes API. */
 export const KUBERNETES_DRIVER: Driver = {
   system: 'k8s',
-  tools: [K8S_GET, K8S_LIST, K8S_EVENTS, K8S_LOGS, JOB_UPDATE_SPEC],
+  tools: [
+    K8S_GET,
+    K8S_LIST,
+    K8S_EVENTS,
+    K8S_LOGS,
+    JOB_UPDATE_SPEC,
+    K8S_PATCH,
+    K8S_SCALE,
+    K8S_ROLLOUT_RESTART,
+  ],
 };

@@ -23,13 +23,18 @@ export function classifyFields(
     if (ACTION_CLASSES.indexOf(to) > ACTION_CLASSES.indexOf(action_class)) action_class = to;
   };
   for (const field of fields) {
+    const entry = touchEntry(guardrails, tool.name, target.kind, field.path);
     const privileged = guardrails.privileged_paths.find(
-      (pattern) => matchesPattern(pattern, field.path, 'within') || isAbovePattern(field.path, pattern),
+      (pattern) =>
+        matchesPattern(pattern, field.path, 'within') ||
+        // A scalar at a listed path is a leaf; anything else could replace or remove what lies below.
+        (!(entry !== undefined && isScalar(field.after)) && isAbovePattern(field.path, pattern)),
     );
     if (privileged !== undefined) raise('privileged', `${field.path} is privileged (${privileged})`);
-    const entry = touchEntry(guardrails, tool.name, target.kind, field.path);
+    const stops = stopsEverything(target.kind, field);
+    if (stops) raise('destroy', `${field.path} = ${show(field.after)} stops every pod of it`);
     if (entry === undefined) raise('privileged', `${field.path} is not a path that ${tool.name} may touch`);
-    else {
+    else if (!stops) {
       const problem = boundProblem(entry, target.kind, field);
       if (problem !== null) return outOfBounds(problem);
     }
@@ -71,6 +76,19 @@ export function forbiddenClass(
     `The action is of class ${action_class}: ${reasons.join('; ') || 'by its tool'}.`,
     'People do such changes by hand; forbidden_classes in policies/guardrails.yaml decides.',
   );
+}
+
+/** How many pods an object runs: none left is destruction, whatever the bounds say. */
+const COUNTS = ['/spec/replicas', '/spec/parallelism', '/spec/executor/instances'] as const;
+
+function stopsEverything(kind: string, { path, after }: TouchedField): boolean {
+  if (!COUNTS.some((count) => count === path)) return false;
+  const count = fieldQuantity(kind, path, after);
+  return count !== null && count <= 0;
+}
+
+function isScalar(value: unknown): boolean {
+  return ['string', 'number', 'boolean'].includes(typeof value);
 }
 
 type TouchEntry = Guardrails['touch'][number];

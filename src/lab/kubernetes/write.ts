@@ -5,6 +5,7 @@ import { isObject, sameJson, stringAt } from '../world/kube-object.ts';
 import type { Writer } from '../world/managed-fields.ts';
 import type { World } from '../world/world.ts';
 import type { ResourceRequest } from './api-request.ts';
+import { asStored } from './as-stored.ts';
 import { integerParameter } from './api-request.ts';
 import { groupVersion, kindNamed } from './kinds.ts';
 import { SCHEMAS } from './kind-schemas.ts';
@@ -236,7 +237,7 @@ function checked(request: ResourceRequest, wanted: KubeObject): { object: KubeOb
   }
   if (result.causes.length > 0) throw invalid(kind, name === '' ? wanted.metadata.name : name, result.causes);
   const warnings = mode === 'Ignore' ? [] : result.unknown.map((path) => `unknown field "${path}"`);
-  const object = result.value as KubeObject;
+  const object = asStored(result.value as KubeObject);
   return { object: kind.kind === 'Secret' ? withEncodedStrings(object) : object, warnings };
 }
 

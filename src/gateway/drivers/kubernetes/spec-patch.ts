@@ -1,9 +1,10 @@
 import { canonicalJson } from '../../../contract/canonical.ts';
 import type { FieldChange } from '../../../contract/tool.ts';
-import { eachLeaf, matchesPattern, valueAt } from '../../json-pointer.ts';
+import { eachLeaf, matchesPattern } from '../../json-pointer.ts';
 import { UpstreamError } from '../../upstream-error.ts';
 import { blocked } from '../answer-json.ts';
 import type { ApplyAnswer, CallHandle, DriverPreview, Observation, TouchedField } from '../driver.ts';
+import { locateField, type FieldPlace } from './field-path.ts';
 import { getObject, kindOf, objectPath, parseObject, type KubeObject } from './objects.ts';
 
 /** Fields of an object changed by JSON patch, each under a `test` of its prior value: the server does the comparing. */
@@ -16,21 +17,45 @@ const NOISE = [
   '/metadata/uid',
 ];
 const SIDE_CHANGES_MAX = 200;
+/** Lists whose items a path may name: only the object tells at which position they are. */
+const NAMED_LISTS = /\/containers\//;
+
+/** What a tool knows about its kind beyond the fields. Pure. */
+export interface PreviewRules {
+  readonly resources: (before: unknown, after: unknown) => DriverPreview['resources'];
+  /** Why this object is not changed like that, in a sentence. */
+  readonly refuses?: (before: unknown, paths: readonly string[]) => string | null;
+  readonly warns?: (before: unknown) => string[];
+}
 
 export async function previewFields(
   handle: CallHandle,
   fields: readonly TouchedField[],
-  resources: (before: unknown, after: unknown) => DriverPreview['resources'],
+  rules: PreviewRules,
 ): Promise<DriverPreview> {
   const before = await getObject(handle);
+  const refusal =
+    rules.refuses?.(
+      before,
+      fields.map((field) => field.path),
+    ) ?? null;
+  if (refusal !== null) throw blocked(refusal);
   const planned = fields.map((field) => ({
     path: field.path,
     before: shown(before, field.path),
     after: field.after,
   }));
-  const { text } = await sendPatch(handle, patchOf(before.metadata.uid, null, planned));
+  const { text } = await sendPatch(handle, patchOf(before.metadata.uid, planned, placesIn(before, planned)));
   const after = parseObject(text);
   const changes = planned.map((change) => ({ ...change, after: shown(after, change.path) }));
+  // What the server makes of a value is what people would approve: then it must be what the plan says.
+  for (const [index, { path, after: made }] of changes.entries()) {
+    const asked = fields[index]?.after ?? null;
+    if (!same(made, asked))
+      throw blocked(
+        `the server writes ${JSON.stringify(asked)} at ${path} as ${JSON.stringify(made)}: plan that`,
+      );
+  }
   const warnings = changes
     .filter((change) => same(change.before, change.after))
     .map((change) => `${change.path} already has this value`);
@@ -40,8 +65,8 @@ export async function previewFields(
     after,
     changes,
     side_changes: sideChanges(before, after, fields),
-    warnings,
-    resources: resources(before, after),
+    warnings: [...(rules.warns?.(before) ?? []), ...warnings],
+    resources: rules.resources(before, after),
   };
 }
 
@@ -70,13 +95,10 @@ export async function applyFields(handle: CallHandle, fields: readonly TouchedFi
     if (change === undefined) throw blocked(`${field.path} is not part of the approved preview`);
     return { path: field.path, before: change.before, after: field.after };
   });
-  // A test of "absent" does not exist in JSON patch: then the whole object must be the one that was just read.
-  const needs_version = changes.some((change) => change.before === null);
-  const version = needs_version ? await versionOf(handle, changes) : null;
-  if (version === 'changed')
-    return { status: 'conflict', message: 'a field that was absent has a value now' };
+  const places = await placesNow(handle, changes);
+  if (places === 'changed') return { status: 'conflict', message: 'a field shows another value now' };
   try {
-    const { text } = await sendPatch(handle, patchOf(precondition.object_uid, version, changes));
+    const { text } = await sendPatch(handle, patchOf(precondition.object_uid, changes, places));
     const object = parseObject(text);
     return {
       status: 'done',
@@ -103,10 +125,28 @@ async function isConflict(
   return now.object_uid !== uid || changes.some((change) => !same(now.values[change.path], change.before));
 }
 
-async function versionOf(handle: CallHandle, changes: readonly FieldChange[]): Promise<string> {
-  const object = await getObject(handle);
-  const differs = changes.some((change) => !same(shown(object, change.path), change.before));
-  return differs ? 'changed' : object.metadata.resourceVersion;
+type Places = ReadonlyMap<string, FieldPlace>;
+
+function placesIn(object: unknown, changes: readonly FieldChange[]): Places {
+  return new Map(changes.map(({ path }) => [path, locateField(object, path)]));
+}
+
+/**
+ * Where the fields are now. The object is looked at only when the paths alone do not say it: for absent fields and for
+ * fields of named list items. A look that fails has sent no change, whatever its own fate.
+ */
+async function placesNow(handle: CallHandle, changes: readonly FieldChange[]): Promise<Places | 'changed'> {
+  if (changes.every(({ path, before }) => before !== null && !NAMED_LISTS.test(path))) return new Map();
+  let object: KubeObject;
+  try {
+    object = await getObject(handle);
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) throw error;
+    if (error.info.problem === 'not-found') return 'changed';
+    throw new UpstreamError({ ...error.info, sent: 'no' });
+  }
+  const differs = changes.some(({ path, before }) => !same(shown(object, path), before));
+  return differs ? 'changed' : placesIn(object, changes);
 }
 
 function sendPatch(handle: CallHandle, patch: readonly object[]): Promise<{ text: string }> {
@@ -119,20 +159,41 @@ function sendPatch(handle: CallHandle, patch: readonly object[]): Promise<{ text
   });
 }
 
-function patchOf(uid: string, resource_version: string | null, changes: readonly FieldChange[]): object[] {
-  const patch: object[] = [{ op: 'test', path: '/metadata/uid', value: uid }];
-  if (resource_version !== null)
-    patch.push({ op: 'test', path: '/metadata/resourceVersion', value: resource_version });
+/**
+ * All tests first, then the changes. A test of "absent" does not exist in JSON patch: the map that lacks the field must
+ * be the one that was read.
+ */
+function patchOf(uid: string, changes: readonly FieldChange[], places: Places): object[] {
+  const tests: object[] = [{ op: 'test', path: '/metadata/uid', value: uid }];
+  const edits: object[] = [];
+  const created = new Set<string>();
   for (const { path, before, after } of changes) {
-    if (before !== null) patch.push({ op: 'test', path, value: before });
-    if (after !== null) patch.push({ op: before === null ? 'add' : 'replace', path, value: after });
-    else if (before !== null) patch.push({ op: 'remove', path });
+    const place = places.get(path);
+    const pointer = place?.pointer ?? path;
+    for (const { pointer: at, value } of place?.names ?? []) tests.push({ op: 'test', path: at, value });
+    if (before !== null) {
+      tests.push({ op: 'test', path: pointer, value: before });
+      edits.push(
+        after === null ? { op: 'remove', path: pointer } : { op: 'replace', path: pointer, value: after },
+      );
+      continue;
+    }
+    const anchor = place?.anchor ?? null;
+    if (anchor === null) throw blocked(`${path}: the object has no such list item`);
+    tests.push({ op: 'test', path: anchor.pointer, value: anchor.value });
+    if (after === null) continue;
+    for (const map of place?.missing ?? []) {
+      if (!created.has(map)) edits.push({ op: 'add', path: map, value: {} });
+      created.add(map);
+    }
+    edits.push({ op: 'add', path: pointer, value: after });
   }
-  return patch;
+  return [...tests, ...edits];
 }
 
 function sideChanges(before: unknown, after: unknown, fields: readonly TouchedField[]): FieldChange[] {
-  const own = [...NOISE, ...fields.map((field) => field.path)];
+  const places = fields.flatMap(({ path }) => [locateField(before, path), locateField(after, path)]);
+  const own = [...NOISE, ...places.map((place) => place.pointer)];
   const was = leavesOf(before);
   const will = leavesOf(after);
   const changes: FieldChange[] = [];
@@ -156,7 +217,7 @@ function valuesOf(object: unknown, fields: readonly TouchedField[]): Record<stri
 
 /** A JSON value; an absent field is `null`, as in the contract. */
 function shown(object: unknown, path: string): unknown {
-  return valueAt(object, path) ?? null;
+  return locateField(object, path).value ?? null;
 }
 
 function same(a: unknown, b: unknown): boolean {
