@@ -23,6 +23,11 @@ export interface Core {
    * first and then writes fails with SQLITE_BUSY_SNAPSHOT when another process wrote in between, timeout or not.
    */
   immediate<T>(work: () => T): T;
+  /**
+   * The same for work that many callers ask for at once: those of one turn of the event loop share a transaction, and
+   * each promise resolves when its own rows are durable (see GroupCommit).
+   */
+  grouped<T>(work: () => T): Promise<T>;
 }
 
 /** Opens one connection: WAL, synchronous FULL (a power cut loses nothing that was acknowledged), foreign keys. */

@@ -92,8 +92,8 @@ function acceptMethod(core: Core, append: AppendToChain): JournalStore['accept']
   const again = db.prepare<[string, number, string]>(
     'UPDATE journal SET permit = ?, updated_at_ms = ? WHERE key = ?',
   );
-  return async ({ permit_id, key, args_hash, audit }) =>
-    core.immediate(() => {
+  return ({ permit_id, key, args_hash, audit }) =>
+    core.grouped(() => {
       const known = get.get(key);
       const row = known === undefined ? null : rowOf(known);
       const found = find.get(permit_id);
@@ -130,8 +130,8 @@ function dispatchMethod(core: Core, brakes: Brakes): JournalStore['dispatch'] {
     `UPDATE journal SET status = 'dispatched', before_image = @image, object_uid = @uid, dispatched_at_ms = @now,
        updated_at_ms = @now WHERE key = @key`,
   );
-  return async (key, before) =>
-    core.immediate(() => {
+  return (key, before) =>
+    core.grouped(() => {
       const row = rowOf(requireRow(get.get(key), key));
       const refusal = refusalOf(row, brakes, core.clock.now());
       if (refusal !== null) return refusal;

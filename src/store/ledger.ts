@@ -25,8 +25,8 @@ export function ledgerStore(core: Core, append: AppendToChain): LedgerStore {
   );
   const checkpoint = checkpointer(core, append);
   return {
-    async append(chain: string, entries: readonly NewLedgerEntry[]): Promise<readonly LedgerEntry[]> {
-      return core.immediate(() => append(chain, entries));
+    append(chain: string, entries: readonly NewLedgerEntry[]): Promise<readonly LedgerEntry[]> {
+      return core.grouped(() => append(chain, entries));
     },
     async read(chain, options = {}) {
       const kinds = options.kinds === undefined ? null : canonicalJson(options.kinds);

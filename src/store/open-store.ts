@@ -5,6 +5,7 @@ import type { Core } from './database.ts';
 import { effectStore } from './effects.ts';
 import { evidenceStore, expiredEraser } from './evidence.ts';
 import { brakes, freezeStore } from './freezes.ts';
+import { GroupCommit } from './group-commit.ts';
 import { openHome } from './home.ts';
 import { inboxAppender, inboxStore } from './inbox.ts';
 import { incidentStore } from './incidents.ts';
@@ -47,19 +48,24 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   let owner: Owner | null = null;
   try {
     migrate(db, options.clock, readonly);
+    const group = new GroupCommit(db);
     const core: Core = {
       db,
       home,
       keys,
       clock: options.clock,
       log: options.log,
-      immediate: (work) => immediate(db, work),
+      immediate: (work) => {
+        group.flush();
+        return immediate(db, work);
+      },
+      grouped: (work) => group.run(work),
     };
     if (!readonly) {
       core.immediate(() => expiredEraser(core)(ERASE_AT_START_MAX));
       owner = new Owner(home);
     }
-    return assemble(core, owner);
+    return assemble(core, owner, group);
   } catch (error) {
     owner?.close();
     db.close();
@@ -67,7 +73,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
-function assemble(core: Core, owner: Owner | null): Store {
+function assemble(core: Core, owner: Owner | null, group: GroupCommit): Store {
   const append = chainAppender(core);
   const appendInbox = inboxAppender(core);
   const putCard = cardPutter(core);
@@ -87,6 +93,7 @@ function assemble(core: Core, owner: Owner | null): Store {
     timers: timerStore(core),
     effects: effectStore(core, owner, appendInbox),
     async close() {
+      group.flush();
       owner?.close();
       core.db.close();
     },

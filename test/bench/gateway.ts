@@ -8,6 +8,7 @@ import { isRefusal } from '../../src/contract/verdict.ts';
 import { createGateway } from '../../src/gateway/create-gateway.ts';
 import type { Gateway } from '../../src/gateway/gateway.ts';
 import type { GatewaySettings } from '../../src/gateway/pipeline/core.ts';
+import type { ReadRequest } from '../../src/gateway/read.ts';
 import { loadPolicySet } from '../../src/gateway/policy/policy-set.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -28,10 +29,10 @@ export const gateway: Bench = {
 
 const ROUNDS = 5;
 const POLICIES = join(import.meta.dirname, '..', '..', 'policies');
-const TENANT = { team: 'data', env: 'prod' };
-const TARGET = 'mcp://prometheus/main/spark-jobs/query/-';
-const INCIDENT = 'INC-2026-1123-001';
-/** Callers, and calls of all of them together in one round: below the burst that a tenant may send. */
+/** Several tenants take turns, or the rate that one of them may reach would be what is measured. */
+const TEAMS = ['data', 'fraud', 'risk', 'web'] as const;
+const ENV = 'prod';
+/** Callers, and calls of all of them together in one round. */
 const SIZES = [
   { callers: 1, calls: 300 },
   { callers: 16, calls: 1200 },
@@ -111,19 +112,20 @@ async function floorCall(dir: string): Promise<{ call: () => Promise<void>; clos
   const { set } = await loadPolicySet(POLICIES);
   if (set === null) throw new Error('the shipped policies did not load');
   const rows = durableFloor(dir);
-  const tenant = `${TENANT.team}/${TENANT.env}`;
+  const [team] = TEAMS;
+  const tenant = `${team}/${ENV}`;
   const question = {
     principal: { id: 'aegis', tenant, token_class: 'read', has_incident: true },
     target: {
       system: 'prometheus',
       cluster: 'main',
-      namespace: 'spark-jobs',
+      namespace: namespaceOf(team),
       kind: 'query',
       name: '-',
-      uri: TARGET,
+      uri: targetOf(team),
       tenants: [tenant],
     },
-    call: { action: 'read', tool: 'prom.query', action_class: 'read', env: TENANT.env, tier: 'tier1' },
+    call: { action: 'read', tool: 'prom.query', action_class: 'read', env: ENV, tier: 'tier1' },
   } as const;
   const call = async (): Promise<void> => {
     if (!set.authorizer.decide(question).allow)
@@ -131,7 +133,7 @@ async function floorCall(dir: string): Promise<{ call: () => Promise<void>; clos
     rows.insert();
     rows.insert();
   };
-  return { call, close: rows.close };
+  return { call, close: () => rows.close() };
 }
 
 async function openDoor(store: Store, url: string): Promise<{ gateway: Gateway; call: () => Promise<void> }> {
@@ -146,17 +148,42 @@ async function openDoor(store: Store, url: string): Promise<{ gateway: Gateway; 
     ids: systemIds,
     log: SILENT,
   });
-  const token = systemIds.secret(24);
-  const grant = { principal: 'aegis', incident_id: INCIDENT, ...TENANT, action_class: 'read' } as const;
-  const expires_at_ms = systemClock.now() + 3_600_000;
-  await store.tokens.mint({ token_id: systemIds.next('tok'), ...grant, expires_at_ms }, token);
-  const args = { query: 'container_memory_working_set_bytes{pod=~"nightly.*"}', time_s: 1_795_400_000 };
-  const request = { token, tool: 'prom.query', target: TARGET, args, why: 'How much memory is used?' };
+  const requests = await Promise.all(TEAMS.map((team, n) => requestOf(store, team, n)));
+  let calls = 0;
   const call = async (): Promise<void> => {
+    const request = requests[calls % requests.length] as ReadRequest;
+    calls += 1;
     const answer = await opened.read(request);
     if (isRefusal(answer)) throw new Error(`the gateway refused: ${answer.code}: ${answer.reason}`);
   };
   return { gateway: opened, call };
+}
+
+/** A read of one team, under a token of its own incident: each has its own chain, as incidents do. */
+async function requestOf(store: Store, team: string, n: number): Promise<ReadRequest> {
+  const token = systemIds.secret(24);
+  await store.tokens.mint(
+    {
+      token_id: systemIds.next('tok'),
+      principal: 'aegis',
+      incident_id: `INC-2026-1123-00${n + 1}`,
+      team,
+      env: ENV,
+      action_class: 'read',
+      expires_at_ms: systemClock.now() + 3_600_000,
+    },
+    token,
+  );
+  const args = { query: 'container_memory_working_set_bytes{pod=~"nightly.*"}', time_s: 1_795_400_000 };
+  return { token, tool: 'prom.query', target: targetOf(team), args, why: 'How much memory is used?' };
+}
+
+function namespaceOf(team: string): string {
+  return `${team}-jobs`;
+}
+
+function targetOf(team: string): string {
+  return `mcp://prometheus/main/${namespaceOf(team)}/query/-`;
 }
 
 /** A Prometheus with one answer: the cost of a real one would drown what is measured here. */
@@ -183,7 +210,7 @@ async function startUpstream(): Promise<{ url: string; close: () => void }> {
 }
 
 function settingsFor(url: string): GatewaySettings {
-  const environment = {
+  const environment = (team: string) => ({
     tier: 'tier1' as const,
     autonomy: 'approve' as const,
     activation: 'button' as const,
@@ -192,8 +219,8 @@ function settingsFor(url: string): GatewaySettings {
     approval_policy: 'default',
     budget: { tokens_max: 1, tool_calls_max: 1, cost_usd_max: 1, minutes_max: 1 },
     change_window: null,
-    mounts: [{ kind: 'metrics' as const, source: 'main', namespaces: ['spark-jobs'] }],
-  };
+    mounts: [{ kind: 'metrics' as const, source: 'main', namespaces: [namespaceOf(team)] }],
+  });
   const source = {
     url,
     credentials: { engine: 'none' as const },
@@ -205,7 +232,7 @@ function settingsFor(url: string): GatewaySettings {
     vault: undefined,
     clusters: {},
     sources: { loki: {}, prometheus: { main: source } },
-    teams: { [TENANT.team]: { environments: { [TENANT.env]: environment } } },
+    teams: Object.fromEntries(TEAMS.map((team) => [team, { environments: { [ENV]: environment(team) } }])),
     services: [],
   };
 }

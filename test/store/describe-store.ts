@@ -5,6 +5,7 @@ import { describeJournal } from './suite-journal.ts';
 import { describeLedger } from './suite-ledger.ts';
 import { describeQueues } from './suite-queues.ts';
 import { describeStep } from './suite-step.ts';
+import { describeTogether } from './suite-together.ts';
 
 /** Everything that any adapter of the store must do; the SQLite one is the first that is held to it. */
 export function describeStore(name: string, make: MakePlace): void {
@@ -14,5 +15,6 @@ export function describeStore(name: string, make: MakePlace): void {
     describeJournal(make);
     describeQueues(make);
     describeAuthority(make);
+    describeTogether(make);
   });
 }

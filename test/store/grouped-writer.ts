@@ -1,0 +1,21 @@
+import { writeSync } from 'node:fs';
+import { openStore } from '../../src/store/open-store.ts';
+import { entry, handClock } from './samples.ts';
+
+/**
+ * Appends to four chains from sixteen callers until it is killed (group-commit.test.ts). Each append is printed, before
+ * anything else happens, the moment it is acknowledged.
+ */
+const [home = ''] = process.argv.slice(2);
+const CALLERS = 16;
+const store = await openStore({ home, clock: handClock() });
+
+async function caller(n: number): Promise<never> {
+  const chain = `INC-2026-1123-00${(n % 4) + 1}`;
+  for (let round = 0; ; round += 1) {
+    const [stored] = await store.ledger.append(chain, [entry({ n, round })]);
+    writeSync(1, `${JSON.stringify({ chain, seq: stored?.seq, hash: stored?.hash })}\n`);
+  }
+}
+
+await Promise.all(Array.from({ length: CALLERS }, (_, n) => caller(n)));
