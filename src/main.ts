@@ -5,6 +5,7 @@ import type { Clock, Ids, Log } from './contract/ports.ts';
 import type { LoadedConfig } from './config.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { createGateway } from './gateway/create-gateway.ts';
+import { mcpRoute } from './gateway/endpoint.ts';
 import { draftPostmortem } from './evolution/postmortem.ts';
 import { createInspect } from './harness/create-inspect.ts';
 import type { HarnessDeps } from './harness/deps.ts';
@@ -124,7 +125,8 @@ async function wire(config: LoadedConfig, ports: Ports) {
     settings: trigger,
     secret: secrets(trigger.secret),
   }));
-  const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log)].map((route) =>
+  const mcp = mcpRoute({ gateway, store, settings, policies_dir, clock, log });
+  const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log), mcp].map((route) =>
     recordRefusals(route, { ledger: store.ledger, clock, log }),
   );
   return { gateway, runner, slack, routes };
