@@ -350,6 +350,10 @@ describe('what a Kubernetes write may not do', () => {
     expect(await code('k8s.patch', [{ path: CPU, value: '1' }])).toBe('value-out-of-bounds');
     expect(await reason('k8s.patch', [{ path: MEMORY, value: '1024Mi' }])).toContain('as "1Gi"');
     expect(await reason('k8s.patch', [{ path: '/spec/minReadySeconds', value: 5 }])).toContain('is not set');
+    // The server's own rule, told by its dry run.
+    expect(await reason('k8s.patch', [{ path: MEMORY, value: '256Mi' }])).toMatch(
+      /less than or equal to memory limit/,
+    );
     for (const item of ['nobody', '0', '-', 'length'])
       expect(
         await code('k8s.patch', [{ path: MEMORY.replace('settlement-api', item), value: '1Gi' }]),
@@ -381,6 +385,70 @@ describe('what a Kubernetes write may not do', () => {
     expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'done' } });
     expect(now(stage, MEMORY)).toBe('1Gi');
     expect(now(stage, MEMORY.replace('settlement-api', 'mesh-proxy'))).toBe('512Mi');
+  });
+});
+
+describe('somebody who is faster, between the last look and the write', () => {
+  let stage: Stage;
+  beforeAll(async () => {
+    stage = await startStage();
+  });
+  afterAll(() => stage.close());
+
+  /** The other person's change arrives at the server while our write is already on its way. */
+  function meanwhile(act: () => void): void {
+    let acted = false;
+    stage.kubernetes.faults.clear();
+    stage.kubernetes.faults.delay({
+      ms: 0,
+      match: ({ method, dry_run }) => {
+        if (method !== 'PATCH' || dry_run || acted) return false;
+        acted = true;
+        act();
+        return false;
+      },
+    });
+  }
+
+  it('restarted it too: the server finds the annotation where none was, and our restart does not happen', async () => {
+    const approved = await approve(stage, 'k8s.rollout_restart', [{ path: RESTARTED_AT, value: AT }]);
+    meanwhile(() => {
+      stage.kubernetes.patchFromOutside(
+        'Deployment',
+        'spark-jobs',
+        'settlement-api',
+        foreignChange('k8s.rollout_restart'),
+      );
+    });
+    const count = writes(stage);
+    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'conflict' } });
+    expect(writes(stage)).toBe(count);
+    expect(now(stage, RESTARTED_AT)).toBe('2026-11-23T01:00:00Z');
+  });
+
+  it('put another container in front: nothing is written, to neither', async () => {
+    const approved = await approve(stage, 'k8s.patch', [{ path: MEMORY, value: '1Gi' }]);
+    const own = locateField(deployment(stage), '/spec/template/spec/containers').value as object[];
+    const front = { ...structuredClone(own[0]), name: 'mesh-proxy' };
+    meanwhile(() => {
+      stage.kubernetes.patchFromOutside('Deployment', 'spark-jobs', 'settlement-api', {
+        spec: { template: { spec: { containers: [front, ...own] } } },
+      });
+    });
+    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'failed' } });
+    expect(now(stage, MEMORY)).toBe('512Mi');
+    expect(now(stage, MEMORY.replace('settlement-api', 'mesh-proxy'))).toBe('512Mi');
+  });
+
+  it('scaled it: the server compares the number that was approved', async () => {
+    const approved = await approve(stage, 'k8s.scale', [{ path: '/spec/replicas', value: 3 }]);
+    meanwhile(() => {
+      stage.kubernetes.patchFromOutside('Deployment', 'spark-jobs', 'settlement-api', {
+        spec: { replicas: 5 },
+      });
+    });
+    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'conflict' } });
+    expect(now(stage, '/spec/replicas')).toBe(5);
   });
 });
 
