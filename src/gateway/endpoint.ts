@@ -25,12 +25,15 @@ export interface EndpointDeps {
 const BODY_BYTES_MAX = 131_072;
 const BODY_LIMITS = { bytes_max: BODY_BYTES_MAX, depth_max: 20, keys_max: 2000 } as const;
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
+/** Addresses to listen on that are nobody's name; a browser takes them for this machine. */
+const WILDCARDS = ['0.0.0.0', '::'];
 const TOKEN = /^Bearer ([\w.~+/=-]{1,200})$/i;
 const HOST = /^([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 
 export function mcpRoute(deps: EndpointDeps): HttpRoute {
   const { gateway, store, settings, clock, log } = deps;
-  const hosts = new Set([...LOOPBACK, settings.http.host.toLowerCase()]);
+  const bound = settings.http.host.toLowerCase();
+  const hosts = new Set(WILDCARDS.includes(bound) ? LOOPBACK : [...LOOPBACK, bound]);
   const policies = policiesInForce(deps);
   const face: FaceDeps = { gateway, ledger: store.ledger, settings, policies, log };
   return {

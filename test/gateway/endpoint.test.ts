@@ -12,6 +12,7 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ledger } from '../../src/cli/ledger.ts';
 import { token } from '../../src/cli/token.ts';
+import type { HttpResponse } from '../../src/contract/http.ts';
 import { mcpRoute } from '../../src/gateway/endpoint.ts';
 import { toolNames } from '../../src/gateway/endpoint/tool-names.ts';
 import { startHttpServer, type RunningServer } from '../../src/http-server.ts';
@@ -348,6 +349,16 @@ describe('the door', () => {
     expect((await raw({ origin, authorization: `Bearer ${await readToken()}` })).status).toBe(status);
   });
 
+  it.each([
+    ['10.0.0.7', '10.0.0.7:7070', 200],
+    ['10.0.0.7', '10.0.0.8:7070', 403],
+    ['0.0.0.0', '0.0.0.0:7070', 403],
+    ['0.0.0.0', '127.0.0.1:7070', 200],
+  ])('listening on %s, Host "%s" is answered %i', async (listens_on, host, status) => {
+    const answer = await asked(POLICIES_DIR, served.stage, await readToken(), listens_on, host);
+    expect(answer.status).toBe(status);
+  });
+
   it('a foreign page learns nothing of tokens: 403 comes first', async () => {
     const wrong = await raw({ host: 'evil.example.com', authorization: 'Bearer agt_wrong' });
     const right = await raw({ host: 'evil.example.com', authorization: `Bearer ${await readToken()}` });
@@ -396,23 +407,33 @@ describe('the door', () => {
 
 /** What a route that lists for the first time, over these files, shows. */
 async function listed(policies_dir: string, stage: Stage, token: string): Promise<{ name: string }[]> {
+  const answer = await asked(policies_dir, stage, token, '127.0.0.1', 'localhost');
+  return (JSON.parse(answer.body ?? '') as { result: { tools: { name: string }[] } }).result.tools;
+}
+
+async function asked(
+  policies_dir: string,
+  stage: Stage,
+  token: string,
+  listens_on: string,
+  host: string,
+): Promise<HttpResponse> {
   const route = mcpRoute({
     gateway: stage.gateway,
     store: stage.store,
-    settings: { ...stage.settings, http: { host: '127.0.0.1' } },
+    settings: { ...stage.settings, http: { host: listens_on } },
     policies_dir,
     clock: stage.clock,
     log: LOG,
   });
   const headers = {
-    host: 'localhost',
+    host,
     authorization: `Bearer ${token}`,
     accept: 'application/json, text/event-stream',
     'content-type': 'application/json',
   };
   const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }));
-  const answer = await route.handle({ method: 'POST', path: '/mcp', headers, body });
-  return (JSON.parse(answer.body ?? '') as { result: { tools: { name: string }[] } }).result.tools;
+  return route.handle({ method: 'POST', path: '/mcp', headers, body });
 }
 
 describe('the same policies decide lists and calls', () => {
