@@ -1,4 +1,4 @@
-import { sha256Hex } from '../contract/canonical.ts';
+import { createHash } from 'node:crypto';
 import { canonicalJson } from '../contract/canonical.ts';
 import { genesisHash, LedgerKind } from '../contract/ledger.ts';
 import type { LedgerEntry, NewLedgerEntry } from '../contract/ledger.ts';
@@ -98,15 +98,16 @@ function storedEntry(
   return { ...row, hash: storedHash(row, Buffer.from(payload, 'utf8')) };
 }
 
+const quote = (text: string): string => JSON.stringify(text);
+
 /**
  * Equals `entryHash` of the contract, but hashes the stored payload bytes instead of parsing and re-writing them, so
  * that every byte of the row counts. Member order is that of RFC 8785.
  */
 export function storedHash(row: Omit<StoredEntry, 'hash' | 'payload'>, payload: Uint8Array): string {
-  const quote = (text: string) => JSON.stringify(text);
   const head = `{"actor":${quote(row.actor)},"at":${quote(row.at)},"incident_id":${quote(row.chain)},"kind":${quote(row.kind)},"payload":`;
   const tail = `,"prev_hash":${quote(row.prev_hash)},"seq":${row.seq},"v":${row.v}}`;
-  return sha256Hex(Buffer.concat([Buffer.from(head, 'utf8'), payload, Buffer.from(tail, 'utf8')]));
+  return createHash('sha256').update(head).update(payload).update(tail).digest('hex');
 }
 
 /** @throws LedgerBrokenError when the stored payload is no JSON object. */

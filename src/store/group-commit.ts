@@ -45,7 +45,9 @@ export class GroupCommit {
   #commit(group: readonly Waiting[]): void {
     let tell: (() => void)[];
     try {
-      tell = immediate(this.#db, () => group.map((operation) => this.#attempt(operation)));
+      // One alone needs no savepoint: its error undoes the transaction.
+      const alone = group.length === 1;
+      tell = immediate(this.#db, () => group.map((one) => (alone ? one.run() : this.#attempt(one))));
     } catch (error) {
       tell = group.map((operation) => () => operation.reject(error));
     }
