@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    // Most of a scenario's time is waiting; vitest alone would use one worker on two cores.
+    maxWorkers: 3,
     projects: [
       { extends: true, test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/**/*.deep.test.ts'] } },
       { extends: true, test: { name: 'deep', include: ['test/**/*.deep.test.ts'], testTimeout: 180_000 } },

@@ -41,19 +41,29 @@ describe('Spark driver OOM, from alert to postmortem', () => {
     expect(again.status).toBe(200);
     const third = await range.webhook(sparkAlert(Date.parse('2026-01-01T00:00:00Z')));
     expect(JSON.parse(third.body)).toMatchObject({ stored: 0, duplicates: 1 });
-    expect(range.twins.slack.store.messages(DATA_CHANNEL).filter((m) => m.thread_ts === undefined && m.bot_id !== undefined)).toHaveLength(1);
+    expect(
+      range.twins.slack.store
+        .messages(DATA_CHANNEL)
+        .filter((m) => m.thread_ts === undefined && m.bot_id !== undefined),
+    ).toHaveLength(1);
   });
 
   it('refuses a webhook without the secret, and a label that points to another team', async () => {
     expect((await range.webhook(sparkAlert(Date.now()), 'wrong')).status).toBe(401);
-    const forged = JSON.parse(JSON.stringify(sparkAlert(Date.now())).replaceAll('"team":"data"', '"team":"fraud"')) as unknown;
+    const forged = JSON.parse(
+      JSON.stringify(sparkAlert(Date.now())).replaceAll('"team":"data"', '"team":"fraud"'),
+    ) as unknown;
     expect((await range.webhook(forged)).status).toBe(403);
     expect((await range.webhook('{"version":"4"}')).status).toBe(400);
   });
 
   it('waits for a person to press Activate, who is involved from then on', async () => {
     await pressWhenThere(range.twins.slack, 'maya', root, 'incident.activate');
-    card = await until('the approval card', () => approvalCard(range.twins.slack, DATA_CHANNEL, root.ts), 40_000);
+    card = await until(
+      'the approval card',
+      () => approvalCard(range.twins.slack, DATA_CHANNEL, root.ts),
+      40_000,
+    );
     expect(threadText(range, root)).toContain('1g is too small');
   });
 
@@ -80,11 +90,15 @@ describe('Spark driver OOM, from alert to postmortem', () => {
 
   it('refuses the asker, counts a second person once, and completes with a third', async () => {
     await reviewAndSubmit(range.twins.slack, 'maya', card);
-    await until('the refusal for Maya', () => ephemeralsOf(PEOPLE.maya).find((e) => e.text.includes('asked for this run')));
+    await until('the refusal for Maya', () =>
+      ephemeralsOf(PEOPLE.maya).find((e) => e.text.includes('asked for this run')),
+    );
     await reviewAndSubmit(range.twins.slack, 'dan', card);
     await untilShown(range, card, /1 of 2/);
     await reviewAndSubmit(range.twins.slack, 'dan', card);
-    await until('the refusal for Dan', () => ephemeralsOf(PEOPLE.dan).find((e) => e.text.includes('already gave approval')));
+    await until('the refusal for Dan', () =>
+      ephemeralsOf(PEOPLE.dan).find((e) => e.text.includes('already gave approval')),
+    );
     expect(range.twins.kubernetes.mutations()).toEqual([]);
     await reviewAndSubmit(range.twins.slack, 'ines', card);
     await untilShown(range, card, /carried out/);
@@ -92,7 +106,13 @@ describe('Spark driver OOM, from alert to postmortem', () => {
 
   it('writes exactly one patch, conditioned on the prior state', () => {
     const mutations = range.twins.kubernetes.mutations();
-    expect(mutations.map((m) => [m.method, m.path, m.status])).toEqual([['PATCH', '/apis/sparkoperator.k8s.io/v1beta2/namespaces/spark-jobs/sparkapplications/nightly-settlement', 200]]);
+    expect(mutations.map((m) => [m.method, m.path, m.status])).toEqual([
+      [
+        'PATCH',
+        '/apis/sparkoperator.k8s.io/v1beta2/namespaces/spark-jobs/sparkapplications/nightly-settlement',
+        200,
+      ],
+    ]);
     const body = JSON.stringify(mutations[0]?.body);
     expect(body).toContain('"op":"test"');
     expect(body).toContain('/metadata/uid');
@@ -100,7 +120,9 @@ describe('Spark driver OOM, from alert to postmortem', () => {
 
   it('verifies after the operator has rerun the job, closes, and drafts the postmortem', async () => {
     await untilShown(range, root, /Outcome: .*3 of 3 checks passed/);
-    const text = await until('the postmortem', () => (/Postmortem INC/.test(threadText(range, root)) ? threadText(range, root) : undefined));
+    const text = await until('the postmortem', () =>
+      /Postmortem INC/.test(threadText(range, root)) ? threadText(range, root) : undefined,
+    );
     expect(text).toContain('Verified 3 of 3');
     expect(range.twins.slack.store.troubles).toEqual([]);
   });
@@ -113,20 +135,38 @@ describe('Spark driver OOM, from alert to postmortem', () => {
   });
 
   it('leaves no credential alive and none in any file, log, card or request', async () => {
-    await until('the read lease to be given back', () => (range.twins.vault.outstanding().leases.length === 0 ? true : undefined), 15_000);
-    const callTokens = range.twins.vault.outstanding().tokens.filter((t) => t.path.startsWith('auth/token/create'));
+    await until(
+      'the read lease to be given back',
+      () => (range.twins.vault.outstanding().leases.length === 0 ? true : undefined),
+      15_000,
+    );
+    const callTokens = range.twins.vault
+      .outstanding()
+      .tokens.filter((t) => t.path.startsWith('auth/token/create'));
     expect(callTokens).toEqual([]);
     const secrets = range.twins.vault.secretsMinted();
     expect(secrets.length).toBeGreaterThan(3);
     const haystacks = [
       ...filesUnder(range.files.home).map((file) => ({ where: file, bytes: readFileSync(file) })),
       { where: 'log', bytes: Buffer.from(range.product().log()) },
-      { where: 'slack', bytes: Buffer.from(JSON.stringify([range.twins.slack.store.all(), range.twins.slack.store.ephemerals, [...range.twins.slack.store.views.values()]])) },
+      {
+        where: 'slack',
+        bytes: Buffer.from(
+          JSON.stringify([
+            range.twins.slack.store.all(),
+            range.twins.slack.store.ephemerals,
+            [...range.twins.slack.store.views.values()],
+          ]),
+        ),
+      },
     ];
     for (const secret of secrets)
       for (const { where, bytes } of haystacks) {
         expect(bytes.includes(secret), `a minted secret stands in ${where}`).toBe(false);
-        expect(bytes.includes(Buffer.from(secret).toString('base64')), `a minted secret stands encoded in ${where}`).toBe(false);
+        expect(
+          bytes.includes(Buffer.from(secret).toString('base64')),
+          `a minted secret stands encoded in ${where}`,
+        ).toBe(false);
       }
   });
 
@@ -149,9 +189,21 @@ describe('Spark driver OOM, from alert to postmortem', () => {
     const rows = await store.incidents.list({ limit: 10 });
     await store.close();
     const id = rows[0]?.incident_id ?? '';
-    const replayed = await run(PRODUCT.command, [...PRODUCT.args, '--config', range.files.config, 'replay', id]);
+    const replayed = await run(PRODUCT.command, [
+      ...PRODUCT.args,
+      '--config',
+      range.files.config,
+      'replay',
+      id,
+    ]);
     expect(replayed.stdout).toContain('every state reproduced');
-    const verified = await run(PRODUCT.command, [...PRODUCT.args, '--config', range.files.config, 'ledger', 'verify']);
+    const verified = await run(PRODUCT.command, [
+      ...PRODUCT.args,
+      '--config',
+      range.files.config,
+      'ledger',
+      'verify',
+    ]);
     expect(verified.stdout).toMatch(/ledger verified: \d+ entries/);
   });
 
@@ -160,7 +212,12 @@ describe('Spark driver OOM, from alert to postmortem', () => {
       process.stdout.write('SKIPPED: kubectl is not installed\n');
       skip();
     }
-    const { stdout } = await run('kubectl', ['--kubeconfig', range.files.kubeconfig, 'get', 'sparkapplications,pods,events']);
+    const { stdout } = await run('kubectl', [
+      '--kubeconfig',
+      range.files.kubeconfig,
+      'get',
+      'sparkapplications,pods,events',
+    ]);
     expect(stdout).toContain('sparkapplication.sparkoperator.k8s.io/nightly-settlement');
     expect(stdout).toContain('pod/nightly-settlement-driver');
   });
