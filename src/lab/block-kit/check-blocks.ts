@@ -20,7 +20,7 @@ import {
 } from './findings.ts';
 import { plainText } from './texts.ts';
 
-export type { Finding, Surface } from './findings.ts';
+export type { Finding } from './findings.ts';
 
 /** Characters of text in all blocks of one message; the undocumented ceiling was measured between 11,341 and 13,200. */
 export const MESSAGE_TEXT_CHARS_MAX = 12_000;
