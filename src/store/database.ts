@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { sha256Hex } from '../contract/canonical.ts';
 import { isoTime } from '../contract/ports.ts';
 import type { Clock, Log } from '../contract/ports.ts';
 import type { Home } from './home.ts';
 import type { Keys } from './keys.ts';
+import { openDatabase } from './sqlite.ts';
 
 /** How long a writer waits for another process's transaction, in milliseconds. */
 const BUSY_TIMEOUT_MS = 15_000;
@@ -32,12 +33,12 @@ export interface Core {
 
 /** Opens one connection: WAL, synchronous FULL (a power cut loses nothing that was acknowledged), foreign keys. */
 export function connect(home: Home, readonly: boolean): Database.Database {
-  const db = new Database(home.database, { readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+  const db = openDatabase(home.database, { readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
   try {
-    if (!readonly) db.pragma('journal_mode = WAL');
-    db.pragma('synchronous = FULL');
-    db.pragma('foreign_keys = ON');
-    db.pragma('trusted_schema = OFF');
+    if (!readonly) db.exec('PRAGMA journal_mode = WAL');
+    db.exec('PRAGMA synchronous = FULL');
+    db.exec('PRAGMA foreign_keys = ON');
+    db.exec('PRAGMA trusted_schema = OFF');
     return db;
   } catch (error) {
     db.close();

@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Home } from './home.ts';
+import { openDatabase } from './sqlite.ts';
 
 /** How long a new owner waits for a neighbour that is probing its file, in milliseconds. */
 const LOCK_TIMEOUT_MS = 5_000;
@@ -24,7 +25,7 @@ export class Owner {
       const id = randomBytes(9).toString('hex');
       const path = lockPath(home, id);
       closeSync(openSync(path, 'wx', 0o600));
-      const lock = new Database(path, { timeout: LOCK_TIMEOUT_MS });
+      const lock = openDatabase(path, { timeout: LOCK_TIMEOUT_MS });
       lock.exec('BEGIN EXCLUSIVE');
       this.id = id;
       this.#lock = lock;
@@ -54,7 +55,7 @@ function probe(path: string, then: 'keep' | 'remove'): 'held' | 'free' {
   if (!existsSync(path)) return 'free';
   let lock: Database.Database | null = null;
   try {
-    lock = new Database(path, { timeout: 0, fileMustExist: true });
+    lock = openDatabase(path, { timeout: 0, fileMustExist: true });
     lock.exec('BEGIN EXCLUSIVE');
     if (then === 'remove') rmSync(path, { force: true });
     return 'free';
