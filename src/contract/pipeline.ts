@@ -31,20 +31,24 @@ export type TimeBound = z.infer<typeof TimeBound>;
 export const Window = z.strictObject({ since: TimeBound.optional(), until: TimeBound.optional() });
 export type Window = z.infer<typeof Window>;
 
+/** What `grep` takes as a source and as a filter: -i, -v, -F, -c and lines of context -A/-B. */
+const GREP_FIELDS = {
+  pattern: z.array(Word).min(1),
+  ignore_case: z.boolean(),
+  invert: z.boolean(),
+  fixed: z.boolean(),
+  count: z.boolean(),
+  after: z.int().min(0).max(1000),
+  before: z.int().min(0).max(1000),
+};
+
 export const SourceStage = z.discriminatedUnion('cmd', [
   z.strictObject({ cmd: z.literal('read'), path: PathExpr, window: Window, lines: z.string().optional() }),
   z.strictObject({ cmd: z.literal('head'), path: PathExpr, window: Window, n: z.int().min(1).max(100_000) }),
   z.strictObject({ cmd: z.literal('tail'), path: PathExpr, window: Window, n: z.int().min(1).max(100_000) }),
   z.strictObject({
     cmd: z.literal('grep'),
-    pattern: z.array(Word).min(1),
-    /** -i, -v, -F, -c and lines of context -A/-B. */
-    ignore_case: z.boolean(),
-    invert: z.boolean(),
-    fixed: z.boolean(),
-    count: z.boolean(),
-    after: z.int().min(0).max(1000),
-    before: z.int().min(0).max(1000),
+    ...GREP_FIELDS,
     path: PathExpr,
     window: Window,
   }),
@@ -57,16 +61,7 @@ export type SourceStage = z.infer<typeof SourceStage>;
 export const FilterStage = z.discriminatedUnion('cmd', [
   z.strictObject({ cmd: z.literal('head'), n: z.int().min(1).max(100_000) }),
   z.strictObject({ cmd: z.literal('tail'), n: z.int().min(1).max(100_000) }),
-  z.strictObject({
-    cmd: z.literal('grep'),
-    pattern: z.array(Word).min(1),
-    ignore_case: z.boolean(),
-    invert: z.boolean(),
-    fixed: z.boolean(),
-    count: z.boolean(),
-    after: z.int().min(0).max(1000),
-    before: z.int().min(0).max(1000),
-  }),
+  z.strictObject({ cmd: z.literal('grep'), ...GREP_FIELDS }),
 ]);
 export type FilterStage = z.infer<typeof FilterStage>;
 

@@ -25,6 +25,19 @@ export interface CallFacts {
   };
 }
 
+/** The facts of a call that begins now: every door starts one the same way. */
+export function beginCall(
+  core: GatewayCore,
+  call: Pick<CallFacts, 'door' | 'admission' | 'why' | 'write'>,
+): CallFacts {
+  return {
+    call_id: core.ids.next('call'),
+    trace_id: core.ids.next('trace'),
+    started_ms: core.clock.now(),
+    ...call,
+  };
+}
+
 export interface CallEnd {
   readonly status: CallPayload['status'];
   readonly summary: string;

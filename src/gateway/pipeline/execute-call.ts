@@ -4,7 +4,7 @@ import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { JournalRow, TokenGrant } from '../../store/store.ts';
 import type { ExecuteRequest } from '../gateway.ts';
 import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
-import { auditAfter, auditBefore, beforeEntry, recordRefusal, type CallFacts } from './audit.ts';
+import { auditAfter, auditBefore, beforeEntry, recordRefusal, type CallFacts, beginCall } from './audit.ts';
 import { factorProblem } from './classify.ts';
 import type { GatewayCore } from './core.ts';
 import { compareObservation, conflictOutcome, differences } from './outcome.ts';
@@ -144,15 +144,12 @@ async function accepted(
 ): Promise<Guarded<ExecuteAnswer | Refusal>> {
   const { admission, permit } = allowed;
   const key = journalKey(permit.incident_id, permit.change_id, permit.phase);
-  const facts: CallFacts = {
-    call_id: core.ids.next('call'),
-    trace_id: core.ids.next('trace'),
+  const facts = beginCall(core, {
     door: 'execute',
     admission,
     why: `approved change ${permit.change_id}`,
-    started_ms: core.clock.now(),
     write: { journal_key: key, journal_phase: permit.phase, permit_id: permit.permit_id },
-  };
+  });
   const { result, row } = await core.store.journal.accept({
     permit_id: permit.permit_id,
     key,

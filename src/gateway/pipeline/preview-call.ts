@@ -11,7 +11,7 @@ import type { ExactScrub } from '../sanitize/exact-scrub.ts';
 import { sanitizeText, sanitizeValue } from '../sanitize/sanitize.ts';
 import { meansIllness } from '../upstream-error.ts';
 import { admit, authorize, isRefused, type Admission } from './admit.ts';
-import { auditAfter, auditBefore, recordRefusal, type CallFacts } from './audit.ts';
+import { auditAfter, auditBefore, recordRefusal, beginCall } from './audit.ts';
 import { factorProblem } from './classify.ts';
 import type { GatewayCore } from './core.ts';
 import { cleanRefusal } from './read-call.ts';
@@ -57,14 +57,11 @@ async function audited(
   request: PreviewRequest,
   signal: AbortSignal | undefined,
 ): Promise<Guarded<PreviewAnswer | Refusal>> {
-  const facts: CallFacts = {
-    call_id: core.ids.next('call'),
-    trace_id: core.ids.next('trace'),
+  const facts = beginCall(core, {
     door: 'preview',
     admission,
     why: request.why,
-    started_ms: core.clock.now(),
-  };
+  });
   const unwritten = await auditBefore(core, facts);
   if (unwritten !== null) return { value: unwritten, ill: false };
   // A server lets nobody rehearse what they may not do: the dry run needs the write role.

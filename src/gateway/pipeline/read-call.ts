@@ -6,7 +6,7 @@ import type { ReadRequest, ReadResult } from '../read.ts';
 import { sanitizeText, sanitizeValue } from '../sanitize/sanitize.ts';
 import { meansIllness, type UpstreamErrorInfo } from '../upstream-error.ts';
 import { admit, authorize, isRefused, type Admission } from './admit.ts';
-import { auditAfter, auditBefore, recordRefusal, type CallFacts } from './audit.ts';
+import { auditAfter, auditBefore, recordRefusal, type CallFacts, beginCall } from './audit.ts';
 import type { GatewayCore } from './core.ts';
 import type { Guarded } from './throttle.ts';
 import { callUpstream, laneOf, leaseFor, scrubOf } from './upstream-call.ts';
@@ -35,14 +35,11 @@ async function audited(
   request: ReadRequest,
   signal: AbortSignal | undefined,
 ): Promise<Guarded<ReadResult | Refusal>> {
-  const facts: CallFacts = {
-    call_id: core.ids.next('call'),
-    trace_id: core.ids.next('trace'),
+  const facts = beginCall(core, {
     door: 'read',
     admission,
     why: request.why,
-    started_ms: core.clock.now(),
-  };
+  });
   const unwritten = await auditBefore(core, facts);
   if (unwritten !== null) return { value: unwritten, ill: false };
   const { answer, lease, revoked } = await callLeased(core, admission, facts.call_id, signal);

@@ -5,7 +5,7 @@ import type { JournalRow, JournalStore } from '../../store/store.ts';
 import type { Lease } from '../credentials/lease.ts';
 import type { Precondition } from '../drivers/driver.ts';
 import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
-import { auditAfter, auditBefore, recordRefusal, type CallFacts } from './audit.ts';
+import { auditAfter, auditBefore, recordRefusal, beginCall } from './audit.ts';
 import type { GatewayCore } from './core.ts';
 import { compareObservation, conflictOutcome, differences, outcomeOf } from './outcome.ts';
 import { leaseFor } from './upstream-call.ts';
@@ -43,14 +43,11 @@ export async function reconcileCall(
       ? authorize(admission, { action: 'preview', dry_run: admission.entry.tool.dry_run })
       : refuse('scope-forbidden', 'The token belongs to another incident.', 'Use the incident’s own token.');
   if (denied !== null) return recordRefusal(core, admission.grant, denied, about);
-  const facts: CallFacts = {
-    call_id: core.ids.next('call'),
-    trace_id: core.ids.next('trace'),
+  const facts = beginCall(core, {
     door: 'read',
     admission,
     why: `reconcile ${row.key}`,
-    started_ms: core.clock.now(),
-  };
+  });
   const unwritten = await auditBefore(core, facts);
   if (unwritten !== null) return recordRefusal(core, admission.grant, unwritten, about);
   const { value, lease, revoked } = await settleEarlier(core, admission, facts.call_id, row, found);

@@ -1,21 +1,14 @@
 import type { Preview } from '../../../contract/tool.ts';
 import { valueAt } from '../../json-pointer.ts';
 import { kubernetesQuantity } from '../../quantity.ts';
+import { resourceChange, type Demand } from './resource-change.ts';
 
 /** What an object with a pod template asks of its namespace: replicas times the containers' limits, else requests. */
 export function podTemplateResources(before: unknown, after: unknown): Preview['resources'] {
-  const was = demand(before);
-  const will = demand(after);
-  if (was === null || will === null) return null;
-  return {
-    memory_bytes_before: was.memory_bytes,
-    memory_bytes_after: will.memory_bytes,
-    cpu_millis_before: was.cpu_millis,
-    cpu_millis_after: will.cpu_millis,
-  };
+  return resourceChange(before, after, demand);
 }
 
-function demand(object: unknown): { memory_bytes: number; cpu_millis: number } | null {
+function demand(object: unknown): Demand | null {
   const replicas = valueAt(object, '/spec/replicas') ?? 1;
   const containers = valueAt(object, '/spec/template/spec/containers');
   if (typeof replicas !== 'number' || !Array.isArray(containers)) return null;

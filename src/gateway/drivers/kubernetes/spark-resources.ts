@@ -1,6 +1,7 @@
 import { sparkMemoryBytes } from '../../quantity.ts';
 import { valueAt } from '../../json-pointer.ts';
 import type { Preview } from '../../../contract/tool.ts';
+import { resourceChange, type Demand } from './resource-change.ts';
 
 /**
  * What a SparkApplication asks of its namespace while it runs: per pod the heap plus Spark's overhead, which is the
@@ -9,18 +10,10 @@ import type { Preview } from '../../../contract/tool.ts';
 const OVERHEAD_BYTES_MIN = 384 * 2 ** 20;
 
 export function sparkResources(before: unknown, after: unknown): Preview['resources'] {
-  const was = demand(before);
-  const will = demand(after);
-  if (was === null || will === null) return null;
-  return {
-    memory_bytes_before: was.memory_bytes,
-    memory_bytes_after: will.memory_bytes,
-    cpu_millis_before: was.cpu_millis,
-    cpu_millis_after: will.cpu_millis,
-  };
+  return resourceChange(before, after, demand);
 }
 
-function demand(app: unknown): { memory_bytes: number; cpu_millis: number } | null {
+function demand(app: unknown): Demand | null {
   const driver = podMemoryBytes(app, '/spec/driver');
   const executor = podMemoryBytes(app, '/spec/executor');
   if (driver === null || executor === null) return null;
