@@ -13,7 +13,7 @@ import { sparkAlert } from '../../src/lab/scenarios/spark-driver-oom.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
 import { rootCard, until } from '../../src/lab/watching.ts';
 import { openStore } from '../../src/store/open-store.ts';
-import { shown, startStory, threadText, untilShown } from './range-for-test.ts';
+import { shown, startStory, untilShown, untilThread } from './range-for-test.ts';
 
 /** Debian's package `prometheus-alertmanager`: the sender itself, not our idea of it. */
 const ALERTMANAGER = '/usr/bin/prometheus-alertmanager';
@@ -74,7 +74,7 @@ describe.skipIf(!existsSync(ALERTMANAGER))('a real Alertmanager as the sender', 
   it('resolves the alert on the incident that it opened', async () => {
     await sender.post({ ...alert, endsAt: new Date(Date.now() - 1000).toISOString() });
     await untilShown(range, root, /0 firing, 1 resolved/);
-    expect(threadText(range, root)).toContain('Alertmanager says resolved');
+    await untilThread(range, root, /Alertmanager says resolved/);
     expect(rootCards()).toHaveLength(1);
   });
 

@@ -22,6 +22,7 @@ import {
   startStory,
   threadText,
   untilShown,
+  untilThread,
 } from './range-for-test.ts';
 
 /**
@@ -96,7 +97,7 @@ describe.concurrent('faults that last, and edits at the worst moment', () => {
     kubernetes.faults.answer({ status: 500, match: isDryRun });
     await approveByTwo(range, card);
     await halted(range, root, /answered 500/, /press Resume/);
-    expect(shown(range, card)).toContain('Approved, but not run');
+    await untilShown(range, card, /Approved, but not run/);
     expect(patches(range)).toEqual([]);
     kubernetes.faults.clear();
     await resume(range, root);
@@ -247,7 +248,7 @@ async function halted(range: Range, root: StoredMessage, why: RegExp, next: RegE
   await untilState(range, 'HALTED', HALT_MS);
   const text = await untilShown(range, root, next);
   expect(text).toMatch(why);
-  expect(threadText(range, root)).toMatch(why);
+  await untilThread(range, root, why);
   await until('Resume on the card', () =>
     hasAction(range.twins.slack.store.get(root.channel, root.ts) ?? root, 'incident.resume')
       ? true

@@ -5,7 +5,7 @@ import { sparkAlert } from '../../src/lab/scenarios/spark-driver-oom.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
 import { approvalCard, pressWhenThere, reviewAndSubmit, rootCard, until } from '../../src/lab/watching.ts';
 import { duplicateCards, eventsOf, ledgerOf, patches, standing, untilState } from './looking-in.ts';
-import { shown, startStory, threadText, untilShown } from './range-for-test.ts';
+import { shown, startStory, untilShown, untilThread } from './range-for-test.ts';
 
 /**
  * A bad night: every system around Aegis goes away once while one incident runs, and comes back. Nothing is lost,
@@ -101,9 +101,7 @@ describe('faults that pass', () => {
     expect(outcomes[0]?.payload).toMatchObject({ outcome: { status: 'done' } });
     expect(JSON.stringify(outcomes[0]?.payload)).toContain('The answer was lost');
     // The thread's messages follow the cards, one after the other.
-    await until('the thread to say so', () =>
-      threadText(range, root).includes('The answer was lost') ? true : undefined,
-    );
+    await untilThread(range, root, /The answer was lost/);
   });
 
   it('says in the thread nothing twice and shows no button that did not answer', () => {

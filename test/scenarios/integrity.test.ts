@@ -4,7 +4,7 @@ import type { Range } from '../../src/lab/range.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
 import { pressWhenThere, reviewAndSubmit } from '../../src/lab/watching.ts';
 import { aegis, ledgerOf, patches, refusalsIn, standing, untilState } from './looking-in.ts';
-import { planIncident, shown, startStory, threadText, untilShown } from './range-for-test.ts';
+import { planIncident, shown, startStory, untilShown, untilThread } from './range-for-test.ts';
 import { flipEvidenceByte, flipLedgerByte } from './tampering.ts';
 import type { Damage } from './tampering.ts';
 
@@ -126,7 +126,7 @@ describe('integrity', () => {
     );
     await untilShown(range, card, /No longer valid/);
     expect(shown(range, card)).toContain('/spec/driver/memory is now "1200m"');
-    expect(threadText(range, root)).toContain('/spec/driver/memory is now "1200m"');
+    await untilThread(range, root, /\/spec\/driver\/memory is now "1200m"/);
     expect(patches(range)).toEqual([]);
   });
 

@@ -79,6 +79,23 @@ export function threadText(range: Range, root: StoredMessage): string {
     .join('\n');
 }
 
+/** The thread and its root card are two messages: what is in one may not be in the other yet. */
+export function untilThread(
+  range: Range,
+  root: StoredMessage,
+  pattern: RegExp,
+  patience_ms = 40_000,
+): Promise<string> {
+  return until(
+    `the thread to say ${String(pattern)}`,
+    () => {
+      const text = threadText(range, root);
+      return pattern.test(text) ? text : undefined;
+    },
+    patience_ms,
+  );
+}
+
 export function hasBinary(path: string): boolean {
   return existsSync(path);
 }

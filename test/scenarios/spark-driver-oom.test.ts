@@ -9,7 +9,7 @@ import type { StoredMessage } from '../../src/lab/slack/store.ts';
 import { sparkAlert } from '../../src/lab/scenarios/spark-driver-oom.ts';
 import { approvalCard, pressWhenThere, reviewAndSubmit, rootCard, until } from '../../src/lab/watching.ts';
 import { openStore } from '../../src/store/open-store.ts';
-import { hasBinary, PRODUCT, shown, startStory, threadText, untilShown } from './range-for-test.ts';
+import { hasBinary, PRODUCT, shown, startStory, untilShown, untilThread } from './range-for-test.ts';
 
 /** The story of issue 2, step by step, through the doors that the real world uses. The steps build on each other. */
 const run = promisify(execFile);
@@ -64,7 +64,7 @@ describe('Spark driver OOM, from alert to postmortem', () => {
       () => approvalCard(range.twins.slack, DATA_CHANNEL, root.ts),
       40_000,
     );
-    expect(threadText(range, root)).toContain('1g is too small');
+    await untilThread(range, root, /1g is too small/);
   });
 
   it('shows diff, risk, evidence and the rule on the approval card', () => {
@@ -120,9 +120,7 @@ describe('Spark driver OOM, from alert to postmortem', () => {
 
   it('verifies after the operator has rerun the job, closes, and drafts the postmortem', async () => {
     await untilShown(range, root, /Outcome: .*3 of 3 checks passed/);
-    const text = await until('the postmortem', () =>
-      /Postmortem INC/.test(threadText(range, root)) ? threadText(range, root) : undefined,
-    );
+    const text = await untilThread(range, root, /Postmortem INC/);
     expect(text).toContain('Verified 3 of 3');
     expect(range.twins.slack.store.troubles).toEqual([]);
   });
