@@ -1,5 +1,6 @@
 import { nearest } from './config-issue.ts';
-import type { CredentialSource, Mount, Settings } from './contract/settings.ts';
+import type { CredentialSource } from './contract/credentials.ts';
+import type { Mount, OwnedSystem, Settings } from './contract/settings.ts';
 
 /** Something that the schema cannot see, with the place in the file where a person corrects it. */
 export interface Problem {
@@ -18,6 +19,9 @@ export function referenceProblems(settings: Settings): Problem[] {
     for (const [env, environment] of Object.entries(environments)) {
       const path = ['teams', team, 'environments', env];
       environment.on_call.forEach((p, n) => known.person([...path, 'on_call', n], p));
+      environment.systems.forEach(({ system, name }, n) =>
+        known.system([...path, 'systems', n], system, name),
+      );
       environment.mounts.forEach((mount, n) => mountProblem(known, mount, [...path, 'mounts', n]));
     }
   settings.services.forEach((service, n) => {
@@ -43,6 +47,15 @@ export function referenceProblems(settings: Settings): Problem[] {
   return problems;
 }
 
+/** What people call the systems of `systems`, and the section that configures them. */
+const OWNED = {
+  pg: ['database', 'databases'],
+  git: ['repository', 'repositories'],
+  tf: ['Terraform workspace', 'terraform'],
+  aws: ['AWS account', 'aws'],
+  mcp: ['MCP server', 'upstreams'],
+} as const;
+
 type Known = ReturnType<typeof knownNames>;
 
 function knownNames(settings: Settings, report: Report) {
@@ -63,6 +76,10 @@ function knownNames(settings: Settings, report: Report) {
       check(path, 'Loki source', name, Object.keys(settings.sources.loki)),
     prometheus: (path: Problem['path'], name: string) =>
       check(path, 'Prometheus source', name, Object.keys(settings.sources.prometheus)),
+    system(path: Problem['path'], system: OwnedSystem['system'], name: string) {
+      const [what, section] = OWNED[system];
+      check([...path, 'name'], what, name, Object.keys(settings[section]));
+    },
     /** `env` null: any environment of the team. */
     tenant(path: Problem['path'], team: string, env: string | null) {
       if (!check([...path, 'team'], 'team', team, Object.keys(settings.teams)) || env === null) return;
@@ -127,7 +144,8 @@ function vaultProblems(settings: Settings, report: Report): void {
     if (credentials.engine === 'vault_kubernetes')
       report([...path, 'credentials'], 'engine vault_kubernetes needs a `vault` section');
   };
-  for (const [name, cluster] of Object.entries(settings.clusters)) need(['clusters', name], cluster);
+  for (const section of ['clusters', 'databases', 'repositories', 'terraform', 'aws', 'upstreams'] as const)
+    for (const [name, system] of Object.entries(settings[section])) need([section, name], system);
   for (const [name, source] of Object.entries(settings.sources.loki)) need(['sources', 'loki', name], source);
   for (const [name, source] of Object.entries(settings.sources.prometheus))
     need(['sources', 'prometheus', name], source);

@@ -1,36 +1,19 @@
 import { z } from 'zod';
 import { Role } from './approval.ts';
+import { CredentialSource, SecretRef } from './credentials.ts';
 import { Autonomy, Budget, PrincipalId, Severity } from './incident.ts';
 import { Name, Tier } from './scope.ts';
+import { AwsAccount } from './system-aws.ts';
+import { GitRepository } from './system-git.ts';
+import { McpUpstream } from './system-mcp.ts';
+import { PostgresDatabase } from './system-postgres.ts';
+import { TerraformWorkspace } from './system-terraform.ts';
 
 /**
  * `aegis.yaml` as written by a person (strict: an unknown key stops the start). Rooms receive the slice they need.
  * Secrets are references, resolved by config.ts; no room reads the environment.
  */
-export const SecretRef = z.union([
-  z.strictObject({ env: z.string().regex(/^[A-Z][A-Z0-9_]{0,99}$/) }),
-  z.strictObject({ file: z.string().min(1).max(1000) }),
-]);
-export type SecretRef = z.infer<typeof SecretRef>;
-
 const Url = z.url({ protocol: /^https?$/ }).max(1000);
-
-/** How a system is logged in to. `vault_kubernetes` leases one credential per write; `token` is the embedded default. */
-export const CredentialSource = z.union([
-  z.strictObject({ engine: z.literal('none') }),
-  z.strictObject({
-    engine: z.literal('vault_kubernetes'),
-    /** Mount path of Vault's Kubernetes secrets engine. */
-    mount: Name.default('kubernetes'),
-    read_role: Name,
-    write_role: Name,
-    /** Token role of the child tokens (`auth/token/create/<role>`), with a short explicit_max_ttl. */
-    token_role: Name,
-    ttl_s: z.int().min(600).max(3600).default(600),
-  }),
-  z.strictObject({ engine: z.literal('token'), token: SecretRef }),
-]);
-export type CredentialSource = z.infer<typeof CredentialSource>;
 
 export const KubernetesCluster = z.strictObject({
   server: Url,
@@ -69,6 +52,17 @@ export const Mount = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('metrics'), source: Name, namespaces: z.array(Name).min(1).max(200) }),
 ]);
 export type Mount = z.infer<typeof Mount>;
+
+/**
+ * A system that an environment owns besides what its mounts show as files: `name` is a key of the system's section.
+ * `namespaces` are a database's schemas; systems without such parts leave it out.
+ */
+export const OwnedSystem = z.strictObject({
+  system: z.enum(['pg', 'git', 'tf', 'aws', 'mcp']),
+  name: Name,
+  namespaces: z.array(Name).max(200).default([]),
+});
+export type OwnedSystem = z.infer<typeof OwnedSystem>;
 
 /** A node of the topology: who depends on whom, for blast radius and counterfactuals. */
 export const Service = z.strictObject({
@@ -109,6 +103,7 @@ export const Environment = z.strictObject({
     .nullable()
     .default(null),
   mounts: z.array(Mount).max(50).default([]),
+  systems: z.array(OwnedSystem).max(200).default([]),
 });
 export type Environment = z.infer<typeof Environment>;
 
@@ -203,6 +198,11 @@ export const Settings = z.strictObject({
       prometheus: z.record(Name, HttpSource).default({}),
     })
     .default({ loki: {}, prometheus: {} }),
+  databases: z.record(Name, PostgresDatabase).default({}),
+  repositories: z.record(Name, GitRepository).default({}),
+  terraform: z.record(Name, TerraformWorkspace).default({}),
+  aws: z.record(Name, AwsAccount).default({}),
+  upstreams: z.record(Name, McpUpstream).default({}),
   teams: z.record(Name, z.strictObject({ environments: z.record(Name, Environment) })),
   services: z.array(Service).max(5000).default([]),
   identity: z.array(Identity).max(10_000).default([]),

@@ -1,6 +1,6 @@
 import type { Clock, Ids, Log } from '../contract/ports.ts';
 import type { Secret } from '../contract/secret.ts';
-import type { SecretRef } from '../contract/settings.ts';
+import type { SecretRef } from '../contract/credentials.ts';
 import { isRefusal } from '../contract/verdict.ts';
 import type { Store } from '../store/store.ts';
 import { CredentialBroker } from './credentials/broker.ts';

@@ -1,6 +1,6 @@
-import type { Secret } from '../contract/secret.ts';
 import type { Target } from '../contract/tool.ts';
-import type { DriverHttp, DriverRequest, Upstream } from './drivers/driver.ts';
+import type { Credential } from './credentials/credential.ts';
+import type { DriverHttp, DriverRequest, HttpUpstream, Upstream } from './drivers/driver.ts';
 import { KINDS } from './drivers/kubernetes/kinds.ts';
 import type { Egress } from './egress.ts';
 import { UpstreamError, type UpstreamProblem } from './upstream-error.ts';
@@ -17,7 +17,7 @@ export interface TransportOptions {
   readonly upstream: Upstream;
   readonly target: Target;
   readonly mode: TransportMode;
-  readonly credential: Secret | null;
+  readonly credential: Credential | null;
   readonly timeout_ms: number;
   readonly bytes_max: number;
   readonly signal: AbortSignal | undefined;
@@ -27,14 +27,15 @@ export function lendTransport(options: TransportOptions): DriverHttp {
   const deadline_at = performance.now() + options.timeout_ms;
   return {
     request: async (request) => {
+      const upstream = httpUpstream(options.upstream);
       const query = { ...request.query };
       refuseRequest(options, request, query);
       if (options.mode === 'preview' && request.method !== 'GET') query['dryRun'] = 'All';
-      const answer = await options.egress.request(originOf(options.upstream), {
+      const answer = await options.egress.request(originOf(upstream), {
         method: request.method,
         path: request.path,
         query,
-        headers: headersOf(options, request),
+        headers: headersOf(upstream, options.credential, request),
         body: request.body === undefined ? null : JSON.stringify(request.body),
         timeout_ms: Math.max(1, Math.ceil(deadline_at - performance.now())),
         bytes_max: options.bytes_max,
@@ -90,22 +91,40 @@ function refuseKubernetesPath(path: string, target: Target, mutating: boolean): 
   if (mutating && name !== target.name) throw blocked('a write may only touch the object of the target');
 }
 
-function originOf(upstream: Upstream): { url: string; ca_file?: string | undefined } {
+const HTTP_SYSTEMS: ReadonlySet<Upstream['system']> = new Set(['k8s', 'loki', 'prometheus']);
+
+/** @throws UpstreamError `blocked` for a system that is not spoken to over this face. */
+function httpUpstream(upstream: Upstream): HttpUpstream {
+  if (!HTTP_SYSTEMS.has(upstream.system)) throw blocked(`${upstream.system} is not spoken to over HTTP`);
+  return upstream as HttpUpstream;
+}
+
+function originOf(upstream: HttpUpstream): { url: string; ca_file?: string | undefined } {
   return upstream.system === 'k8s'
     ? { url: upstream.config.server, ca_file: upstream.config.ca_file }
     : { url: upstream.config.url, ca_file: upstream.config.ca_file };
 }
 
 function headersOf(
-  { upstream, credential }: TransportOptions,
+  upstream: HttpUpstream,
+  credential: Credential | null,
   request: DriverRequest,
 ): Record<string, string> {
   const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'aegis' };
   if (request.body !== undefined) headers['content-type'] = request.content_type ?? 'application/json';
-  if (credential !== null) headers['authorization'] = `Bearer ${credential.reveal()}`;
+  if (credential !== null) headers['authorization'] = authorizationOf(credential);
   if (upstream.system !== 'k8s' && upstream.config.org_id !== undefined)
     headers['x-scope-orgid'] = upstream.config.org_id;
   return headers;
+}
+
+function authorizationOf(credential: Credential): string {
+  if (credential.kind === 'bearer') return `Bearer ${credential.token.reveal()}`;
+  if (credential.kind === 'password') {
+    const pair = `${credential.username}:${credential.password.reveal()}`;
+    return `Basic ${Buffer.from(pair).toString('base64')}`;
+  }
+  throw blocked('this kind of credential is not sent over HTTP');
 }
 
 const PROBLEM_OF_STATUS: Readonly<Record<number, UpstreamProblem>> = {

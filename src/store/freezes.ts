@@ -3,7 +3,7 @@ import type { NewLedgerEntry } from '../contract/ledger.ts';
 import type { AppendToChain } from './chain.ts';
 import type { Core } from './database.ts';
 import { readFreezeFile } from './home.ts';
-import type { FreezeRow, FreezeStore } from './store.ts';
+import type { FreezeRow, FreezeStore } from './authority.ts';
 
 const SCOPE = /^(\*|[a-z0-9][a-z0-9._-]*(\/[a-z0-9][a-z0-9._-]*){0,2})$/;
 

@@ -6,7 +6,7 @@ import type { Refusal } from '../contract/verdict.ts';
 import type { AppendToChain } from './chain.ts';
 import type { Core } from './database.ts';
 import type { Brakes } from './freezes.ts';
-import type { JournalRow, JournalStatus, JournalStore } from './store.ts';
+import type { JournalRow, JournalStatus, JournalStore } from './authority.ts';
 
 interface StoredJournalRow {
   readonly key: string;

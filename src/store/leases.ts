@@ -1,5 +1,5 @@
 import type { Core } from './database.ts';
-import type { LeaseRow, LeaseStore } from './store.ts';
+import type { LeaseRow, LeaseStore } from './authority.ts';
 
 /** Credentials that were asked for, by accessor and never by value. The intent comes first: a crash leaves a trace. */
 export function leaseStore(core: Core): LeaseStore {

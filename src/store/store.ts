@@ -3,8 +3,7 @@ import type { EvidenceRecord } from '../contract/evidence.ts';
 import type { IncidentState } from '../contract/incident.ts';
 import type { LedgerEntry, LedgerKind, NewLedgerEntry } from '../contract/ledger.ts';
 import type { Notice } from '../contract/notice.ts';
-import type { ActionClass, Permit, ToolOutcome } from '../contract/tool.ts';
-import type { Refusal } from '../contract/verdict.ts';
+import type { FreezeStore, JournalStore, LeaseStore, TokenStore } from './authority.ts';
 
 /**
  * Persistence with named atomic operations, one file per aggregate. No SQL and no transaction crosses this door; each
@@ -184,124 +183,6 @@ export interface EvidenceStore {
   list(incident_id: string): Promise<readonly EvidenceRecord[]>;
   /** HMAC-SHA256 of raw bytes under the tenant's key. */
   rawHmac(tenant: { team: string; env: string }, raw: Uint8Array): string;
-}
-
-// ---------------------------------------------------------------- journal, permits, leases, tokens, freezes
-
-export type JournalStatus = 'accepted' | 'dispatched' | 'done' | 'failed' | 'conflict' | 'outcome_unknown';
-
-export interface JournalRow {
-  readonly key: string;
-  readonly args_hash: string;
-  readonly incident_id: string;
-  readonly change_id: string;
-  readonly tool: string;
-  readonly target: string;
-  readonly status: JournalStatus;
-  readonly permit: Permit;
-  /** Observed values of the touched fields before the write; set when dispatched. */
-  readonly before_image: Readonly<Record<string, unknown>> | null;
-  readonly object_uid: string | null;
-  /** From here on the change may be in force. */
-  readonly dispatched_at_ms: number | null;
-  readonly outcome: ToolOutcome | null;
-  readonly updated_at_ms: number;
-}
-
-export interface JournalStore {
-  mintPermit(permit: Permit, entry: NewLedgerEntry): Promise<void>;
-  permit(permit_id: string): Promise<Permit | null>;
-  /**
-   * One transaction: consumes the permit, writes the journal row `accepted` and the audit row. When the key exists:
-   * same args -> `existing` (the permit is consumed, nothing else), other args -> `conflict`. `permit_used`: not again.
-   */
-  accept(input: { permit_id: string; key: string; args_hash: string; audit: NewLedgerEntry }): Promise<{
-    result: 'accepted' | 'existing' | 'conflict' | 'permit_used' | 'permit_expired';
-    row: JournalRow | null;
-  }>;
-  /**
-   * The last thing before bytes leave, one transaction: reads freezes (rows and the FREEZE file), stop and expiry, and
-   * marks the row `dispatched`; or refuses.
-   */
-  dispatch(
-    key: string,
-    before: { before_image: Readonly<Record<string, unknown>> | null; object_uid: string | null },
-  ): Promise<Refusal | 'dispatched'>;
-  finish(
-    key: string,
-    status: Exclude<JournalStatus, 'accepted' | 'dispatched'>,
-    outcome: ToolOutcome,
-  ): Promise<void>;
-  /**
-   * Back from `dispatched` to `accepted`: the object was looked at, the write never arrived, and the server would refuse
-   * it by now. A fresh permit may send it under the same key. @throws when the row is in any other status.
-   */
-  reopen(key: string): Promise<void>;
-  get(key: string): Promise<JournalRow | null>;
-  /** Rows accepted or dispatched: what a restart must reconcile. */
-  unfinished(): Promise<readonly JournalRow[]>;
-}
-
-export interface LeaseRow {
-  readonly lease_id: string;
-  readonly call_id: string;
-  readonly incident_id: string | null;
-  readonly engine: string;
-  /** Vault accessor: names the token without being a secret. Null until the child token exists. */
-  readonly accessor: string | null;
-  readonly state: 'intent' | 'live' | 'revoked' | 'expired';
-  readonly created_at_ms: number;
-  readonly expires_at_ms: number;
-}
-
-export interface LeaseStore {
-  intent(
-    row: Pick<LeaseRow, 'lease_id' | 'call_id' | 'incident_id' | 'engine' | 'expires_at_ms'>,
-  ): Promise<void>;
-  live(lease_id: string, accessor: string): Promise<void>;
-  ended(lease_id: string, state: 'revoked' | 'expired'): Promise<void>;
-  outstanding(): Promise<readonly LeaseRow[]>;
-}
-
-export interface TokenGrant {
-  readonly token_id: string;
-  readonly principal: string;
-  readonly incident_id: string | null;
-  readonly team: string;
-  readonly env: string;
-  /** The highest class the token may reach; writes also need a permit. */
-  readonly action_class: ActionClass;
-  readonly expires_at_ms: number;
-}
-
-export interface TokenStore {
-  /** Stores only the SHA-256 of the token text. */
-  mint(grant: TokenGrant, token_text: string): Promise<void>;
-  find(token_text: string): Promise<TokenGrant | null>;
-  revoke(token_id: string): Promise<boolean>;
-  list(limit: number): Promise<readonly TokenGrant[]>;
-}
-
-export interface FreezeRow {
-  readonly freeze_id: string;
-  /** `*`, `team`, `team/env` or `team/env/service`. */
-  readonly scope: string;
-  readonly reason: string;
-  readonly by: string;
-  readonly until_ms: number | null;
-  readonly created_at_ms: number;
-}
-
-export interface FreezeStore {
-  /** One step, one person; also an entry in the SYSTEM chain. */
-  set(freeze: Omit<FreezeRow, 'created_at_ms'>): Promise<void>;
-  lift(scope: string, by: string, reason: string): Promise<number>;
-  /** Freezes that cover this place now, including the FREEZE file. */
-  active(place: { team: string; env: string; service?: string | undefined }): Promise<readonly FreezeRow[]>;
-  /** `stop` of one incident: no further dispatch for it. */
-  stop(incident_id: string, by: string, reason: string): Promise<void>;
-  clearStop(incident_id: string): Promise<void>;
-  stopped(incident_id: string): Promise<boolean>;
 }
 
 // ---------------------------------------------------------------- inbox, outbox, timers, effects

@@ -1,6 +1,6 @@
 import { canonicalJson, sha256Hex } from '../contract/canonical.ts';
 import type { Core } from './database.ts';
-import type { TokenGrant, TokenStore } from './store.ts';
+import type { TokenGrant, TokenStore } from './authority.ts';
 
 const LIST_LIMIT_MAX = 1000;
 

@@ -219,6 +219,7 @@ function settingsFor(url: string): GatewaySettings {
     approval_policy: 'default',
     budget: { tokens_max: 1, tool_calls_max: 1, cost_usd_max: 1, minutes_max: 1 },
     change_window: null,
+    systems: [],
     mounts: [{ kind: 'metrics' as const, source: 'main', namespaces: [namespaceOf(team)] }],
   });
   const source = {
@@ -228,6 +229,11 @@ function settingsFor(url: string): GatewaySettings {
     ingest_interval_s: 1,
   };
   return {
+    databases: {},
+    repositories: {},
+    terraform: {},
+    aws: {},
+    upstreams: {},
     unsafe_endpoints: true,
     vault: undefined,
     clusters: {},

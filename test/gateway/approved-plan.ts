@@ -2,7 +2,7 @@ import type { ApprovalRule, Decision } from '../../src/contract/approval.ts';
 import { hashOf } from '../../src/contract/canonical.ts';
 import type { Autonomy, IncidentContext } from '../../src/contract/incident.ts';
 import type { NewLedgerEntry } from '../../src/contract/ledger.ts';
-import { planHashOf, type Plan } from '../../src/contract/plan.ts';
+import { planHashOf, type Action, type Plan } from '../../src/contract/plan.ts';
 import { isoTime } from '../../src/contract/ports.ts';
 import type { RiskEnvelope } from '../../src/contract/risk.ts';
 import { combinedEffectHash, type Permit, type Preview, type ToolOutcome } from '../../src/contract/tool.ts';
@@ -11,6 +11,8 @@ import { JOB, type Stage } from './stage.ts';
 
 /** The ledger of an incident up to the approved plan, written as the harness writes it, with knobs for attacks. */
 export interface PlanKnobs {
+  /** What the plan does; left out: more memory for the Spark driver. */
+  readonly action?: PlannedAction;
   readonly value?: string;
   readonly autonomy?: Autonomy;
   readonly involved?: readonly string[];
@@ -23,6 +25,13 @@ export interface PlanKnobs {
   readonly activated_by?: string;
   readonly tampered_preview?: (preview: Preview) => Preview;
   readonly env?: string;
+}
+
+export interface PlannedAction {
+  readonly tool: string;
+  readonly target: string;
+  readonly params: Record<string, unknown>;
+  readonly rollback?: Action['rollback'];
 }
 
 let incidents = 100;
@@ -40,18 +49,23 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
   const { gateway, store, clock } = stage;
   incidents += 1;
   const incident_id = `INC-2026-1123-${incidents}`;
-  const params = { changes: [{ path: '/spec/driver/memory', value: knobs.value ?? '2g' }] };
-  const previewed = await gateway.preview({
-    token: await stage.token({ incident_id }),
+  const action = knobs.action ?? {
     tool: 'job.update_spec',
     target: JOB,
+    params: { changes: [{ path: '/spec/driver/memory', value: knobs.value ?? '2g' }] },
+  };
+  const { tool, target, params } = action;
+  const previewed = await gateway.preview({
+    token: await stage.token({ incident_id }),
+    tool,
+    target,
     params,
     change_id: 'CHG-7',
     why: 'test',
   });
   if (isRefusal(previewed)) throw new Error(`preview refused: ${previewed.reason}`);
   const { preview } = previewed;
-  const plan = planOf(incident_id, params);
+  const plan = planOf(incident_id, action);
   const rule: ApprovalRule = {
     name: 'test',
     people: knobs.people ?? 2,
@@ -96,8 +110,8 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
     revision: 1,
     plan_hash,
     effect_hash: preview.effect_hash,
-    tool: 'job.update_spec',
-    target: JOB,
+    tool,
+    target,
     args_hash: hashOf(params),
     expires_at_ms: clock.now() + 60_000,
   };
@@ -125,8 +139,8 @@ export async function execute(
   return stage.gateway.execute({
     token: change.token ?? (await stage.token({ incident_id: approved.incident_id })),
     permit_id: change.permit_id ?? (await approved.mint()),
-    tool: change.tool ?? 'job.update_spec',
-    target: change.target ?? JOB,
+    tool: change.tool ?? approved.permit.tool,
+    target: change.target ?? approved.permit.target,
     params: change.params ?? approved.params,
     timeout_ms: change.timeout_ms ?? 5000,
   });
@@ -148,7 +162,7 @@ const RISK: RiskEnvelope = {
   safe_alternatives: [],
 };
 
-function planOf(incident_id: string, params: Record<string, unknown>): Plan {
+function planOf(incident_id: string, { tool, target, params, rollback }: PlannedAction): Plan {
   const pointer = {
     evidence_id: 'EV-abcdefgh',
     path: '/x',
@@ -171,12 +185,12 @@ function planOf(incident_id: string, params: Record<string, unknown>): Plan {
         id: 'a1',
         change_id: 'CHG-7',
         action_class: 'write',
-        tool: 'job.update_spec',
-        target: JOB,
+        tool,
+        target,
         params,
-        intent: 'Raise driver memory.',
+        intent: 'Mend it.',
         preconditions: ['oom'],
-        rollback: { from: 'before_image' },
+        rollback: rollback ?? { from: 'before_image' },
         timeout_s: 30,
       },
     ],

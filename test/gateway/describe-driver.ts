@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { FieldChange } from '../../src/contract/tool.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
-import { approvedPlan, execute } from './approved-plan.ts';
+import { approvedPlan, execute, type PlannedAction } from './approved-plan.ts';
 import { startStage, type Stage } from './stage.ts';
 
 /** What every driver must show (DESIGN section 3): preview, same key twice, undo, redaction, forbidden scope. */
@@ -16,20 +17,28 @@ export interface DriverCase {
     readonly bad_args: Record<string, unknown>;
     readonly planted: (stage: Stage) => Promise<readonly string[]>;
   };
-  /** Drivers that also write; reset brings the object back, `now` reads the touched value past the API. */
+  /** Drivers that also write; `now` reads the touched value past the API. */
   readonly write?: {
-    readonly mutations: (stage: Stage) => number;
+    readonly action: PlannedAction;
+    readonly mutations: (stage: Stage) => number | Promise<number>;
     readonly now: (stage: Stage) => unknown;
     readonly before: unknown;
     readonly after: unknown;
+    /** What the preview shows: touched fields, and the lines that the diff adds and removes. */
+    readonly changes: readonly FieldChange[];
+    readonly diff: readonly string[];
+    /** Arguments that bring back a before-image. */
+    readonly undo: (before_image: Readonly<Record<string, unknown>>) => Record<string, unknown>;
   };
+  /** The stage with the driver's system in it; left out: the one that all share. */
+  readonly stage?: () => Promise<Stage>;
 }
 
 export function describeDriver(subject: DriverCase): void {
   describe(`driver ${subject.name}`, () => {
     let stage: Stage;
     beforeAll(async () => {
-      stage = await startStage();
+      stage = await (subject.stage ?? startStage)();
     });
     afterAll(() => stage.close());
 
@@ -103,42 +112,41 @@ export function describeDriver(subject: DriverCase): void {
     }
 
     it('previews without changing anything', async () => {
-      const approved = await approvedPlan(stage);
-      expect(approved.preview.changes).toEqual([
-        { path: '/spec/driver/memory', before: write.before, after: write.after },
-      ]);
-      expect(approved.preview.diff.filter((line) => /^[+-]/.test(line))).toEqual([
-        `-    memory: ${String(write.before)}`,
-        `+    memory: ${String(write.after)}`,
-      ]);
-      expect(write.now(stage)).toBe(write.before);
-      expect(write.mutations(stage)).toBe(0);
+      const approved = await approvedPlan(stage, { action: write.action });
+      expect(approved.preview.changes).toEqual(write.changes);
+      expect(approved.preview.diff.filter((line) => /^[+-]/.test(line))).toEqual(write.diff);
+      expect(await write.now(stage)).toEqual(write.before);
+      expect(await write.mutations(stage)).toBe(0);
     });
 
     it('acts once for one key, returns the stored result for the second, and undoes to the before-image', async () => {
-      const approved = await approvedPlan(stage);
+      const approved = await approvedPlan(stage, { action: write.action });
       const first = await execute(stage, approved);
       const second = await execute(stage, approved);
       expect(first).toMatchObject({ outcome: { status: 'done', replayed: false } });
       expect(second).toMatchObject({ outcome: { status: 'done', replayed: true } });
-      expect(write.mutations(stage)).toBe(1);
-      expect(write.now(stage)).toBe(write.after);
+      expect(await write.mutations(stage)).toBe(1);
+      expect(await write.now(stage)).toEqual(write.after);
       const row = await stage.store.journal.get(`${approved.incident_id}#CHG-7#apply`);
-      const undone = await undo(stage, approved, row?.before_image ?? {});
+      const undone = await undo(stage, approved, write.undo(row?.before_image ?? {}));
       expect(undone).toMatchObject({ outcome: { status: 'done' } });
-      expect(write.now(stage)).toBe(write.before);
-      expect(write.mutations(stage)).toBe(2);
+      expect(await write.now(stage)).toEqual(write.before);
+      expect(await write.mutations(stage)).toBe(2);
     });
   });
+}
+
+/** Before-image to arguments for tools that set fields. */
+export function fieldsBack(before_image: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return { changes: Object.entries(before_image).map(([path, value]) => ({ path, value })) };
 }
 
 /** The undo of a change: previewed, written to the ledger and executed like the change itself. */
 async function undo(
   stage: Stage,
   approved: Awaited<ReturnType<typeof approvedPlan>>,
-  before_image: Readonly<Record<string, unknown>>,
+  params: Record<string, unknown>,
 ): ReturnType<typeof execute> {
-  const params = { changes: Object.entries(before_image).map(([path, value]) => ({ path, value })) };
   const token = await stage.token({ incident_id: approved.incident_id });
   const { tool, target } = approved.permit;
   const previewed = await stage.gateway.preview({

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { valueAt } from '../../src/gateway/json-pointer.ts';
-import { describeDriver } from './describe-driver.ts';
+import { describeDriver, fieldsBack } from './describe-driver.ts';
 import { JOB, startStage, type Stage } from './stage.ts';
 
 const PLANTED = ['ana.planted@example.com', 'AKIAIOSFODNN7EXAMPLE'] as const;
@@ -30,8 +30,16 @@ describeDriver({
       const job = stage.world.store.get('SparkApplication', 'spark-jobs', 'nightly-settlement');
       return valueAt(job, '/spec/driver/memory');
     },
+    action: {
+      tool: 'job.update_spec',
+      target: JOB,
+      params: { changes: [{ path: '/spec/driver/memory', value: '2g' }] },
+    },
     before: '1g',
     after: '2g',
+    changes: [{ path: '/spec/driver/memory', before: '1g', after: '2g' }],
+    diff: ['-    memory: 1g', '+    memory: 2g'],
+    undo: fieldsBack,
   },
 });
 

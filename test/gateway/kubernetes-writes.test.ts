@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hashOf } from '../../src/contract/canonical.ts';
-import { planHashOf, type Plan } from '../../src/contract/plan.ts';
-import type { PlanPayload } from '../../src/contract/ledger.ts';
-import { combinedEffectHash, type Preview } from '../../src/contract/tool.ts';
+import type { Preview } from '../../src/contract/tool.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { locateField } from '../../src/gateway/drivers/kubernetes/field-path.ts';
 import { hasKubectl, kubectlFor } from '../lab/kubernetes/twin-fixture.ts';
@@ -30,69 +28,8 @@ async function preview(stage: Stage, tool: string, changes: Changes, target = AP
   });
 }
 
-/** The ledger of an approved Spark change, rewritten for another tool: same people, other plan, other hashes. */
-async function approve(stage: Stage, tool: string, changes: Changes): Promise<ApprovedPlan> {
-  const model = await approvedPlan(stage);
-  const incident_id = model.incident_id.replace('INC-2026', 'INC-2027');
-  const params = { changes: changes.map((change) => ({ ...change })) };
-  const previewed = await preview(stage, tool, changes);
-  if (isRefusal(previewed)) throw new Error(previewed.reason);
-  const plan: Plan = {
-    ...model.plan,
-    incident_id,
-    actions: model.plan.actions.map((action) => ({ ...action, tool, target: API, params })),
-  };
-  const entries = await stage.store.ledger.read(model.incident_id);
-  const old = entries.find((entry) => entry.kind === 'plan')?.payload as unknown as PlanPayload;
-  const { risk, rule, policy_digest, tool_definitions_digest } = old;
-  const bound = { plan, risk, policy_digest, tool_definitions_digest };
-  const plan_hash = planHashOf({ ...bound, approval_rule: rule });
-  const { effect_hash } = previewed.preview;
-  const words: [string, string][] = [
-    [model.incident_id, incident_id],
-    [old.plan_hash, plan_hash],
-    [old.effect_hash, combinedEffectHash([effect_hash])],
-  ];
-  const rewritten = (payload: unknown): Record<string, unknown> =>
-    JSON.parse(words.reduce((text, [from, to]) => text.replaceAll(from, to), JSON.stringify(payload)));
-  await stage.store.ledger.append(
-    incident_id,
-    entries
-      .filter((entry) => ['event', 'plan', 'preview', 'approval'].includes(entry.kind))
-      .map(({ kind, actor, payload }) => {
-        if (kind === 'plan') return { kind, actor, payload: { ...rewritten(payload), plan } };
-        if (kind === 'preview')
-          return { kind, actor, payload: { change_id: 'CHG-7', preview: previewed.preview } };
-        return { kind, actor, payload: rewritten(payload) };
-      }),
-  );
-  const permit = {
-    ...model.permit,
-    incident_id,
-    plan_hash,
-    effect_hash,
-    tool,
-    target: API,
-    args_hash: hashOf(params),
-  };
-  const mint: ApprovedPlan['mint'] = async (change = {}) => {
-    const minted = { ...permit, permit_id: stage.ids.next('prm'), ...change };
-    await stage.store.journal.mintPermit(minted, {
-      kind: 'permit',
-      actor: 'aegis:harness',
-      payload: { permit: minted },
-    });
-    return minted.permit_id;
-  };
-  return { incident_id, plan, preview: previewed.preview, permit, params, mint };
-}
-
-function run(
-  stage: Stage,
-  approved: ApprovedPlan,
-  change: Parameters<typeof execute>[2] = {},
-): Promise<Answer> {
-  return execute(stage, approved, { tool: approved.permit.tool, target: API, ...change });
+function approve(stage: Stage, tool: string, changes: Changes): Promise<ApprovedPlan> {
+  return approvedPlan(stage, { action: { tool, target: API, params: { changes: [...changes] } } });
 }
 
 /** The undo, previewed and bound like the change; its arguments are the before-image of the journal. */
@@ -110,7 +47,7 @@ async function undo(stage: Stage, approved: ApprovedPlan): Promise<Answer> {
   ]);
   const { effect_hash } = previewed.preview;
   const permit_id = await approved.mint({ phase: 'undo', effect_hash, args_hash: hashOf({ changes }) });
-  return run(stage, approved, { params: { changes }, permit_id });
+  return execute(stage, approved, { params: { changes }, permit_id });
 }
 
 const deployment = (stage: Stage) => {
@@ -208,8 +145,8 @@ describe.each(CASES)('$tool', ({ tool, changes, before, jsonpath, printed }) => 
   it('acts once for one key, shows it to kubectl, and undoes to the before-image', async () => {
     const template = templateOf(stage);
     const approved = await approve(stage, tool, changes);
-    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'done', replayed: false } });
-    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'done', replayed: true } });
+    expect(await execute(stage, approved)).toMatchObject({ outcome: { status: 'done', replayed: false } });
+    expect(await execute(stage, approved)).toMatchObject({ outcome: { status: 'done', replayed: true } });
     expect(writes(stage)).toBe(1);
     if (hasKubectl()) expect(await asked(stage, jsonpath)).toBe(printed);
     const key = `${approved.incident_id}#CHG-7#apply`;
@@ -232,12 +169,12 @@ describe.each(CASES)('$tool', ({ tool, changes, before, jsonpath, printed }) => 
       method === 'PATCH' && !dry_run;
     stage.kubernetes.faults.dropAfter({ times: 1, match: isWrite });
     const count = writes(stage);
-    expect(await run(stage, lost)).toMatchObject({ outcome: { status: 'done' } });
+    expect(await execute(stage, lost)).toMatchObject({ outcome: { status: 'done' } });
     expect(writes(stage)).toBe(count + 1);
     expect(await undo(stage, lost)).toMatchObject({ outcome: { status: 'done' } });
     const never = await approve(stage, tool, changes);
     stage.kubernetes.faults.dropBefore({ times: 1, match: isWrite });
-    expect(await run(stage, never)).toMatchObject({ outcome: { status: 'outcome_unknown' } });
+    expect(await execute(stage, never)).toMatchObject({ outcome: { status: 'outcome_unknown' } });
     expect(writes(stage)).toBe(count + 2);
     expect(changes.map(({ path }) => now(stage, path))).toEqual(before);
   });
@@ -247,14 +184,14 @@ describe.each(CASES)('$tool', ({ tool, changes, before, jsonpath, printed }) => 
     const count = writes(stage);
     const saved = deployment(stage);
     stage.kubernetes.patchFromOutside('Deployment', 'spark-jobs', 'settlement-api', foreignChange(tool));
-    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'conflict' } });
+    expect(await execute(stage, approved)).toMatchObject({ outcome: { status: 'conflict' } });
     expect(writes(stage)).toBe(count);
     stage.kubernetes.setResource({ ...saved, metadata: { ...saved.metadata } });
     const again = await approve(stage, tool, changes);
     stage.world.store.remove('Deployment', 'spark-jobs', 'settlement-api');
     const { uid: _uid, resourceVersion: _version, ...metadata } = saved.metadata;
     stage.kubernetes.setResource({ ...saved, metadata });
-    expect(await run(stage, again)).toMatchObject({
+    expect(await execute(stage, again)).toMatchObject({
       outcome: { status: 'conflict', conflict_fields: [{ path: '/metadata/uid' }] },
     });
     expect(writes(stage)).toBe(count);
@@ -382,7 +319,7 @@ describe('what a Kubernetes write may not do', () => {
     stage.kubernetes.patchFromOutside('Deployment', 'spark-jobs', 'settlement-api', {
       spec: { template: { spec: { containers: [front, ...own] } } },
     });
-    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'done' } });
+    expect(await execute(stage, approved)).toMatchObject({ outcome: { status: 'done' } });
     expect(now(stage, MEMORY)).toBe('1Gi');
     expect(now(stage, MEMORY.replace('settlement-api', 'mesh-proxy'))).toBe('512Mi');
   });
@@ -421,7 +358,7 @@ describe('somebody who is faster, between the last look and the write', () => {
       );
     });
     const count = writes(stage);
-    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'conflict' } });
+    expect(await execute(stage, approved)).toMatchObject({ outcome: { status: 'conflict' } });
     expect(writes(stage)).toBe(count);
     expect(now(stage, RESTARTED_AT)).toBe('2026-11-23T01:00:00Z');
   });
@@ -435,7 +372,7 @@ describe('somebody who is faster, between the last look and the write', () => {
         spec: { template: { spec: { containers: [front, ...own] } } },
       });
     });
-    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'failed' } });
+    expect(await execute(stage, approved)).toMatchObject({ outcome: { status: 'failed' } });
     expect(now(stage, MEMORY)).toBe('512Mi');
     expect(now(stage, MEMORY.replace('settlement-api', 'mesh-proxy'))).toBe('512Mi');
   });
@@ -447,7 +384,7 @@ describe('somebody who is faster, between the last look and the write', () => {
         spec: { replicas: 5 },
       });
     });
-    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'conflict' } });
+    expect(await execute(stage, approved)).toMatchObject({ outcome: { status: 'conflict' } });
     expect(now(stage, '/spec/replicas')).toBe(5);
   });
 });
@@ -477,7 +414,7 @@ it('a restart replaces the pods', async () => {
   try {
     const old = new Set(podsOf());
     const approved = await approve(stage, 'k8s.rollout_restart', [{ path: RESTARTED_AT, value: AT }]);
-    expect(await run(stage, approved)).toMatchObject({ outcome: { status: 'done' } });
+    expect(await execute(stage, approved)).toMatchObject({ outcome: { status: 'done' } });
     const replaced = (): boolean => {
       stage.world.tick();
       return podsOf().length === 2 && podsOf().every((name) => !old.has(name));

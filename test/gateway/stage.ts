@@ -53,6 +53,8 @@ export interface StageOptions {
   readonly credentials?: 'vault' | 'token';
   readonly wrapStore?: (store: Store) => Store;
   readonly settings?: (settings: GatewaySettings) => GatewaySettings;
+  /** Values of further secret references, by the name of their variable. */
+  readonly secrets?: Readonly<Record<string, string>>;
 }
 
 const READ_RULES = [
@@ -117,6 +119,7 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
     ROLE_ID: role.role_id,
     SECRET_ID: role.secret_id,
     STANDING: standing,
+    ...options.secrets,
   };
   const gateway = await createGateway({
     store,
@@ -231,6 +234,7 @@ function stageSettings(parts: {
     approval_policy: 'default',
     budget: { tokens_max: 1, tool_calls_max: 100, cost_usd_max: 1, minutes_max: 60 },
     change_window: null,
+    systems: [],
     mounts: [
       { kind: 'kubernetes' as const, cluster: 'prod-1', namespaces },
       { kind: 'logs' as const, source: 'main', namespaces, files: {} },
@@ -239,6 +243,11 @@ function stageSettings(parts: {
   });
   return {
     unsafe_endpoints: true,
+    databases: {},
+    repositories: {},
+    terraform: {},
+    aws: {},
+    upstreams: {},
     vault: {
       address: parts.vault.url,
       auth: {

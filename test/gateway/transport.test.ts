@@ -35,7 +35,7 @@ function transport(
     upstream: { system: 'k8s', name: 'prod-1', config: { server: url, credentials: { engine: 'none' } } },
     target: parseTarget(JOB),
     mode,
-    credential: new Secret('the-live-credential'),
+    credential: { kind: 'bearer', token: new Secret('the-live-credential') },
     timeout_ms: limits.timeout_ms ?? 2000,
     bytes_max: limits.bytes_max ?? 10_000,
     signal: limits.signal,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isoTime } from '../../src/contract/ports.ts';
-import type { TokenGrant } from '../../src/store/store.ts';
+import type { TokenGrant } from '../../src/store/authority.ts';
 import { evidence, H, INC, START_MS } from './samples.ts';
 import { useBench } from './store-place.ts';
 import type { Bench, MakePlace } from './store-place.ts';

@@ -35,7 +35,12 @@ const VENDORS: readonly {
   readonly say: string;
 }[] = [
   { name: /^better-sqlite3$/, in: /^store\//, say: 'ask the store for a named operation instead' },
-  { name: /^(kysely|pg)$/, in: /^store\//, say: 'ask the store for a named operation instead' },
+  { name: /^kysely$/, in: /^store\//, say: 'ask the store for a named operation instead' },
+  {
+    name: /^(pg|libpg-query|aws4fetch|fast-xml-parser)$/,
+    in: /^gateway\//,
+    say: 'systems outside are spoken to by the gateway only',
+  },
   { name: /^@modelcontextprotocol\//, in: /^gateway\//, say: 'MCP is spoken by the gateway only' },
   { name: /^node-vault$/, in: /^gateway\//, say: 'credentials are leased by the gateway only' },
   { name: /^@cedar-policy\//, in: /^gateway\//, say: 'policies are asked by the gateway only' },
@@ -67,7 +72,7 @@ const CLI_LAZILY = /^@slack\//;
 
 /** Modules that take long to load: nothing that starts or answers a command may wait for them. */
 const HEAVY =
-  /^(@slack\/(bolt|web-api)|@modelcontextprotocol\/|@cedar-policy\/|node-vault|langchain|@langchain\/|react|react-dom|slack-blocks-to-jsx|@kubernetes\/)/;
+  /^(@slack\/(bolt|web-api)|@modelcontextprotocol\/|@cedar-policy\/|node-vault|pg$|libpg-query|aws4fetch|fast-xml-parser|langchain|@langchain\/|react|react-dom|slack-blocks-to-jsx|@kubernetes\/)/;
 
 /** The room of a path below `src/`, or null for files of the composition root. */
 function roomOf(path: string): string | null {

@@ -1,10 +1,11 @@
 import type { Clock, Ids, Log } from '../../contract/ports.ts';
 import type { Secret } from '../../contract/secret.ts';
-import type { CredentialSource, SecretRef } from '../../contract/settings.ts';
+import type { CredentialSource, SecretRef } from '../../contract/credentials.ts';
 import { refuse, type Refusal } from '../../contract/verdict.ts';
-import type { LeaseStore } from '../../store/store.ts';
+import type { LeaseStore } from '../../store/authority.ts';
 import type { Egress } from '../egress.ts';
 import { CREDENTIAL_CHARS_MIN } from '../sanitize/exact-scrub.ts';
+import type { Credential } from './credential.ts';
 import { leaseKubernetes, type KubernetesSource } from './kubernetes-leases.ts';
 import type { Lease, LeaseRequest } from './lease.ts';
 import { ReadLeases } from './read-leases.ts';
@@ -41,7 +42,21 @@ export class CredentialBroker {
 
   async lease(source: CredentialSource, request: LeaseRequest): Promise<Lease | Refusal> {
     if (source.engine === 'none') return standing(null, 'none');
-    if (source.engine === 'token') return this.#token(source.token);
+    if (source.engine === 'token') return this.#standing(source.engine, source.token, bearer);
+    if (source.engine === 'password') {
+      const account = request.access === 'write' ? source.write : source.read;
+      if (account === undefined)
+        return refuse(
+          'credential-unavailable',
+          `${request.system} has no account that may write.`,
+          'Add credentials.write in aegis.yaml, or make the change by hand.',
+        );
+      return this.#standing(source.engine, account.password, (password) => ({
+        kind: 'password',
+        username: account.username,
+        password,
+      }));
+    }
     try {
       if (request.access === 'write') return await this.#mint(source, request);
       const key = [
@@ -81,7 +96,7 @@ export class CredentialBroker {
     return leaseKubernetes({ store, session, queue: this.#queue, clock, ids, log }, source, request);
   }
 
-  #token(ref: SecretRef): Lease | Refusal {
+  #standing(engine: string, ref: SecretRef, make: (secret: Secret) => Credential): Lease | Refusal {
     const { secrets } = this.#deps;
     let secret: Secret;
     try {
@@ -94,7 +109,7 @@ export class CredentialBroker {
         'Provide it and ask again.',
       );
     }
-    if (secret.reveal().length >= CREDENTIAL_CHARS_MIN) return standing(secret, 'token');
+    if (secret.reveal().length >= CREDENTIAL_CHARS_MIN) return standing(make(secret), engine);
     return refuse(
       'credential-unavailable',
       `The credential is shorter than ${CREDENTIAL_CHARS_MIN} characters and could not be kept out of results.`,
@@ -112,8 +127,10 @@ export class CredentialBroker {
   }
 }
 
+const bearer = (token: Secret): Credential => ({ kind: 'bearer', token });
+
 /** A credential that nobody can revoke: shown on the card. */
-function standing(credential: Secret | null, engine: string): Lease {
+function standing(credential: Credential | null, engine: string): Lease {
   return {
     credential,
     engine,

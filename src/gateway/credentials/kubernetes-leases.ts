@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { Clock, Ids, Log } from '../../contract/ports.ts';
 import { Secret } from '../../contract/secret.ts';
-import type { CredentialSource } from '../../contract/settings.ts';
-import type { LeaseStore } from '../../store/store.ts';
+import type { CredentialSource } from '../../contract/credentials.ts';
+import type { LeaseStore } from '../../store/authority.ts';
 import { CREDENTIAL_CHARS_MIN } from '../sanitize/exact-scrub.ts';
 import type { Lease, LeaseRequest } from './lease.ts';
 import type { RevokeQueue } from './revoke-queue.ts';
@@ -58,7 +58,7 @@ export async function leaseKubernetes(
     const credential = await mint(deps, source, request, child.token);
     const known = accessor;
     return {
-      credential,
+      credential: { kind: 'bearer', token: credential },
       engine: source.engine,
       accessor: known,
       revocable: true,

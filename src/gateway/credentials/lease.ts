@@ -1,9 +1,9 @@
-import type { Secret } from '../../contract/secret.ts';
+import type { Credential } from './credential.ts';
 
 /** A credential for one call (or, for reads, for a few minutes of one incident). */
 export interface Lease {
   /** Null for a system without login. */
-  readonly credential: Secret | null;
+  readonly credential: Credential | null;
   readonly engine: string;
   /** Names the credential in the audit without being one. */
   readonly accessor: string | null;

@@ -1,5 +1,5 @@
 import type { Log } from '../../contract/ports.ts';
-import type { LeaseStore } from '../../store/store.ts';
+import type { LeaseStore } from '../../store/authority.ts';
 import { VaultError } from './vault-error.ts';
 import type { VaultSession } from './vault-session.ts';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Clock } from '../../contract/ports.ts';
 import { Secret } from '../../contract/secret.ts';
-import type { SecretRef } from '../../contract/settings.ts';
+import type { SecretRef } from '../../contract/credentials.ts';
 import type { VaultCall, VaultClient, VaultConfig } from './vault-client.ts';
 import { VaultError } from './vault-error.ts';
 

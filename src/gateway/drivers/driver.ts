@@ -1,6 +1,11 @@
 import type { z } from 'zod';
 import type { FieldChange, Preview, Target, ToolDefinition } from '../../contract/tool.ts';
 import type { HttpSource, KubernetesCluster } from '../../contract/settings.ts';
+import type { AwsAccount } from '../../contract/system-aws.ts';
+import type { GitRepository } from '../../contract/system-git.ts';
+import type { McpUpstream } from '../../contract/system-mcp.ts';
+import type { PostgresDatabase } from '../../contract/system-postgres.ts';
+import type { TerraformWorkspace } from '../../contract/system-terraform.ts';
 
 /**
  * What a driver is: tools that turn a canonical target and checked arguments into calls of one system's API. A driver
@@ -33,7 +38,15 @@ export interface CallHandle {
 
 export type Upstream =
   | { readonly system: 'k8s'; readonly name: string; readonly config: KubernetesCluster }
-  | { readonly system: 'loki' | 'prometheus'; readonly name: string; readonly config: HttpSource };
+  | { readonly system: 'loki' | 'prometheus'; readonly name: string; readonly config: HttpSource }
+  | { readonly system: 'pg'; readonly name: string; readonly config: PostgresDatabase }
+  | { readonly system: 'git'; readonly name: string; readonly config: GitRepository }
+  | { readonly system: 'tf'; readonly name: string; readonly config: TerraformWorkspace }
+  | { readonly system: 'aws'; readonly name: string; readonly config: AwsAccount }
+  | { readonly system: 'mcp'; readonly name: string; readonly config: McpUpstream };
+
+/** Systems that the HTTP face speaks to. */
+export type HttpUpstream = Extract<Upstream, { system: 'k8s' | 'loki' | 'prometheus' }>;
 
 export interface Precondition {
   readonly object_uid: string;

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { tenantKey } from '../../contract/scope.ts';
 import { formatTarget, type Target, type ToolDefinition } from '../../contract/tool.ts';
-import type { TokenGrant } from '../../store/store.ts';
+import type { TokenGrant } from '../../store/authority.ts';
 import { KINDS } from '../drivers/kubernetes/kinds.ts';
 import { ownersOf, tierOf, type TeamSettings } from '../pipeline/tenancy.ts';
 import type { Authorizer } from '../policy/authorizer.ts';
@@ -94,5 +94,9 @@ function placesOf(settings: TeamSettings, { team, env }: TokenGrant, system: str
     if (of !== system) continue;
     for (const namespace of mount.namespaces) places.set(`${cluster}/${namespace}`, { cluster, namespace });
   }
+  for (const owned of settings.teams[team]?.environments[env]?.systems ?? [])
+    if (owned.system === system)
+      for (const namespace of owned.namespaces.length === 0 ? ['-'] : owned.namespaces)
+        places.set(`${owned.name}/${namespace}`, { cluster: owned.name, namespace });
   return [...places.values()];
 }

@@ -1,7 +1,7 @@
 import type { ActionClass } from '../../contract/tool.ts';
 import { tenantKey, type Tier } from '../../contract/scope.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
-import type { TokenGrant } from '../../store/store.ts';
+import type { TokenGrant } from '../../store/authority.ts';
 import type { WriteTool } from '../drivers/driver.ts';
 import type { AuthorizationRequest } from '../policy/authorizer.ts';
 import type { PolicySet } from '../policy/policy-set.ts';

@@ -1,7 +1,7 @@
 import type { CallPayload } from '../../contract/ledger.ts';
 import { refuse, type Refusal } from '../../contract/verdict.ts';
 import type { NewLedgerEntry } from '../../contract/ledger.ts';
-import type { TokenGrant } from '../../store/store.ts';
+import type { TokenGrant } from '../../store/authority.ts';
 import type { Lease } from '../credentials/lease.ts';
 import { sanitizeText, sanitizeValue } from '../sanitize/sanitize.ts';
 import type { Admission } from './admit.ts';

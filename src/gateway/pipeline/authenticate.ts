@@ -1,6 +1,6 @@
 import type { Clock } from '../../contract/ports.ts';
 import { refuse, type Refusal } from '../../contract/verdict.ts';
-import type { TokenGrant, TokenStore } from '../../store/store.ts';
+import type { TokenGrant, TokenStore } from '../../store/authority.ts';
 
 /** Step 1: who is calling. The store knows only the hash of a token. */
 export async function authenticate(

@@ -7,12 +7,11 @@ import type { Egress } from '../egress.ts';
 import type { PolicyLoad, PolicySet } from '../policy/policy-set.ts';
 import type { Peers } from './peers.ts';
 import type { Registry } from './registry.ts';
+import type { RouteSettings } from './route.ts';
 import type { Throttle } from './throttle.ts';
 
-export type GatewaySettings = Pick<
-  Settings,
-  'clusters' | 'sources' | 'vault' | 'unsafe_endpoints' | 'teams' | 'services'
->;
+export type GatewaySettings = RouteSettings &
+  Pick<Settings, 'vault' | 'unsafe_endpoints' | 'teams' | 'services'>;
 
 /** What the three doors share; each step takes only the parts that it needs. */
 export interface GatewayCore {

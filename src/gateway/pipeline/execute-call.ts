@@ -1,7 +1,7 @@
 import { hashOf } from '../../contract/canonical.ts';
 import { journalKey, type Permit, type ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
-import type { JournalRow, TokenGrant } from '../../store/store.ts';
+import type { JournalRow, TokenGrant } from '../../store/authority.ts';
 import type { ExecuteRequest } from '../gateway.ts';
 import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
 import { auditAfter, auditBefore, beforeEntry, recordRefusal, type CallFacts, beginCall } from './audit.ts';

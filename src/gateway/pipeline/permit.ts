@@ -1,7 +1,7 @@
 import { hashOf } from '../../contract/canonical.ts';
 import type { Permit } from '../../contract/tool.ts';
 import { refuse, type Refusal } from '../../contract/verdict.ts';
-import type { TokenGrant } from '../../store/store.ts';
+import type { TokenGrant } from '../../store/authority.ts';
 import type { ExecuteRequest } from '../gateway.ts';
 import type { GatewayCore } from './core.ts';
 

@@ -1,7 +1,7 @@
 import { PreviewPayload } from '../../contract/ledger.ts';
 import { effectHashOf, type ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
-import type { JournalRow, JournalStore } from '../../store/store.ts';
+import type { JournalRow, JournalStore } from '../../store/authority.ts';
 import type { Lease } from '../credentials/lease.ts';
 import type { Precondition } from '../drivers/driver.ts';
 import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';

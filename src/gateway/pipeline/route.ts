@@ -1,7 +1,7 @@
 import type { Settings } from '../../contract/settings.ts';
 import { parseTarget, TargetUri, type Target } from '../../contract/tool.ts';
 import { refuse, type Refusal } from '../../contract/verdict.ts';
-import type { CredentialSource } from '../../contract/settings.ts';
+import type { CredentialSource } from '../../contract/credentials.ts';
 import type { Upstream } from '../drivers/driver.ts';
 
 /** Step 2: `mcp://<system>/<name>/...` to a configured system. Nothing that an argument says can pick a host. */
@@ -12,7 +12,10 @@ export interface Route {
   readonly credentials: CredentialSource;
 }
 
-export type RouteSettings = Pick<Settings, 'clusters' | 'sources'>;
+export type RouteSettings = Pick<
+  Settings,
+  'clusters' | 'sources' | 'databases' | 'repositories' | 'terraform' | 'aws' | 'upstreams'
+>;
 
 export function route(settings: RouteSettings, uri: string): Route | Refusal {
   if (!TargetUri.safeParse(uri).success)
@@ -36,14 +39,23 @@ export function notYours(uri: string): Refusal {
   );
 }
 
+/** Where the configuration of each system stands. A system that is not here does not exist. */
+const SECTIONS = {
+  k8s: (settings) => settings.clusters,
+  loki: (settings) => settings.sources.loki,
+  prometheus: (settings) => settings.sources.prometheus,
+  pg: (settings) => settings.databases,
+  git: (settings) => settings.repositories,
+  tf: (settings) => settings.terraform,
+  aws: (settings) => settings.aws,
+  mcp: (settings) => settings.upstreams,
+} as const satisfies Readonly<
+  Record<Upstream['system'], (settings: RouteSettings) => Readonly<Record<string, Upstream['config']>>>
+>;
+
 function upstreamOf(settings: RouteSettings, { system, cluster }: Target): Upstream | null {
-  const own = <T>(table: Readonly<Record<string, T>>): T | null =>
-    Object.hasOwn(table, cluster) ? (table[cluster] as T) : null;
-  if (system === 'k8s') {
-    const config = own(settings.clusters);
-    return config === null ? null : { system, name: cluster, config };
-  }
-  if (system !== 'loki' && system !== 'prometheus') return null;
-  const config = own(settings.sources[system]);
-  return config === null ? null : { system, name: cluster, config };
+  if (!Object.hasOwn(SECTIONS, system)) return null;
+  const section = SECTIONS[system as Upstream['system']](settings);
+  if (!Object.hasOwn(section, cluster)) return null;
+  return { system, name: cluster, config: section[cluster] } as Upstream;
 }

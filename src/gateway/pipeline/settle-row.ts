@@ -1,5 +1,5 @@
 import type { ToolOutcome } from '../../contract/tool.ts';
-import type { JournalStore } from '../../store/store.ts';
+import type { JournalStore } from '../../store/authority.ts';
 
 /**
  * Writes the outcome of a key. Two calls may learn it at the same time (the one that sent, and one that looks after a

@@ -1,4 +1,4 @@
-import type { Settings } from '../../contract/settings.ts';
+import type { OwnedSystem, Settings } from '../../contract/settings.ts';
 import { tenantKey, type Tier } from '../../contract/scope.ts';
 import type { Target } from '../../contract/tool.ts';
 
@@ -9,8 +9,9 @@ export type TeamSettings = Pick<Settings, 'teams'>;
 export function ownersOf(settings: TeamSettings, target: Target): string[] {
   const owners: string[] = [];
   for (const [team, { environments }] of Object.entries(settings.teams))
-    for (const [env, { mounts }] of Object.entries(environments))
-      if (mounts.some((mount) => covers(mount, target))) owners.push(tenantKey({ team, env }));
+    for (const [env, { mounts, systems }] of Object.entries(environments))
+      if (mounts.some((mount) => covers(mount, target)) || systems.some((owned) => owns(owned, target)))
+        owners.push(tenantKey({ team, env }));
   return owners;
 }
 
@@ -28,6 +29,11 @@ function covers(mount: Mount, target: Target): boolean {
   return (
     target.system === system && mount.source === target.cluster && mount.namespaces.includes(target.namespace)
   );
+}
+
+function owns({ system, name, namespaces }: OwnedSystem, target: Target): boolean {
+  if (target.system !== system || target.cluster !== name) return false;
+  return target.namespace === '-' ? namespaces.length === 0 : namespaces.includes(target.namespace);
 }
 
 /** A namespace of the tenant in a cluster: where a credential for cluster-wide reads is asked for. */

@@ -1,5 +1,6 @@
 import { tenantKey } from '../../contract/scope.ts';
 import type { Refusal } from '../../contract/verdict.ts';
+import { secretTexts } from '../credentials/credential.ts';
 import type { Lease } from '../credentials/lease.ts';
 import type { Precondition } from '../drivers/driver.ts';
 import type { Operation } from '../drivers/driver-server.ts';
@@ -78,7 +79,7 @@ export function leaseFor(
 
 /** Removes exactly this lease's credential from whatever comes back. */
 export function scrubOf(lease: Lease): ExactScrub | undefined {
-  return lease.credential === null ? undefined : exactScrub([lease.credential.reveal()]);
+  return lease.credential === null ? undefined : exactScrub(secretTexts(lease.credential));
 }
 
 /** The names under which calls of one system are throttled together. */
