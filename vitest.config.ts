@@ -8,6 +8,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Most of a scenario's time is waiting; vitest alone would use one worker on two cores.
     maxWorkers: 3,
+    globalSetup: ['test/built-product.ts'],
     projects: [
       { extends: true, test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/**/*.deep.test.ts'] } },
       { extends: true, test: { name: 'deep', include: ['test/**/*.deep.test.ts'], testTimeout: 180_000 } },

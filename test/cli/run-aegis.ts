@@ -1,9 +1,7 @@
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { vi } from 'vitest';
 import { CliError } from '../../src/cli/output.ts';
-
-const ENTRY = fileURLToPath(new URL('../../src/cli/aegis.ts', import.meta.url));
+import { BUILT_ENTRY } from '../built-product.ts';
 
 export interface Ran {
   readonly code: number | null;
@@ -11,13 +9,13 @@ export interface Ran {
   readonly err: string;
 }
 
-/** Runs one verb as a person would: a process of its own, the sources through tsx, nothing of our environment. */
+/** Runs one verb as a person would: a process of its own, nothing of our environment. */
 export function aegis(
   args: readonly string[],
   options: { cwd?: string; env?: Readonly<Record<string, string>> } = {},
 ): Promise<Ran> {
   const env = { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', ...options.env };
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), ENTRY, ...args], {
+  const child = spawn(process.execPath, [BUILT_ENTRY, ...args], {
     cwd: options.cwd,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],

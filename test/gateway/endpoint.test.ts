@@ -16,6 +16,7 @@ import type { HttpResponse } from '../../src/contract/http.ts';
 import { mcpRoute } from '../../src/gateway/endpoint.ts';
 import { toolNames } from '../../src/gateway/endpoint/tool-names.ts';
 import { startHttpServer, type RunningServer } from '../../src/http-server.ts';
+import { BUILT_ENTRY } from '../built-product.ts';
 import { inProcess, json } from '../cli/run-aegis.ts';
 import { JOB, POLICIES_DIR, startStage, type Stage } from './stage.ts';
 
@@ -24,7 +25,6 @@ import { JOB, POLICIES_DIR, startStage, type Stage } from './stage.ts';
 const SECRETS = ['AKIAIOSFODNN7EXAMPLE', 'maya.ortiz@example.com'];
 const LOG = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-const ENTRY = join(import.meta.dirname, '../../src/cli/aegis.ts');
 const PRODUCT_CONFIG = `v: 1
 home: ./home
 http: { host: 127.0.0.1, port: 0 }
@@ -496,11 +496,10 @@ describe('the product', () => {
     const config = join(dir, 'aegis.yaml');
     writeFileSync(config, PRODUCT_CONFIG);
     const env = { PATH: process.env['PATH'] ?? '', HOME: dir, PLANTED: 'planted' };
-    child = spawn(
-      process.execPath,
-      ['--import', import.meta.resolve('tsx'), ENTRY, '--config', config, 'start'],
-      { env, stdio: ['ignore', 'ignore', 'pipe'] },
-    );
+    child = spawn(process.execPath, [BUILT_ENTRY, '--config', config, 'start'], {
+      env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     const port = await portOf(child);
     const holder = { principal: 'agent-oncall', scope: 'data/prod', class: 'read', ttl: '5m' };
     const verb = (action: string, id?: string) =>

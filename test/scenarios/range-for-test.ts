@@ -1,5 +1,4 @@
 import { existsSync, rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { ProductCommand } from '../../src/lab/product.ts';
 import { startRange } from '../../src/lab/range.ts';
 import type { Range } from '../../src/lab/range.ts';
@@ -7,11 +6,11 @@ import { DATA_CHANNEL } from '../../src/lab/people.ts';
 import { sparkAlert, sparkDriverOom } from '../../src/lab/scenarios/spark-driver-oom.ts';
 import { approvalCard, pressWhenThere, reviewAndSubmit, rootCard, until } from '../../src/lab/watching.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
+import { BUILT_ENTRY } from '../built-product.ts';
 
-/** The sources through tsx, so that a test never runs an old build. */
 export const PRODUCT: ProductCommand = {
   command: process.execPath,
-  args: ['--import', 'tsx', fileURLToPath(new URL('../../src/cli/aegis.ts', import.meta.url))],
+  args: [BUILT_ENTRY],
 };
 
 /** A range whose files are gone after `close`. */

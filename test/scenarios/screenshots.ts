@@ -5,6 +5,7 @@ import type { Browser } from 'playwright-core';
 import { startPage } from '../../src/lab/page/page.ts';
 import { DATA_CHANNEL, PEOPLE } from '../../src/lab/people.ts';
 import { reviewAndSubmit, until } from '../../src/lab/watching.ts';
+import compileWhenStale from '../built-product.ts';
 import { approveByTwo, planIncident, startStory, threadText } from './range-for-test.ts';
 import { openWorkspace, startBrowser } from './workspace-page.ts';
 import type { WorkspacePage } from './workspace-page.ts';
@@ -13,6 +14,7 @@ const BYTES_MAX = 400_000;
 /** Time for the last change to be drawn. */
 const SETTLE_MS = 600;
 
+compileWhenStale();
 const folder = process.argv[2] ?? fileURLToPath(new URL('../../docs', import.meta.url));
 
 function checkSize(path: string): void {
