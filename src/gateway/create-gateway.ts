@@ -1,6 +1,6 @@
 import type { Clock, Ids, Log } from '../contract/ports.ts';
 import type { Secret } from '../contract/secret.ts';
-import type { SecretRef } from '../contract/credentials.ts';
+import { isRevocable, type SecretRef } from '../contract/credentials.ts';
 import { isRefusal } from '../contract/verdict.ts';
 import type { Store } from '../store/store.ts';
 import { CredentialBroker } from './credentials/broker.ts';
@@ -45,6 +45,8 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   const broker = new CredentialBroker({
     store: store.leases,
     vault: settings.vault,
+    sealed_file: settings.sealed_file,
+    clusters: settings.clusters,
     egress,
     secrets,
     clock,
@@ -98,7 +100,7 @@ function facts(
     guardrails: () => policies.set?.guardrails ?? null,
     credentialRevocable: (target) => {
       const routed = route(settings, target);
-      return !isRefusal(routed) && routed.credentials.engine === 'vault_kubernetes';
+      return !isRefusal(routed) && isRevocable(routed.credentials);
     },
     redactText: (text) =>
       policies.redaction === null ? WITHHELD : sanitizeText(text, policies.redaction).text,
