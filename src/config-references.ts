@@ -140,7 +140,11 @@ function duplicates(settings: Settings, report: Report): void {
 
 /** Sections that an engine needs, and the one engine that only a cluster can have. */
 function credentialProblems(settings: Settings, report: Report): void {
-  const need = (path: Problem['path'], { credentials }: { credentials: CredentialSource }, cluster = false) => {
+  const need = (
+    path: Problem['path'],
+    { credentials }: { credentials: CredentialSource },
+    cluster = false,
+  ) => {
     const say = (text: string) => report([...path, 'credentials'], `engine ${credentials.engine} ${text}`);
     if (credentials.engine.startsWith('vault_') && settings.vault === undefined)
       say('needs a `vault` section');

@@ -7,11 +7,14 @@ import { VaultError, vaultRemedy } from './vault-error.ts';
  */
 export class CredentialError extends Error {
   readonly remedy: string;
+  /** True: it is certain that nothing was made outside, so there is nothing to revoke. */
+  readonly nothing_made: boolean;
 
-  constructor(message: string, remedy: string) {
+  constructor(message: string, remedy: string, nothing_made = false) {
     super(message);
     this.name = 'CredentialError';
     this.remedy = remedy;
+    this.nothing_made = nothing_made;
   }
 }
 

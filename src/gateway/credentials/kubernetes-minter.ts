@@ -11,6 +11,8 @@ import { CredentialError } from './credential-error.ts';
 export interface Minter {
   /** @throws CredentialError */
   create(path: string, body: object, signal: AbortSignal | undefined): Promise<unknown>;
+  /** The same for what everything else hangs on: when it is refused, nothing was made. @throws CredentialError */
+  createFirst(path: string, body: object, signal: AbortSignal | undefined): Promise<unknown>;
   /** Returns when the object is certainly gone. @throws CredentialError when it may still be there. */
   remove(path: string): Promise<void>;
 }
@@ -44,17 +46,20 @@ export function createMinter(
         signal,
       },
     );
+  const create = async (path: string, body: object, signal: AbortSignal | undefined, first: boolean) => {
+    // Repeated only when the request certainly never left: what has an unknown outcome is deleted by its name.
+    const answer = await withTries(
+      () => send('POST', path, body, signal),
+      (error) => error.info.sent === 'no',
+      path,
+    );
+    if (answer.status === 201 || answer.status === 200) return parsed(answer.text);
+    const { message, remedy } = refusedBy(answer.status, path);
+    throw new CredentialError(message, remedy, first && answer.status >= 400 && answer.status < 500);
+  };
   return {
-    async create(path, body, signal) {
-      // Repeated only when the request certainly never left: what has an unknown outcome is deleted by its name.
-      const answer = await withTries(
-        () => send('POST', path, body, signal),
-        (error) => error.info.sent === 'no',
-        path,
-      );
-      if (answer.status === 201 || answer.status === 200) return parsed(answer.text);
-      throw refusedBy(answer.status, path);
-    },
+    create: (path, body, signal) => create(path, body, signal, false),
+    createFirst: (path, body, signal) => create(path, body, signal, true),
     async remove(path) {
       const answer = await withTries(
         () => send('DELETE', path, null),

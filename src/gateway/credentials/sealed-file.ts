@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  randomBytes,
+  scrypt,
+  timingSafeEqual,
+} from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -105,7 +112,10 @@ export class SealedFile {
   async entries(): Promise<Entries> {
     const file = readSealed(this.#path);
     if (file === null)
-      throw new CredentialError(`there is no file ${this.#path}`, 'Seal the first entry: aegis credentials seal <name>');
+      throw new CredentialError(
+        `there is no file ${this.#path}`,
+        'Seal the first entry: aegis credentials seal <name>',
+      );
     return this.#open(file);
   }
 
@@ -253,7 +263,10 @@ function readPrivate(path: string): string {
         `Close it: chmod 600 ${path}`,
       );
     if (size > FILE_BYTES_MAX)
-      throw new CredentialError(`${path} is larger than ${FILE_BYTES_MAX} bytes`, 'Restore it from a backup.');
+      throw new CredentialError(
+        `${path} is larger than ${FILE_BYTES_MAX} bytes`,
+        'Restore it from a backup.',
+      );
     return readFileSync(file, 'utf8');
   } finally {
     closeSync(file);

@@ -52,7 +52,8 @@ export async function takeLease(
       discard: () => undefined,
     };
   } catch (error) {
-    if (known === null) await queue.abandon(lease_id);
+    const nothing = error instanceof CredentialError && error.nothing_made;
+    if (known === null || nothing) await queue.abandon(lease_id);
     else await queue.revoke({ lease_id, engine: engine.engine, accessor: known });
     throw error;
   }

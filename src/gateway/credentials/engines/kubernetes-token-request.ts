@@ -62,7 +62,7 @@ async function mint(
   { namespace, secret }: { namespace: string; secret: string },
 ): Promise<Secret> {
   const made = SecretAnswer.safeParse(
-    await minter.create(
+    await minter.createFirst(
       `/api/v1/namespaces/${namespace}/secrets`,
       {
         apiVersion: 'v1',

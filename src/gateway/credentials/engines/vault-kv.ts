@@ -35,7 +35,12 @@ function entryOf(source: Source, access: 'read' | 'write'): KvEntry {
 }
 
 /** @throws CredentialError that names the place, never what is there. */
-function fieldOf(data: Readonly<Record<string, unknown>>, field: string, mount: string, path: string): string {
+function fieldOf(
+  data: Readonly<Record<string, unknown>>,
+  field: string,
+  mount: string,
+  path: string,
+): string {
   const value = Object.hasOwn(data, field) ? data[field] : undefined;
   if (typeof value === 'string' && value !== '') return value;
   throw new CredentialError(
