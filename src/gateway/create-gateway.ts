@@ -12,6 +12,7 @@ import { policyInForce, type GatewayCore, type GatewaySettings } from './pipelin
 import { executeCall } from './pipeline/execute-call.ts';
 import { Peers } from './pipeline/peers.ts';
 import { previewCall } from './pipeline/preview-call.ts';
+import { proveCredential } from './pipeline/prove-credential.ts';
 import { readCall } from './pipeline/read-call.ts';
 import { reconcileCall } from './pipeline/reconcile-call.ts';
 import { buildRegistry } from './pipeline/registry.ts';
@@ -79,18 +80,21 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   };
 }
 
-function doors(core: GatewayCore): Pick<Gateway, 'read' | 'preview' | 'execute' | 'reconcile'> {
+type Door = 'read' | 'preview' | 'execute' | 'reconcile' | 'proveCredential';
+
+function doors(core: GatewayCore): Pick<Gateway, Door> {
   return {
     read: (request, signal) => readCall(core, request, signal),
     preview: (request, signal) => previewCall(core, request, signal),
     execute: (request) => executeCall(core, request),
     reconcile: (input) => reconcileCall(core, input),
+    proveCredential: (request, signal) => proveCredential(core, request, signal),
   };
 }
 
 function facts(
   core: GatewayCore,
-): Omit<Gateway, 'read' | 'preview' | 'execute' | 'reconcile' | 'sweepLeases' | 'close'> {
+): Omit<Gateway, Door | 'sweepLeases' | 'close'> {
   const { registry, policies, settings } = core;
   return {
     classify: (action) => classify(core, action),

@@ -71,7 +71,7 @@ export class SealedFile {
 
   /** @throws CredentialError for a wrong key, a changed file, a missing entry, a file that others can read. */
   async read(name: string): Promise<Credential> {
-    const entries = await this.entries();
+    const entries = await this.#entries();
     const entry = Object.hasOwn(entries, name) ? entries[name] : undefined;
     if (entry === undefined)
       throw new CredentialError(
@@ -83,7 +83,7 @@ export class SealedFile {
 
   /** Names with their kinds, sorted. @throws CredentialError */
   async list(): Promise<{ name: string; kind: SealedEntry['kind'] }[]> {
-    const entries = await this.entries();
+    const entries = await this.#entries();
     return Object.entries(entries)
       .map(([name, { kind }]) => ({ name, kind }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -109,7 +109,14 @@ export class SealedFile {
     });
   }
 
-  async entries(): Promise<Entries> {
+  /** Whether the key opens the file; a file that is not there yet is fine. @throws CredentialError */
+  async check(): Promise<void> {
+    const file = readSealed(this.#path);
+    if (file === null) await this.#keysFor(randomBytes(SALT_BYTES));
+    else await this.#open(file);
+  }
+
+  async #entries(): Promise<Entries> {
     const file = readSealed(this.#path);
     if (file === null)
       throw new CredentialError(
