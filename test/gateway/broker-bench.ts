@@ -26,13 +26,15 @@ export interface Bench {
 
 export type BenchConfig = Partial<Pick<BrokerDeps, 'vault' | 'sealed_file' | 'clusters' | 'store'>> & {
   readonly secrets?: Readonly<Record<string, string>>;
+  /** A home that exists, for what an earlier life left in it; kept when the bench closes. */
+  readonly home?: string;
 };
 
 export async function openBench(config: BenchConfig = {}): Promise<Bench> {
   const home = mkdtempSync(join(tmpdir(), 'aegis-broker-'));
   let offset_ms = 0;
   const clock = { now: () => Date.now() + offset_ms };
-  const store = await openStore({ home: join(home, 'state'), clock });
+  const store = await openStore({ home: config.home ?? join(home, 'state'), clock });
   const egress = new Egress(true);
   const log_lines: string[] = [];
   const line = (level: string) => (fields: object, message: string) =>
