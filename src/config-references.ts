@@ -43,7 +43,7 @@ export function referenceProblems(settings: Settings): Problem[] {
     }),
   );
   duplicates(settings, report);
-  vaultProblems(settings, report);
+  credentialProblems(settings, report);
   return problems;
 }
 
@@ -138,14 +138,23 @@ function duplicates(settings: Settings, report: Report): void {
   );
 }
 
-function vaultProblems(settings: Settings, report: Report): void {
-  if (settings.vault !== undefined) return;
-  const need = (path: Problem['path'], { credentials }: { credentials: CredentialSource }) => {
-    if (credentials.engine === 'vault_kubernetes')
-      report([...path, 'credentials'], 'engine vault_kubernetes needs a `vault` section');
+/** Sections that an engine needs, and the one engine that only a cluster can have. */
+function credentialProblems(settings: Settings, report: Report): void {
+  const need = (
+    path: Problem['path'],
+    { credentials }: { credentials: CredentialSource },
+    cluster = false,
+  ) => {
+    const say = (text: string) => report([...path, 'credentials'], `engine ${credentials.engine} ${text}`);
+    if (credentials.engine.startsWith('vault_') && settings.vault === undefined)
+      say('needs a `vault` section');
+    if (credentials.engine === 'sealed_file' && settings.sealed_file === undefined)
+      say('needs a `sealed_file` section');
+    if (credentials.engine === 'kubernetes_token_request' && !cluster) say('gives tokens of clusters only');
   };
   for (const section of ['clusters', 'databases', 'repositories', 'terraform', 'aws', 'upstreams'] as const)
-    for (const [name, system] of Object.entries(settings[section])) need([section, name], system);
+    for (const [name, system] of Object.entries(settings[section]))
+      need([section, name], system, section === 'clusters');
   for (const [name, source] of Object.entries(settings.sources.loki)) need(['sources', 'loki', name], source);
   for (const [name, source] of Object.entries(settings.sources.prometheus))
     need(['sources', 'prometheus', name], source);

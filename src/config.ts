@@ -134,6 +134,9 @@ function withPaths(settings: Settings, base: string, env: NodeJS.ProcessEnv): Se
     ...(settings.vault?.ca_file === undefined
       ? {}
       : { vault: { ...settings.vault, ca_file: at(settings.vault.ca_file) } }),
+    ...(settings.sealed_file === undefined
+      ? {}
+      : { sealed_file: { ...settings.sealed_file, file: at(settings.sealed_file.file) } }),
     ...(settings.policies_dir === undefined ? {} : { policies_dir: at(settings.policies_dir) }),
     ...(settings.skills_dir === undefined ? {} : { skills_dir: at(settings.skills_dir) }),
   };

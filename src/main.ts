@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Registry, collectDefaultMetrics } from 'prom-client';
+import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { HttpRoute } from './contract/http.ts';
 import type { Clock, Ids, Log } from './contract/ports.ts';
 import type { LoadedConfig } from './config.ts';
@@ -50,6 +50,7 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
   const routes = [
     ...rooms.routes,
     ...healthRoutes(
+      store,
       () => ready,
       () => slack.healthy(),
     ),
@@ -132,9 +133,10 @@ async function wire(config: LoadedConfig, ports: Ports) {
   return { gateway, runner, slack, routes };
 }
 
-function healthRoutes(is_ready: () => boolean, slack_healthy: () => boolean): HttpRoute[] {
+function healthRoutes(store: Store, is_ready: () => boolean, slack_healthy: () => boolean): HttpRoute[] {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  leaseGauge(registry, store);
   const get = (path: string, handle: HttpRoute['handle']): HttpRoute => ({
     method: 'GET',
     path,
@@ -156,4 +158,20 @@ function healthRoutes(is_ready: () => boolean, slack_healthy: () => boolean): Ht
       body: await registry.metrics(),
     })),
   ];
+}
+
+/** Credentials that are out at this moment; one that stays for long was not revoked. */
+function leaseGauge(registry: Registry, store: Store): void {
+  registry.registerMetric(
+    new Gauge({
+      name: 'aegis_leases_outstanding',
+      help: 'Leased credentials that are not known to be revoked, by engine; vault_login is Aegis itself',
+      labelNames: ['engine'],
+      registers: [],
+      async collect() {
+        this.reset();
+        for (const { engine } of await store.leases.outstanding()) this.inc({ engine });
+      },
+    }),
+  );
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import type { CredentialsOptions } from './credentials.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT } from './output.ts';
 import type { TokenOptions } from './token.ts';
@@ -119,6 +120,16 @@ program
   .description('let an agent read through the gateway, see who may, take it back')
   .action(async (action: string, id: string | undefined, o: TokenOptions) =>
     (await import('./token.ts')).token(globals(), action, id, o),
+  );
+program
+  .command('credentials')
+  .argument('<action>', 'seal | list | remove')
+  .argument('[name]', 'name of the credential')
+  .option('--username <name>', 'seal: the value is the password of this account')
+  .option('--access-key-id <id>', 'seal: the value is the secret of this AWS key')
+  .description('keep standing credentials in a sealed file, for systems without Vault')
+  .action(async (action: string, name: string | undefined, o: CredentialsOptions) =>
+    (await import('./credentials.ts')).credentials(globals(), action, name, o),
   );
 program
   .command('freeze')

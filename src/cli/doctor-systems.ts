@@ -4,7 +4,7 @@ import type { Log } from '../contract/ports.ts';
 import type { Environment, Settings } from '../contract/settings.ts';
 import { isRefusal } from '../contract/verdict.ts';
 import { Egress } from '../gateway/egress.ts';
-import type { Gateway } from '../gateway/gateway.ts';
+import type { CredentialProof, Gateway } from '../gateway/gateway.ts';
 import { createSlackApi } from '../slack/slack-api.ts';
 import type { Store } from '../store/store.ts';
 import { systemClock, systemIds } from '../system-ports.ts';
@@ -13,6 +13,8 @@ import { localUser } from './freeze.ts';
 
 /** One question to a system waits this long at most. */
 const TIMEOUT_MS = 8000;
+/** A lease with its read, its end and the second look at it. */
+const PROOF_MS = 30_000;
 const TOKEN_TTL_MS = 120_000;
 /** Time window of the question to Loki. */
 const WINDOW_MS = 300_000;
@@ -25,7 +27,6 @@ interface Question {
   readonly tool: string;
   readonly target: string;
   readonly args: Readonly<Record<string, unknown>>;
-  readonly ok: string;
 }
 
 /** Reads through the gateway: the same door, policies, credentials and limits as an investigation. */
@@ -46,19 +47,43 @@ async function ask(question: Question, gateway: Gateway, store: Store): Promise<
   );
   try {
     const started = systemClock.now();
-    const answer = await gateway.read(
-      { token, tool, target, args, why: 'aegis doctor' },
-      AbortSignal.timeout(TIMEOUT_MS),
-    );
-    if (isRefusal(answer)) return { check, status: 'failed', detail: answer.reason, next: answer.remedy };
-    return {
-      check,
-      status: 'ok',
-      detail: `${question.ok} (${systemClock.now() - started} ms, ${team}/${env})`,
-    };
+    const request = { token, tool, target, args, why: 'aegis doctor' };
+    const proof = await gateway.proveCredential(request, AbortSignal.timeout(PROOF_MS));
+    if (isRefusal(proof)) return { check, status: 'failed', detail: proof.reason, next: proof.remedy };
+    const found = proofCheck(check, proof);
+    const took = `(${systemClock.now() - started} ms, ${team}/${env})`;
+    return { ...found, detail: `${found.detail} ${took}` };
   } finally {
     await store.tokens.revoke(token_id);
   }
+}
+
+/** Minted, used, revoked, and refused afterwards; what cannot be revoked is said. */
+function proofCheck(check: string, { engine, revocable, revoked, afterwards }: CredentialProof): Check {
+  if (engine === 'none') return { check, status: 'ok', detail: 'answers; it asks for no credential' };
+  if (!revocable)
+    return {
+      check,
+      status: 'ok',
+      detail: `answers; its credential (${engine}) cannot be revoked by Aegis, and cards say so`,
+    };
+  const leased = `answers; a credential was leased (${engine})`;
+  if (!revoked)
+    return {
+      check,
+      status: 'failed',
+      detail: `${leased} and could not be revoked`,
+      next: 'check that Aegis may revoke (Vault: auth/token/revoke-accessor; Kubernetes: delete on secrets)',
+    };
+  if (afterwards === 'accepted')
+    return {
+      check,
+      status: 'failed',
+      detail: `${leased} and revoked, and the system still accepts it`,
+      next: 'a lease must end with its revocation: let Vault create accounts or users of its own instead of lending one that stays',
+    };
+  const refused = afterwards === 'refused' ? 'and is refused since' : 'and whether it is refused is unclear';
+  return { check, status: 'ok', detail: `${leased}, revoked, ${refused}` };
 }
 
 function questionsOf(settings: Settings): Question[] {
@@ -79,16 +104,14 @@ function questionOf(
 ): Omit<Question, 'team' | 'env'> {
   const namespace = mount.namespaces[0] as string;
   if (mount.kind === 'kubernetes' || mount.kind === 'jobs') {
-    const leased = settings.clusters[mount.cluster]?.credentials.engine === 'vault_kubernetes';
     return {
       check: `cluster ${mount.cluster}`,
       tool: 'k8s.list',
       target: `mcp://k8s/${mount.cluster}/${namespace}/pod/-`,
       args: { limit: 1 },
-      ok: leased ? 'answers; a credential was leased' : 'answers',
     };
   }
-  const query = { target: `${mount.source}/${namespace}/query/-`, ok: 'answers' };
+  const query = { target: `${mount.source}/${namespace}/query/-` };
   if (mount.kind === 'metrics') {
     return {
       check: `prometheus ${mount.source}`,

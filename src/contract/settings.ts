@@ -191,6 +191,10 @@ export const Settings = z.strictObject({
       timeout_ms: z.int().min(100).max(60_000).default(5000),
     })
     .optional(),
+  /** Standing credentials without Vault, sealed with a key that is kept elsewhere (`aegis credentials`). */
+  sealed_file: z
+    .strictObject({ file: z.string().min(1).max(1000).default('./credentials.sealed'), key: SecretRef })
+    .optional(),
   clusters: z.record(Name, KubernetesCluster).default({}),
   sources: z
     .strictObject({

@@ -1,6 +1,6 @@
 import type { Clock, Ids, Log } from '../contract/ports.ts';
 import type { Secret } from '../contract/secret.ts';
-import type { SecretRef } from '../contract/credentials.ts';
+import { isRevocable, type SecretRef } from '../contract/credentials.ts';
 import { isRefusal } from '../contract/verdict.ts';
 import type { Store } from '../store/store.ts';
 import { CredentialBroker } from './credentials/broker.ts';
@@ -12,6 +12,7 @@ import { policyInForce, type GatewayCore, type GatewaySettings } from './pipelin
 import { executeCall } from './pipeline/execute-call.ts';
 import { Peers } from './pipeline/peers.ts';
 import { previewCall } from './pipeline/preview-call.ts';
+import { proveCredential } from './pipeline/prove-credential.ts';
 import { readCall } from './pipeline/read-call.ts';
 import { reconcileCall } from './pipeline/reconcile-call.ts';
 import { buildRegistry } from './pipeline/registry.ts';
@@ -45,6 +46,8 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   const broker = new CredentialBroker({
     store: store.leases,
     vault: settings.vault,
+    sealed_file: settings.sealed_file,
+    clusters: settings.clusters,
     egress,
     secrets,
     clock,
@@ -77,18 +80,21 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   };
 }
 
-function doors(core: GatewayCore): Pick<Gateway, 'read' | 'preview' | 'execute' | 'reconcile'> {
+type Door = 'read' | 'preview' | 'execute' | 'reconcile' | 'proveCredential';
+
+function doors(core: GatewayCore): Pick<Gateway, Door> {
   return {
     read: (request, signal) => readCall(core, request, signal),
     preview: (request, signal) => previewCall(core, request, signal),
     execute: (request) => executeCall(core, request),
     reconcile: (input) => reconcileCall(core, input),
+    proveCredential: (request, signal) => proveCredential(core, request, signal),
   };
 }
 
 function facts(
   core: GatewayCore,
-): Omit<Gateway, 'read' | 'preview' | 'execute' | 'reconcile' | 'sweepLeases' | 'close'> {
+): Omit<Gateway, Door | 'sweepLeases' | 'close'> {
   const { registry, policies, settings } = core;
   return {
     classify: (action) => classify(core, action),
@@ -98,7 +104,7 @@ function facts(
     guardrails: () => policies.set?.guardrails ?? null,
     credentialRevocable: (target) => {
       const routed = route(settings, target);
-      return !isRefusal(routed) && routed.credentials.engine === 'vault_kubernetes';
+      return !isRefusal(routed) && isRevocable(routed.credentials);
     },
     redactText: (text) =>
       policies.redaction === null ? WITHHELD : sanitizeText(text, policies.redaction).text,

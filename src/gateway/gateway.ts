@@ -1,7 +1,7 @@
 import type { ActionClass, Preview, ToolDefinition, ToolOutcome } from '../contract/tool.ts';
 import type { Guardrails } from '../contract/guardrails.ts';
 import type { Refusal } from '../contract/verdict.ts';
-import type { GatewayRead } from './read.ts';
+import type { GatewayRead, ReadRequest } from './read.ts';
 
 /**
  * L2, the one door out. `read`, `preview` and `execute` share one pipeline; a call that any step refuses never reaches
@@ -32,6 +32,16 @@ export interface Classification {
   readonly reasons: readonly string[];
 }
 
+/** What became of one credential that was minted, used and given back. */
+export interface CredentialProof {
+  readonly engine: string;
+  readonly revocable: boolean;
+  /** Its revocation was confirmed. */
+  readonly revoked: boolean;
+  /** The same read with the same credential, after its end; not tried where there is nothing to revoke. */
+  readonly afterwards: 'refused' | 'accepted' | 'unclear' | 'not tried';
+}
+
 export interface Gateway extends GatewayRead {
   preview(
     request: PreviewRequest,
@@ -60,6 +70,8 @@ export interface Gateway extends GatewayRead {
   guardrails(): Guardrails | null;
   /** Whether a write to this target gets a credential that can be revoked, for the card. */
   credentialRevocable(target: string): boolean;
+  /** A read with a credential of its own that is given back and tried once more, for the doctor. */
+  proveCredential(request: ReadRequest, signal?: AbortSignal): Promise<CredentialProof | Refusal>;
   /** Revokes leases that a crash left behind; those of living processes are left alone. The service calls it at start. */
   sweepLeases(): Promise<{ revoked: number; failed: number }>;
   /** Redacts free text with the same rules as results (Slack text, logs, prompts). */

@@ -216,7 +216,9 @@ describe('after a crash', () => {
   it('leases that were left behind are revoked at the next start', async () => {
     stage = await startStage();
     await read();
-    const [row] = await stage.store.leases.outstanding();
+    const own = await stage.store.leases.outstanding();
+    const row = own.find((r) => r.engine === 'vault_kubernetes');
+    expect(own.map((r) => r.engine).sort()).toEqual(['vault_kubernetes', 'vault_login']);
     // The same lease under the name of a process that is dead: pid 2^22 + 1 never exists on Linux.
     const orphan = {
       lease_id: 'lease_orphan.4194305',
@@ -230,7 +232,7 @@ describe('after a crash', () => {
     await stage.store.leases.intent({ ...orphan, lease_id: 'lease_intent.4194305' });
     expect(await stage.gateway.sweepLeases()).toEqual({ revoked: 1, failed: 0 });
     expect(stage.vault.outstanding().leases).toEqual([]);
-    expect((await stage.store.leases.outstanding()).map((r) => r.lease_id)).toEqual([row?.lease_id]);
+    expect(await stage.store.leases.outstanding()).toEqual(own);
   });
 
   it('a start without Vault is still a start', async () => {

@@ -1,18 +1,25 @@
+import { isRevocable, type CredentialSource, type SecretRef } from '../../contract/credentials.ts';
 import type { Clock, Ids, Log } from '../../contract/ports.ts';
 import type { Secret } from '../../contract/secret.ts';
-import type { CredentialSource, SecretRef } from '../../contract/credentials.ts';
+import type { KubernetesCluster, Settings } from '../../contract/settings.ts';
 import { refuse, type Refusal } from '../../contract/verdict.ts';
 import type { LeaseStore } from '../../store/authority.ts';
 import type { Egress } from '../egress.ts';
-import { CREDENTIAL_CHARS_MIN } from '../sanitize/exact-scrub.ts';
+import { CredentialError, credentialProblem } from './credential-error.ts';
 import type { Credential } from './credential.ts';
-import { leaseKubernetes, type KubernetesSource } from './kubernetes-leases.ts';
+import { revokeTokenRequest, tokenRequestEngine } from './engines/kubernetes-token-request.ts';
+import { vaultLeaseEngine } from './engines/vault-lease-engine.ts';
+import type { LeaseEngine, Revoke } from './lease-engine.ts';
 import type { Lease, LeaseRequest } from './lease.ts';
 import { ReadLeases } from './read-leases.ts';
-import { RevokeQueue } from './revoke-queue.ts';
+import { RevokeQueue, type Revoker } from './revoke-queue.ts';
+import { noWriter } from './role-of.ts';
+import { SealedFile } from './sealed-file.ts';
+import { refuseShort, takeLease } from './take-lease.ts';
 import { createVaultClient, type VaultConfig } from './vault-client.ts';
-import { VaultError, vaultRemedy } from './vault-error.ts';
-import { createVaultSession, type VaultSession } from './vault-session.ts';
+import { revokeAccessor } from './vault-engine.ts';
+import { VaultError } from './vault-error.ts';
+import { createVaultSession, type LoginJournal, type VaultSession } from './vault-session.ts';
 
 /**
  * Credentials: decided first, minted last. A write always has its own; there is no fallback to a standing credential
@@ -21,6 +28,8 @@ import { createVaultSession, type VaultSession } from './vault-session.ts';
 export interface BrokerDeps {
   readonly store: LeaseStore;
   readonly vault: VaultConfig | undefined;
+  readonly sealed_file?: Settings['sealed_file'];
+  readonly clusters: Readonly<Record<string, KubernetesCluster>>;
   readonly egress: Egress;
   readonly secrets: (ref: SecretRef) => Secret;
   readonly clock: Clock;
@@ -28,57 +37,53 @@ export interface BrokerDeps {
   readonly log: Log;
 }
 
+/** Engines that lease: what they give has a row in the store and is revoked by its accessor. */
+type LeasedSource = Exclude<CredentialSource, { engine: 'none' | 'token' | 'password' | 'sealed_file' }>;
+type StandingSource = Extract<CredentialSource, { engine: 'token' | 'password' | 'sealed_file' }>;
+
+/** Name of the rows that stand for a login of Aegis itself. */
+export const LOGIN_ENGINE = 'vault_login';
+/** Vault's longest lifetime of a token by default; how long this one lives is known only after the login. */
+const LOGIN_MS_MAX = 768 * 3_600_000;
+
 export class CredentialBroker {
   readonly #deps: BrokerDeps;
   readonly #queue: RevokeQueue;
   readonly #reads: ReadLeases;
+  readonly #sealed: SealedFile | null;
   #session: Promise<VaultSession> | null = null;
 
   constructor(deps: BrokerDeps) {
     this.#deps = deps;
-    this.#queue = new RevokeQueue(deps.store, () => this.#vault(), deps.log);
+    this.#queue = new RevokeQueue(deps.store, (engine) => this.#revoker(engine), deps.log);
     this.#reads = new ReadLeases(() => deps.clock.now());
+    this.#sealed =
+      deps.sealed_file === undefined ? null : new SealedFile(deps.sealed_file.file, () => this.#sealKey());
   }
 
   async lease(source: CredentialSource, request: LeaseRequest): Promise<Lease | Refusal> {
     if (source.engine === 'none') return standing(null, 'none');
-    if (source.engine === 'token') return this.#standing(source.engine, source.token, bearer);
-    if (source.engine === 'password') {
-      const account = request.access === 'write' ? source.write : source.read;
-      if (account === undefined)
-        return refuse(
-          'credential-unavailable',
-          `${request.system} has no account that may write.`,
-          'Add credentials.write in aegis.yaml, or make the change by hand.',
-        );
-      return this.#standing(source.engine, account.password, (password) => ({
-        kind: 'password',
-        username: account.username,
-        password,
-      }));
-    }
     try {
-      if (request.access === 'write') return await this.#mint(source, request);
-      const key = [
-        request.incident_id ?? request.call_id,
-        request.system,
-        request.namespace,
-        request.tenant,
-      ].join(' ');
-      // A shared mint must not die with the first reader's signal.
-      const shared = { ...request, signal: undefined };
-      return await this.#reads.borrow(key, source.ttl_s * 1000, () => this.#mint(source, shared));
+      if (source.engine === 'token' || source.engine === 'password' || source.engine === 'sealed_file') {
+        const credential = await this.#stand(source, request.access);
+        refuseShort(credential);
+        return standing(credential, source.engine);
+      }
+      return await this.#leased(source, request);
     } catch (error) {
-      if (!(error instanceof VaultError)) throw error;
+      const problem = credentialProblem(error);
+      if (problem === null) throw error;
       return refuse(
         'credential-unavailable',
-        `No credential for ${request.system}: ${error.message}. Nothing was called.`,
-        vaultRemedy(error.problem),
+        `No credential for ${request.system}: ${problem.message}. Nothing was called.`,
+        problem.remedy,
       );
     }
   }
 
+  /** Revokes what a crash left behind and keeps an eye on what outlives its time. The service calls it at start. */
   sweep(): Promise<{ revoked: number; failed: number }> {
+    this.#queue.watch(() => this.#deps.clock.now());
     return this.#queue.sweep();
   }
 
@@ -89,45 +94,85 @@ export class CredentialBroker {
     await session?.close();
   }
 
-  async #mint(source: KubernetesSource, request: LeaseRequest): Promise<Lease> {
-    const session = await this.#vault();
-    if (session === null) throw new VaultError('rejected', 'aegis.yaml has no "vault" section', null, false);
-    const { store, clock, ids, log } = this.#deps;
-    return leaseKubernetes({ store, session, queue: this.#queue, clock, ids, log }, source, request);
+  async #leased(source: LeasedSource, request: LeaseRequest): Promise<Lease> {
+    const { store, clock, ids } = this.#deps;
+    const take = async (asked: LeaseRequest): Promise<Lease> =>
+      takeLease({ store, queue: this.#queue, clock, ids }, await this.#engine(source, asked), asked);
+    if (request.access === 'write' || request.own === true) return take(request);
+    const { ttl_s } = await this.#engine(source, request);
+    const key = [request.incident_id ?? request.call_id, request.system, request.namespace, request.tenant];
+    // A shared mint must not die with the first reader's signal.
+    return this.#reads.borrow(key.join(' '), ttl_s * 1000, () => take({ ...request, signal: undefined }));
   }
 
-  #standing(engine: string, ref: SecretRef, make: (secret: Secret) => Credential): Lease | Refusal {
-    const { secrets } = this.#deps;
-    let secret: Secret;
-    try {
-      secret = secrets(ref);
-    } catch {
-      const name = 'env' in ref ? `environment variable ${ref.env}` : `file ${ref.file}`;
-      return refuse(
-        'credential-unavailable',
-        `The credential cannot be read from ${name}.`,
-        'Provide it and ask again.',
-      );
+  async #engine(source: LeasedSource, request: LeaseRequest): Promise<LeaseEngine> {
+    if (source.engine === 'kubernetes_token_request') return tokenRequestEngine(this.#deps, source, request);
+    return vaultLeaseEngine(await this.#vault(), source);
+  }
+
+  #revoker(engine: string): Revoker | null {
+    const revocable = engine === LOGIN_ENGINE || isRevocable({ engine } as CredentialSource);
+    if (engine === 'kubernetes_token_request') return { revocable, revoke: revokeTokenRequest(this.#deps) };
+    if (!engine.startsWith('vault_')) return null;
+    const revoke: Revoke = async (accessor) => revokeAccessor(await this.#vault(), accessor);
+    return { revocable, revoke };
+  }
+
+  async #stand(source: StandingSource, access: 'read' | 'write'): Promise<Credential> {
+    if (source.engine === 'token') return { kind: 'bearer', token: this.#secret(source.token) };
+    if (source.engine === 'password') {
+      const account = access === 'read' ? source.read : (source.write ?? noWriter(source.engine));
+      return { kind: 'password', username: account.username, password: this.#secret(account.password) };
     }
-    if (secret.reveal().length >= CREDENTIAL_CHARS_MIN) return standing(make(secret), engine);
-    return refuse(
-      'credential-unavailable',
-      `The credential is shorter than ${CREDENTIAL_CHARS_MIN} characters and could not be kept out of results.`,
-      'Use a longer one.',
-    );
+    if (this.#sealed === null)
+      throw new CredentialError(
+        'aegis.yaml has no "sealed_file" section',
+        'Add it; see "Without Vault" in README.',
+      );
+    return this.#sealed.read(access === 'read' ? source.read : (source.write ?? noWriter(source.engine)));
   }
 
-  async #vault(): Promise<VaultSession | null> {
-    const { vault, egress, secrets, clock } = this.#deps;
-    if (vault === undefined) return null;
-    this.#session ??= createVaultClient(vault, egress).then((client) =>
-      createVaultSession(client, vault, secrets, clock),
+  #sealKey(): Secret {
+    return this.#secret((this.#deps.sealed_file as NonNullable<BrokerDeps['sealed_file']>).key);
+  }
+
+  /** @throws CredentialError that names the place, never the value. */
+  #secret(ref: SecretRef): Secret {
+    try {
+      return this.#deps.secrets(ref);
+    } catch {
+      const place = 'env' in ref ? `environment variable ${ref.env}` : `file ${ref.file}`;
+      throw new CredentialError(`it cannot be read from ${place}`, 'Provide it and ask again.');
+    }
+  }
+
+  /** @throws VaultError without a `vault` section. */
+  async #vault(): Promise<VaultSession> {
+    const { vault: config, egress, secrets, clock } = this.#deps;
+    if (config === undefined)
+      throw new VaultError('rejected', 'aegis.yaml has no "vault" section', null, false);
+    this.#session ??= createVaultClient(config, egress).then((client) =>
+      createVaultSession({ client, config, secrets, clock, journal: this.#loginJournal() }),
     );
     return this.#session;
   }
-}
 
-const bearer = (token: Secret): Credential => ({ kind: 'bearer', token });
+  #loginJournal(): LoginJournal {
+    const { store, ids, clock } = this.#deps;
+    return {
+      begin: async () => {
+        const lease_id = this.#queue.name(ids.next('login'));
+        const expires_at_ms = clock.now() + LOGIN_MS_MAX;
+        const row = { lease_id, call_id: 'login', incident_id: null, engine: LOGIN_ENGINE, expires_at_ms };
+        await store.intent(row);
+        this.#queue.begin(lease_id);
+        return lease_id;
+      },
+      live: (lease_id, accessor) => store.live(lease_id, accessor),
+      ended: (lease_id) => this.#queue.abandon(lease_id),
+    };
+  }
+}
 
 /** A credential that nobody can revoke: shown on the card. */
 function standing(credential: Credential | null, engine: string): Lease {

@@ -23,5 +23,7 @@ export interface LeaseRequest {
   /** Namespace in which the credential shall work. */
   readonly namespace: string;
   readonly access: 'read' | 'write';
+  /** Reads share a lease for a while unless they ask for one of their own. */
+  readonly own?: boolean;
   readonly signal: AbortSignal | undefined;
 }

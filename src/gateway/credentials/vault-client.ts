@@ -129,6 +129,8 @@ const TRANSPORT_PROBLEMS: Readonly<Record<string, VaultProblem>> = {
 
 function mapError(error: unknown, operation: string): VaultError {
   if (error instanceof VaultError) return error;
+  if (error instanceof UpstreamError && error.info.problem === 'redirect')
+    return new VaultError('standby', operation, error.info.status, false);
   if (error instanceof UpstreamError)
     return new VaultError(
       TRANSPORT_PROBLEMS[error.info.problem] ?? 'failed',
@@ -140,6 +142,8 @@ function mapError(error: unknown, operation: string): VaultError {
   const status = response?.statusCode ?? null;
   if (status === null) return new VaultError('malformed', operation, null, true);
   if (status === 403) return new VaultError('denied', operation, status, false);
+  if (status === 404) return new VaultError('missing', operation, status, false);
+  // 473: a performance standby whose active node is not known yet.
   if (status === 429 || status === 473) return new VaultError('throttled', operation, status, false);
   if (status === 503)
     return new VaultError(

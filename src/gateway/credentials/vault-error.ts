@@ -6,6 +6,8 @@ export type VaultProblem =
   | 'sealed'
   | 'denied'
   | 'rejected'
+  | 'missing'
+  | 'standby'
   | 'throttled'
   | 'failed'
   | 'unreachable'
@@ -33,6 +35,8 @@ const SENTENCES: Readonly<Record<VaultProblem, string>> = {
   sealed: 'Vault is sealed',
   denied: 'permission denied',
   rejected: 'the request was refused',
+  missing: 'there is nothing at this path, or it was deleted',
+  standby: 'this node is a standby and does not forward',
   throttled: 'too many requests',
   failed: 'Vault has an internal error',
   unreachable: 'Vault cannot be reached',
@@ -45,6 +49,9 @@ const SENTENCES: Readonly<Record<VaultProblem, string>> = {
 export function vaultRemedy(problem: VaultProblem): string {
   if (problem === 'sealed') return 'Unseal Vault; Aegis goes on by itself.';
   if (problem === 'denied') return 'Check the policies of Aegis’ AppRole and token role in Vault.';
+  if (problem === 'missing')
+    return 'Write the secret, or correct the mount, the path or the role under "credentials" in aegis.yaml.';
+  if (problem === 'standby') return 'Let vault.address point at the active node or at a load balancer.';
   if (problem === 'rejected' || problem === 'malformed')
     return 'Check the roles named under "credentials" in aegis.yaml; `aegis doctor` tries them.';
   if (problem === 'aborted') return 'Ask again.';

@@ -14,45 +14,68 @@ export interface VaultSession {
   close(): Promise<void>;
 }
 
+/**
+ * Where a login is written down by its accessor. Child tokens are children of the login, so a sweep that revokes the
+ * login of a dead process also ends a child whose accessor that process had no time to write down.
+ */
+export interface LoginJournal {
+  /** Before Vault is asked. @returns the row's id */
+  begin(): Promise<string>;
+  live(lease_id: string, accessor: string): Promise<void>;
+  /** Vault gave no login, or the login is over. */
+  ended(lease_id: string): Promise<void>;
+}
+
+export interface VaultSessionDeps {
+  readonly client: VaultClient;
+  readonly config: VaultConfig;
+  readonly secrets: (ref: SecretRef) => Secret;
+  readonly clock: Clock;
+  readonly journal: LoginJournal;
+}
+
 const LoginAnswer = z.object({
-  auth: z.object({ client_token: z.string().min(1), lease_duration: z.number() }),
+  auth: z.object({
+    client_token: z.string().min(1),
+    accessor: z.string().min(1),
+    lease_duration: z.number(),
+  }),
 });
 
 interface Login {
+  readonly lease_id: string;
   readonly token: Secret;
+  readonly accessor: string;
   readonly renew_at_ms: number;
   readonly expires_at_ms: number;
 }
 
-export function createVaultSession(
-  client: VaultClient,
-  config: VaultConfig,
-  secrets: (ref: SecretRef) => Secret,
-  clock: Clock,
-): VaultSession {
+export function createVaultSession({
+  client,
+  config,
+  secrets,
+  clock,
+  journal,
+}: VaultSessionDeps): VaultSession {
   let login: Login | null = null;
   let pending: Promise<Login> | null = null;
+  /** Logins that were replaced: leases that were taken with them live on until they end. */
+  let former: Login[] = [];
 
   async function logIn(): Promise<Login> {
-    const { auth } = config;
-    const data = appRole(auth, secrets);
-    const answer = LoginAnswer.safeParse(
-      await client.call({
-        method: 'write',
-        path: ['auth', auth.mount, 'login'],
-        data,
-        token: null,
-        retry: 'always',
-      }),
-    );
-    if (!answer.success) throw new VaultError('malformed', 'login', null, true);
-    const { client_token, lease_duration } = answer.data.auth;
+    const lease_id = await journal.begin();
+    const fresh = await askLogin({ client, config, secrets, clock, journal }, lease_id);
+    await retire(login);
+    login = fresh;
+    return fresh;
+  }
+
+  /** Keeps a replaced login in mind until its time is over. */
+  async function retire(replaced: Login | null): Promise<void> {
+    const all = replaced === null ? former : [...former, replaced];
     const now = clock.now();
-    // Two thirds of the lifetime, a little scattered, so that replicas do not log in together.
-    const lifetime_ms = lease_duration > 0 ? lease_duration * 1000 : 3_600_000;
-    const renew_at_ms = now + lifetime_ms * (0.6 + Math.random() * 0.07);
-    login = { token: new Secret(client_token), renew_at_ms, expires_at_ms: now + lifetime_ms };
-    return login;
+    former = all.filter(({ expires_at_ms }) => expires_at_ms > now);
+    for (const { lease_id, expires_at_ms } of all) if (expires_at_ms <= now) await journal.ended(lease_id);
   }
 
   function freshLogin(): Promise<Login> {
@@ -85,11 +108,46 @@ export function createVaultSession(
       const last = login;
       login = null;
       if (last === null) return;
-      // Best effort: the token dies by itself when Vault is away.
-      const revoke = { method: 'write', path: ['auth', 'token', 'revoke-self'], retry: 'unsent' } as const;
-      await client.call({ ...revoke, token: last.token }).catch(() => undefined);
+      // Best effort: the tokens die by themselves when Vault is away, and the next start sweeps their rows.
+      const end = async (path: string, { lease_id }: Login, data: Readonly<Record<string, string>>) => {
+        const call = { method: 'write', path: ['auth', 'token', path], data, retry: 'unsent' } as const;
+        await client
+          .call({ ...call, token: last.token })
+          .then(() => journal.ended(lease_id))
+          .catch(() => undefined);
+      };
+      for (const old of former) await end('revoke-accessor', old, { accessor: old.accessor });
+      await end('revoke-self', last, {});
     },
   };
+}
+
+async function askLogin(deps: VaultSessionDeps, lease_id: string): Promise<Login> {
+  const { client, config, secrets, clock, journal } = deps;
+  const { auth } = config;
+  try {
+    const answer = LoginAnswer.safeParse(
+      await client.call({
+        method: 'write',
+        path: ['auth', auth.mount, 'login'],
+        data: appRole(auth, secrets),
+        token: null,
+        retry: 'always',
+      }),
+    );
+    if (!answer.success) throw new VaultError('malformed', 'login', null, true);
+    const { client_token, accessor, lease_duration } = answer.data.auth;
+    await journal.live(lease_id, accessor);
+    const now = clock.now();
+    // Two thirds of the lifetime, a little scattered, so that replicas do not log in together.
+    const lifetime_ms = lease_duration > 0 ? lease_duration * 1000 : 3_600_000;
+    const renew_at_ms = now + lifetime_ms * (0.6 + Math.random() * 0.07);
+    const token = new Secret(client_token);
+    return { lease_id, token, accessor, renew_at_ms, expires_at_ms: now + lifetime_ms };
+  } catch (error) {
+    await journal.ended(lease_id);
+    throw error;
+  }
 }
 
 /** @throws VaultError when the role id or the secret id cannot be read; its text never holds either. */

@@ -11,7 +11,7 @@ import type { RouteSettings } from './route.ts';
 import type { Throttle } from './throttle.ts';
 
 export type GatewaySettings = RouteSettings &
-  Pick<Settings, 'vault' | 'unsafe_endpoints' | 'teams' | 'services'>;
+  Pick<Settings, 'vault' | 'sealed_file' | 'unsafe_endpoints' | 'teams' | 'services'>;
 
 /** What the three doors share; each step takes only the parts that it needs. */
 export interface GatewayCore {

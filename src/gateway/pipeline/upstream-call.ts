@@ -59,6 +59,7 @@ export function leaseFor(
   call_id: string,
   access: 'read' | 'write',
   signal: AbortSignal | undefined,
+  own = false,
 ): Promise<Lease | Refusal> {
   const { grant, route } = admission;
   const { target, upstream } = route;
@@ -73,6 +74,7 @@ export function leaseFor(
     system: `${upstream.system}/${upstream.name}`,
     namespace: namespace ?? 'default',
     access,
+    own,
     signal,
   });
 }

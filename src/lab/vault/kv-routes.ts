@@ -13,7 +13,7 @@ function readSecret({ params, query, setup }: RouteContext): VaultAnswer {
   const found = setup.kv.version(params[0] ?? '', Number(asked));
   if (found === undefined) throw new VaultError(404, []);
   const { entry, number } = found;
-  const deleted = entry.deletion_time !== '';
+  const deleted = entry.deletion_time !== '' || entry.destroyed;
   return {
     status: deleted ? 404 : 200,
     data: {
@@ -22,7 +22,7 @@ function readSecret({ params, query, setup }: RouteContext): VaultAnswer {
         created_time: entry.created_time,
         custom_metadata: null,
         deletion_time: entry.deletion_time,
-        destroyed: false,
+        destroyed: entry.destroyed,
         version: number,
       },
     },

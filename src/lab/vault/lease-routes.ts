@@ -1,6 +1,6 @@
 /** sys/leases: lookup, renew and revoke of single leases. */
 import { badRequest, type VaultAnswer } from './envelope.ts';
-import { textField } from './fields.ts';
+import { durationField, textField } from './fields.ts';
 import type { Lease } from './ledger.ts';
 import type { Route, RouteContext } from './route.ts';
 
@@ -19,7 +19,9 @@ function lookupLease(context: RouteContext): VaultAnswer {
 function renewLease(context: RouteContext): VaultAnswer {
   const lease = context.ledger.lease(leaseId(context));
   if (lease === undefined) throw badRequest('lease not found');
-  throw badRequest('lease is not renewable');
+  if (!lease.renewable) throw badRequest('lease is not renewable');
+  const lease_duration = context.ledger.renewLease(lease, durationField(context.fields, 'increment'));
+  return { lease: { lease_id: lease.lease_id, renewable: true, lease_duration } };
 }
 
 /** Revoking an unknown lease succeeds: it is gone, which is what was asked for. */

@@ -4,7 +4,7 @@
  * while Vault is sealed; what expired meanwhile dies at unseal.
  */
 import { randomBase62 } from './envelope.ts';
-import { secondsLeft, TokenStore, type Token } from './tokens.ts';
+import { secondsLeft, SYSTEM_TTL_S, TokenStore, type Token } from './tokens.ts';
 
 export interface Lease {
   readonly lease_id: string;
@@ -12,7 +12,7 @@ export interface Lease {
   readonly owner: string;
   readonly issued_ms: number;
   readonly ttl_s: number;
-  readonly expires_ms: number;
+  expires_ms: number;
   readonly renewable: boolean;
   /** Kills the credential at its system; rejects when that system is unreachable. */
   readonly kill: () => Promise<void> | void;
@@ -25,6 +25,7 @@ export interface LeaseSpec {
   readonly path: string;
   readonly owner: string;
   readonly ttl_s: number;
+  readonly renewable?: boolean;
   readonly kill: () => Promise<void> | void;
 }
 
@@ -58,13 +59,21 @@ export class LifeLedger {
       issued_ms,
       ttl_s: spec.ttl_s,
       expires_ms: issued_ms + spec.ttl_s * 1000,
-      renewable: false,
+      renewable: spec.renewable ?? false,
       kill: spec.kill,
       failure: null,
       dying: false,
     };
     this.#leases.set(lease.lease_id, lease);
     return lease;
+  }
+
+  /** Extends from now, never past the system's maximum counted from its beginning. Returns the new seconds. */
+  renewLease(lease: Lease, increment_s: number | undefined): number {
+    const now_ms = this.#clock();
+    const latest = lease.issued_ms + SYSTEM_TTL_S * 1000;
+    lease.expires_ms = Math.min(now_ms + (increment_s ?? lease.ttl_s) * 1000, latest);
+    return Math.max(0, Math.floor((lease.expires_ms - now_ms) / 1000));
   }
 
   /** A lease in force; one whose revocation is under way or failed is gone for callers. */

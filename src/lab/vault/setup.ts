@@ -45,13 +45,59 @@ export interface KubernetesRole {
   readonly token_max_ttl_s?: number;
 }
 
+export interface DatabaseUser {
+  readonly username: string;
+  readonly password: string;
+  /** The Vault role, which decides what the user may do. */
+  readonly role: string;
+  readonly ttl_s: number;
+}
+
+/** The database, as the lab or a test wires it. Without one the engine answers as Vault does when it cannot connect. */
+export interface DatabaseIssuer {
+  /** Runs the creation statements; `revoke` runs the revocation statements, after which the user cannot log in. */
+  createUser(
+    user: DatabaseUser,
+  ): Promise<{ revoke(): Promise<void> | void }> | { revoke(): Promise<void> | void };
+}
+
+export interface DatabaseRole {
+  readonly default_ttl_s?: number;
+  readonly max_ttl_s?: number;
+}
+
+export interface AwsSession {
+  readonly access_key: string;
+  readonly secret_key: string;
+  readonly security_token: string;
+  readonly arn: string;
+  readonly session_name: string;
+  readonly ttl_s: number;
+}
+
+/** AWS STS: hears of each session. There is no way back, as in AWS. */
+export interface AwsIssuer {
+  assumeRole(session: AwsSession): Promise<void> | void;
+}
+
+/** A role of credential type `assumed_role`. */
+export interface AwsRole {
+  readonly role_arns: readonly string[];
+  readonly default_sts_ttl_s?: number;
+  readonly max_sts_ttl_s?: number;
+}
+
 /** What an operator has configured; the admin side of the twin writes it. */
 export interface VaultSetup {
   readonly policies: Map<string, PolicyDocument>;
   readonly tokenRoles: Map<string, TokenRole>;
   readonly kubernetesRoles: Map<string, KubernetesRole>;
+  readonly databaseRoles: Map<string, DatabaseRole>;
+  readonly awsRoles: Map<string, AwsRole>;
   readonly kv: KvStore;
   readonly kubernetes: KubernetesIssuer;
+  readonly database: DatabaseIssuer | undefined;
+  readonly aws: AwsIssuer | undefined;
   /** Records a secret value that left the twin, so that tests can search every byte for it. */
   readonly minted: (value: string) => void;
 }

@@ -21,7 +21,16 @@ import { LifeLedger } from './ledger.ts';
 import { allows, DEFAULT_POLICY, type PolicyDocument } from './policy.ts';
 import type { Operation } from './route.ts';
 import { findRoute, MOUNTS } from './routes.ts';
-import type { KubernetesIssuer, KubernetesRole, TokenRole, VaultSetup } from './setup.ts';
+import type {
+  AwsIssuer,
+  AwsRole,
+  DatabaseIssuer,
+  DatabaseRole,
+  KubernetesIssuer,
+  KubernetesRole,
+  TokenRole,
+  VaultSetup,
+} from './setup.ts';
 import { health, sealStatus } from './sys-status.ts';
 import { SYSTEM_TTL_S, type Token } from './tokens.ts';
 import { startTwinServer, type FaultControls, type TwinCall, type TwinReply } from '../twin-http.ts';
@@ -31,6 +40,8 @@ export interface VaultTwinOptions {
   /** Milliseconds since the epoch; the wall clock unless told. */
   readonly clock?: () => number;
   readonly kubernetes: KubernetesIssuer;
+  readonly database?: DatabaseIssuer;
+  readonly aws?: AwsIssuer;
   /** Serves HTTPS with this PEM pair. */
   readonly tls?: { readonly key: string; readonly cert: string };
 }
@@ -79,8 +90,11 @@ export interface VaultTwin {
   addAppRole(spec: AppRoleSpec): AppRoleIds;
   addTokenRole(name: string, role: Partial<TokenRole>): void;
   addKubernetesRole(name: string, role: KubernetesRole): void;
+  addDatabaseRole(name: string, role: DatabaseRole): void;
+  addAwsRole(name: string, role: AwsRole): void;
   putSecret(path: string, data: Readonly<Record<string, unknown>>): void;
   deleteSecret(path: string): void;
+  destroySecret(path: string): void;
   rootToken(): string;
   /** Every secret that left the twin: client, wrapping and Kubernetes tokens. */
   secretsMinted(): readonly string[];
@@ -151,8 +165,12 @@ function createCore(options: VaultTwinOptions): Core {
       policies: new Map([['default', DEFAULT_POLICY]]),
       tokenRoles: new Map(),
       kubernetesRoles: new Map(),
+      databaseRoles: new Map(),
+      awsRoles: new Map(),
       kv: new KvStore(),
       kubernetes: options.kubernetes,
+      database: options.database,
+      aws: options.aws,
       minted: (value) => secrets.add(value),
     },
     appRoles: new AppRoles(),
@@ -183,7 +201,15 @@ function createRootToken(core: Core): Token {
 
 type Administration = Pick<
   VaultTwin,
-  'addPolicy' | 'addAppRole' | 'addTokenRole' | 'addKubernetesRole' | 'putSecret' | 'deleteSecret'
+  | 'addPolicy'
+  | 'addAppRole'
+  | 'addTokenRole'
+  | 'addKubernetesRole'
+  | 'addDatabaseRole'
+  | 'addAwsRole'
+  | 'putSecret'
+  | 'deleteSecret'
+  | 'destroySecret'
 >;
 
 function administration({ setup, appRoles, ledger }: Core): Administration {
@@ -202,6 +228,9 @@ function administration({ setup, appRoles, ledger }: Core): Administration {
         ...role,
       }),
     addKubernetesRole: (name, role) => void setup.kubernetesRoles.set(name.toLowerCase(), role),
+    addDatabaseRole: (name, role) => void setup.databaseRoles.set(name, role),
+    addAwsRole: (name, role) => void setup.awsRoles.set(name, role),
+    destroySecret: (path) => setup.kv.destroy(path),
     putSecret: (path, data) => setup.kv.put(path, data, ledger.now_ms()),
     deleteSecret: (path) => setup.kv.delete(path, ledger.now_ms()),
   };
