@@ -9,7 +9,9 @@ export interface Detector {
    * seam of two strings. `personal`: needs text around it to mean anything.
    */
   readonly kind: 'credential' | 'personal';
-  /** False: the text cannot hold a match. Cheap. */
+  /** It looks at a string from end to end: `possible` cannot be asked about many strings together. */
+  readonly alone?: true;
+  /** False: neither the text nor a part of it can hold a match. Cheap. */
   readonly possible: (text: string) => boolean;
   /** Calls `found` for the part of each match that must go, from left to right, never overlapping. */
   readonly find: (text: string, found: (start: number, end: number) => void) => void;

@@ -12,8 +12,8 @@ import {
   NAMED_VALUE,
   PRIVATE_KEY,
   SIGNED_URL,
-  TOKEN,
 } from './secret-detectors.ts';
+import { SERVICE_TOKEN } from './token-shapes.ts';
 
 /**
  * The built-in detectors, in the order in which they run: what may contain another comes first. Each is a vetted, linear
@@ -27,7 +27,7 @@ export const DETECTORS = {
   bearer: BEARER,
   jwt: JWT,
   cloud_key: CLOUD_KEY,
-  service_token: TOKEN,
+  service_token: SERVICE_TOKEN,
   signed_url: SIGNED_URL,
   login_file: LOGIN_FILE,
   named_value: NAMED_VALUE,

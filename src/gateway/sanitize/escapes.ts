@@ -35,6 +35,11 @@ const ENTITIES: Readonly<Record<string, string>> = {
   hyphen: '-',
 };
 
+/** False: the text holds no escape of any kind. */
+export function isEscaped(text: string): boolean {
+  return SIGN.test(text) || isQuoted(text);
+}
+
 /** Null: the text holds no escape. */
 export function unescaped(text: string): Unescaped | null {
   return SIGN.test(text) ? undo(text, ESCAPE, meaningOf) : null;
@@ -43,9 +48,14 @@ export function unescaped(text: string): Unescaped | null {
 // Quoted-printable: =40 for a character, = at the end of a line for "goes on".
 const QUOTED = /=([0-9A-F]{2})|=\r?\n/g;
 
-/** Null: the text is not quoted-printable. `=` followed by hex is common elsewhere, so that it takes more than one sign. */
+/** `=` followed by hex is common elsewhere, so that it takes a sure sign. */
+function isQuoted(text: string): boolean {
+  return text.includes('=') && /=\r?\n|=3D|=40|(?:=[0-9A-F]{2}){3}/.test(text);
+}
+
+/** Null: the text is not quoted-printable. */
 export function unquoted(text: string): Unescaped | null {
-  if (!text.includes('=') || !/=\r?\n|=3D|=40|(?:=[0-9A-F]{2}){3}/.test(text)) return null;
+  if (!isQuoted(text)) return null;
   return undo(text, QUOTED, ([, code]) => (code === undefined ? '' : String.fromCharCode(Number.parseInt(code, 16))));
 }
 

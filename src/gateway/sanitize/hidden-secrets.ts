@@ -17,6 +17,9 @@ export interface Span {
 /** Three encodings inside each other, and the escaping of the text that carries them. */
 const DEPTH_MAX = 4;
 
+/** Nothing shorter hides a secret: a@b.co with each character escaped is longer. */
+const HIDING_CHARS_MIN = 8;
+
 /** For what is packed or nested beyond the bounds: nobody can say that it holds no secret. */
 export const UNREADABLE_MARK = '[REDACTED_BLOB]';
 /** Groups of a run that must look like text before it is taken for one that hides more. */
@@ -32,9 +35,17 @@ interface Search {
   readonly budget: DecodeBudget;
 }
 
-/** Spans of `text`, sorted, none inside another. The text itself, as it stands, is not searched here. */
-export function hiddenSpans(text: string, rules: readonly Rule[], budget: DecodeBudget): Span[] {
-  return merged(views(text, 0, true, { rules, budget }));
+/**
+ * Spans of `text`, sorted, none inside another. The text itself, as it stands, is not searched here; `escaped` is false
+ * when it is known to hold no escape.
+ */
+export function hiddenSpans(
+  text: string,
+  rules: readonly Rule[],
+  budget: DecodeBudget,
+  escaped: boolean,
+): Span[] {
+  return text.length < HIDING_CHARS_MIN ? [] : merged(views(text, 0, escaped, { rules, budget }));
 }
 
 /** Spans of the text as it stands and of everything that it hides; of binary data only what cannot be chance. */
@@ -47,9 +58,8 @@ function allSpans(text: string, depth: number, is_text: boolean, search: Search)
   return [...spans, ...views(text, depth, is_text, search)];
 }
 
-function views(text: string, depth: number, is_text: boolean, search: Search): Span[] {
+function views(text: string, depth: number, escaped: boolean, search: Search): Span[] {
   const spans: Span[] = [];
-  if (text.length < 12) return spans;
   const through = (plain: Unescaped | null): void => {
     if (plain === null || plain.text.length === 0 || depth >= DEPTH_MAX) return;
     if (depth > 0 && plain.text.length > search.budget.chars_left) {
@@ -57,24 +67,25 @@ function views(text: string, depth: number, is_text: boolean, search: Search): S
       return;
     }
     search.budget.chars_left -= depth === 0 ? 0 : plain.text.length;
-    for (const { start, end, mark } of allSpans(plain.text, depth + 1, is_text, search)) {
+    for (const { start, end, mark } of allSpans(plain.text, depth + 1, true, search)) {
       const [from, to] = plain.sourceOf(start, end);
       spans.push({ start: from, end: to, mark });
     }
   };
-  if (is_text) {
+  if (escaped) {
     through(unescaped(text));
     through(unquoted(text));
   }
-  for (const run of encodedRuns(text)) {
+  const { runs, wrapped } = encodedRuns(text);
+  for (const run of runs) {
     const mark = hiddenIn(text, run, depth, search);
     if (mark !== null) spans.push({ start: run.start, end: run.end, mark });
   }
-  for (const run of wrappedRuns(text)) {
-    const joined = run.lines;
-    for (const each of encodedRuns(joined)) {
-      const mark = hiddenIn(joined, each, depth, search);
-      if (mark !== null) spans.push({ start: run.start, end: run.end, mark });
+  for (const { start, end } of wrapped) {
+    const joined = text.slice(start, end).replaceAll(/\s+/g, '');
+    for (const run of encodedRuns(joined).runs) {
+      const mark = hiddenIn(joined, run, depth, search);
+      if (mark !== null) spans.push({ start, end, mark });
     }
   }
   return spans;
@@ -88,22 +99,6 @@ function hiddenIn(text: string, run: EncodedRun, depth: number, search: Search):
   if (decoded === 'blocked') return UNREADABLE_MARK;
   if (decoded === null) return null;
   return allSpans(decoded.text, depth + 1, decoded.is_text, search)[0]?.mark ?? null;
-}
-
-// Mail and PEM break base64 into lines of equal length; the last is shorter.
-const WRAPPED =
-  /(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{40,100}\r?\n[ \t]{0,40}){1,20000}[A-Za-z0-9+/_-]{1,100}={0,2}/g;
-
-function wrappedRuns(text: string): { start: number; end: number; lines: string }[] {
-  if (!text.includes('\n')) return [];
-  const runs: { start: number; end: number; lines: string }[] = [];
-  for (const match of text.matchAll(WRAPPED))
-    runs.push({
-      start: match.index,
-      end: match.index + match[0].length,
-      lines: match[0].replaceAll(/\s+/g, ''),
-    });
-  return runs;
 }
 
 /** Spans of credentials in a text that was put together for the search, as it stands and hidden. */

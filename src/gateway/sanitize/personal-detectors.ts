@@ -64,7 +64,7 @@ export const IPV4 = pattern(
 export const IPV6 = pattern(
   'personal',
   /(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.\d{1,3}){0,3}(?![\w:])/g,
-  (text) => text.includes('::') || /(?:[0-9a-f]{1,4}:){7}/i.test(text),
+  (text) => text.includes('::') || /:[0-9a-f]{1,4}:[0-9a-f]{1,4}:[0-9a-f]{1,4}:/i.test(text),
   (match) => {
     const [address] = match;
     if (!isIPv6(address)) return null;

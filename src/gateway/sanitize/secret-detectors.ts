@@ -1,5 +1,4 @@
-import { pattern, has, lastGroup } from './detector.ts';
-import { SERVICE_TOKEN, SERVICE_TOKEN_SIGN } from './token-shapes.ts';
+import { pattern, has, lastGroup, type Detector } from './detector.ts';
 
 /** Credentials by their own shape, or by the name that stands before them. */
 const isMarked = (text: string): boolean => text.startsWith('[REDACTED_');
@@ -12,11 +11,14 @@ export const PRIVATE_KEY = pattern(
 );
 
 // A whole string that is one full line of a PEM block: log shippers make an entry of each line.
-export const KEY_LINE = pattern(
-  'credential',
-  /^[ \t]*(?=[^\n]{0,80}[A-Z])(?=[^\n]{0,80}[a-z])(?=[^\n]{0,80}\d)([A-Za-z0-9+/]{64}|[A-Za-z0-9+/]{70}|[A-Za-z0-9+/]{76})\s*$/g,
-  (text) => text.length >= 64 && text.length <= 90,
-);
+export const KEY_LINE: Detector = {
+  ...pattern(
+    'credential',
+    /^[ \t]*(?=[^\n]{0,80}[A-Z])(?=[^\n]{0,80}[a-z])(?=[^\n]{0,80}\d)([A-Za-z0-9+/]{64}|[A-Za-z0-9+/]{70}|[A-Za-z0-9+/]{76})\s*$/g,
+    (text) => text.length >= 64 && text.length <= 90,
+  ),
+  alone: true,
+};
 
 // scheme://user:password@host and what Go and Oracle write instead: the scheme and the host stay.
 export const CONNECTION_STRING = pattern(
@@ -29,7 +31,7 @@ export const CONNECTION_STRING = pattern(
       : [0, all.length],
 );
 
-// Basic and Bearer are also words: what follows must look like a credential.
+// Basic and Bearer are also words: `Basic authentication` is none.
 export const BEARER = pattern(
   'credential',
   /\b(?:(?:Bearer|Basic|SSWS|Splunk|GenieKey|ApiKey|Token token=|AWS4-HMAC-SHA256 Credential=)(?:\s+|(?<==))["']?)([A-Za-z0-9._~+/=-]{12,})|\b(?:proxy-)?authorization(?:\\?["'])?\s{0,3}[:=]\s{0,3}(?:\\?["'])?(?:(?:Bearer|Basic|Token|ApiKey|Digest|Negotiate|NTLM|Key)\s+)?(?!Bearer\b|Basic\b|Token\b|Digest\b|AWS4)([A-Za-z0-9._~+/=:-]{16,})/gi,
@@ -37,7 +39,7 @@ export const BEARER = pattern(
   (match) => {
     const [all, plain, header] = match;
     const value = plain ?? header ?? '';
-    if (!/\d/.test(value) && !(/[a-z][A-Z]/.test(value) || value.length >= 24)) return null;
+    if (/^(?:auth|token|credential|challenge|scheme|realm|error)[a-z]*[.:]?$/i.test(value)) return null;
     return [all.length - value.length, all.length];
   },
 );
@@ -53,8 +55,6 @@ export const CLOUD_KEY = pattern(
   /(?<![A-Za-z0-9])(?:(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}|ABSK[A-Za-z0-9+/]{100,}={0,2}|AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_.-]{20,}|1\/\/0[A-Za-z0-9_-]{40,}|GOCSPX-[A-Za-z0-9_-]{20,}|[A-Za-z0-9_~.]{3}\dQ~[A-Za-z0-9_~.-]{31,34})(?![A-Za-z0-9])/g,
   has('AKIA', 'ASIA', 'ABIA', 'ACCA', 'ABSK', 'AIza', 'ya29.', '1//0', 'GOCSPX-', 'Q~'),
 );
-
-export const TOKEN = pattern('credential', SERVICE_TOKEN, (text) => SERVICE_TOKEN_SIGN.test(text));
 
 // Web hooks whose address is the secret, and signatures of URLs that are signed beforehand.
 export const SIGNED_URL = pattern(
