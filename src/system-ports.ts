@@ -21,14 +21,10 @@ export function createLog(level: string, redact: () => ((text: string) => string
   );
   const clean = (fields: LogFields): Record<string, unknown> => {
     const rules = redact();
-    const entries = Object.entries(fields).map(
-      ([key, value]) =>
-        [
-          key,
-          typeof value === 'string' ? (rules?.(value) ?? value).slice(0, FIELD_CHARS_MAX) : value,
-        ] as const,
-    );
-    return Object.fromEntries(entries);
+    return cleanField(fields, (text) => (rules?.(text) ?? text).slice(0, FIELD_CHARS_MAX)) as Record<
+      string,
+      unknown
+    >;
   };
   return {
     debug: (fields, message) => logger.debug(clean(fields), message),
@@ -36,4 +32,13 @@ export function createLog(level: string, redact: () => ((text: string) => string
     warn: (fields, message) => logger.warn(clean(fields), message),
     error: (fields, message) => logger.error(clean(fields), message),
   };
+}
+
+/** Texts at every depth of a field; an error becomes its words, since pino would print its stack. */
+function cleanField(value: unknown, clean: (text: string) => string): unknown {
+  if (typeof value === 'string') return clean(value);
+  if (value instanceof Error) return clean(value.message);
+  if (Array.isArray(value)) return value.map((item) => cleanField(item, clean));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, cleanField(child, clean)]));
 }

@@ -19,6 +19,7 @@ import { buildRegistry } from './pipeline/registry.ts';
 import { route } from './pipeline/route.ts';
 import { Throttle } from './pipeline/throttle.ts';
 import { loadPolicySet, type PolicyLoad } from './policy/policy-set.ts';
+import { redactedLog } from './sanitize/redacted-log.ts';
 import { sanitizeText } from './sanitize/sanitize.ts';
 import { refuse } from '../contract/verdict.ts';
 
@@ -39,8 +40,9 @@ export interface GatewayDeps {
 const WITHHELD = '[WITHHELD: policies/redaction.yaml did not load]';
 
 export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
-  const { store, settings, secrets, clock, ids, log } = deps;
+  const { store, settings, secrets, clock, ids } = deps;
   const policies = await loadPolicySet(deps.policies_dir);
+  const log = redactedLog(deps.log, policies.redaction);
   await recordLoad(deps, policies);
   const egress = new Egress(settings.unsafe_endpoints);
   const broker = new CredentialBroker({

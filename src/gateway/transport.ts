@@ -135,7 +135,8 @@ const PROBLEM_OF_STATUS: Readonly<Record<number, UpstreamProblem>> = {
   410: 'not-found',
   429: 'throttled',
 };
-const MESSAGE_CHARS_MAX = 500;
+/** Much more than is shown: what is cut here is cut before redaction, and half a secret has no shape. */
+const MESSAGE_CHARS_MAX = 16_384;
 
 function refusedBy(status: number, text: string, retry_after: string | string[] | undefined): UpstreamError {
   const problem = PROBLEM_OF_STATUS[status] ?? (status >= 500 ? 'failed' : 'invalid');
@@ -155,11 +156,18 @@ function messageOf(text: string): string {
   try {
     const body = JSON.parse(text) as { message?: unknown; error?: unknown };
     const message = body.message ?? body.error;
-    if (typeof message === 'string') return message.slice(0, MESSAGE_CHARS_MAX);
+    if (typeof message === 'string') return cutAtWord(message);
   } catch {
     // Not JSON: the text itself is the message.
   }
-  return text.trim().slice(0, MESSAGE_CHARS_MAX);
+  return cutAtWord(text.trim());
+}
+
+/** A word that does not fit goes as a whole: it may be the beginning of a secret. */
+function cutAtWord(text: string): string {
+  return text.length <= MESSAGE_CHARS_MAX
+    ? text
+    : text.slice(0, MESSAGE_CHARS_MAX).replace(/[^\s"',]+$/, '');
 }
 
 function blocked(message: string): UpstreamError {

@@ -70,6 +70,7 @@ export type Pushability =
 /** Marks of the shipped redaction rules. Composition passes the marks in force when a site has others. */
 export const SHIPPED_MARKS: readonly string[] = [
   'PRIVATE_KEY',
+  'CREDENTIAL',
   'CREDENTIALS',
   'TOKEN',
   'JWT',
@@ -77,8 +78,11 @@ export const SHIPPED_MARKS: readonly string[] = [
   'SECRET',
   'EMAIL',
   'CARD',
+  'ACCOUNT',
+  'SSN',
   'PHONE',
   'IP',
+  'BLOB',
 ].map((kind) => `[REDACTED_${kind}]`);
 
 /** Decides for one filter; `marks` are the redaction marks that may stand in lines. */

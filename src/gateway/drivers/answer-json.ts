@@ -8,7 +8,9 @@ const LIMITS = { bytes_max: 16 * 1024 * 1024, depth_max: 100, keys_max: 2_000_00
 export function answerJson(text: string): unknown {
   const parsed = parseJsonText(text, LIMITS);
   if (parsed.ok) return parsed.value;
-  throw malformed(`the answer cannot be read: ${parsed.reason.slice(0, 200)}`);
+  // The parser's own words quote a few characters of the text: half a secret has no shape.
+  const reason = parsed.reason.startsWith('not JSON') ? 'it is not JSON' : parsed.reason;
+  throw malformed(`the answer cannot be read: ${reason}`);
 }
 
 export function malformed(message: string): UpstreamError {

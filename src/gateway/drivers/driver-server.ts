@@ -63,7 +63,7 @@ export async function connectDriver(driver: Driver, lookup: HandleLookup): Promi
         );
       } catch (error) {
         const problem = signal?.aborted === true ? 'aborted' : 'timeout';
-        const message = `the tool gave no answer: ${(error as Error).message}`.slice(0, 300);
+        const message = `the tool gave no answer: ${(error as Error).message}`;
         return { ok: false, error: { problem, sent: 'maybe', status: null, message } };
       }
     },
@@ -125,6 +125,6 @@ function peerAnswer(answer: object): PeerAnswer {
   const message = text.success ? text.data.map((part) => part.text).join(' ') : 'the tool failed';
   return {
     ok: false,
-    error: { problem: 'failed', sent: 'maybe', status: null, message: message.slice(0, 500) },
+    error: { problem: 'failed', sent: 'maybe', status: null, message },
   };
 }

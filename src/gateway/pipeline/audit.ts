@@ -110,14 +110,33 @@ export async function recordRefusal(
   refusal: Refusal,
   about: string,
 ): Promise<Refusal> {
-  const { code, reason, remedy } = refusal;
-  const payload = { code, reason, remedy, by: grant?.principal ?? null, about: about.slice(0, 300) };
+  const said = cleanWords(core, refusal, about);
+  const { code, reason, remedy } = said.refusal;
+  const payload = { code, reason, remedy, by: grant?.principal ?? null, about: said.about };
   try {
     await core.store.ledger.append(chainOf(grant), [{ kind: 'refusal', actor: ACTOR, payload }]);
   } catch (error) {
     core.log.error({ code, error: (error as Error).message }, 'refusal not recorded');
   }
-  return refusal;
+  return said.refusal;
+}
+
+/**
+ * A refusal quotes what its caller wrote, and a caller may write anything. Without rules the sentence stays (it says
+ * what is wrong with them), the quotation goes.
+ */
+function cleanWords(
+  { policies: { redaction } }: GatewayCore,
+  refusal: Refusal,
+  about: string,
+): { refusal: Refusal; about: string } {
+  if (redaction === null) return { refusal, about: 'withheld: there are no redaction rules' };
+  const clean = (text: string): string => sanitizeText(text, redaction).text;
+  const { reason, remedy } = refusal;
+  return {
+    refusal: { ...refusal, reason: clean(reason), remedy: clean(remedy) },
+    about: clean(about).slice(0, 300),
+  };
 }
 
 type EntryParts = Pick<CallPayload, 'phase' | 'credential' | 'status' | 'summary' | 'redactions' | 'cost'>;

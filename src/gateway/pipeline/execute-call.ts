@@ -15,7 +15,7 @@ import type { Guarded } from './throttle.ts';
 import { settleRow } from './settle-row.ts';
 import { laneOf, leaseFor } from './upstream-call.ts';
 import { readVerifiedChain } from './verified-chain.ts';
-import { apply, observe, type WriteCall } from './write-steps.ts';
+import { apply, cleanOutcome, observe, type WriteCall } from './write-steps.ts';
 
 /**
  * The execute door: the only code path of Aegis that changes the outside. Permit, plan and approvals come from the
@@ -261,7 +261,7 @@ async function dispatched(call: WriteCall, key: string): Promise<ToolOutcome | R
       differences(call.precondition, before),
       'The object changed after it was approved; nothing was sent',
     );
-    return settleRow(journal, key, conflict);
+    return settleRow(journal, key, cleanOutcome(call, conflict));
   }
   call.core.in_flight.add(key);
   try {

@@ -26,6 +26,7 @@ export function differences(precondition: Precondition, now: Observation): Field
   return changes.slice(0, 50);
 }
 
+/** The summary is cut where it is redacted: half a secret has no shape. */
 export function outcomeOf(
   status: ToolOutcome['status'],
   summary: string,
@@ -33,7 +34,7 @@ export function outcomeOf(
 ): ToolOutcome {
   return {
     status,
-    summary: summary.slice(0, 1000),
+    summary,
     conflict_fields: parts.conflict_fields ?? [],
     before_image: parts.before_image ?? null,
     result: parts.result ?? null,

@@ -8,7 +8,7 @@ import type { PeerAnswer } from '../mcp-peer.ts';
 import type { PreviewRequest } from '../gateway.ts';
 import type { CompiledRules } from '../sanitize/rules.ts';
 import type { ExactScrub } from '../sanitize/exact-scrub.ts';
-import { sanitizeText, sanitizeValue } from '../sanitize/sanitize.ts';
+import { sanitizeValue } from '../sanitize/sanitize.ts';
 import { meansIllness } from '../upstream-error.ts';
 import { admit, authorize, isRefused, type Admission } from './admit.ts';
 import { auditAfter, auditBefore, recordRefusal, beginCall } from './audit.ts';
@@ -171,7 +171,7 @@ function unifiedDiff(
     ...hunk.lines,
   ]);
   // A secret may come together only where YAML joins what JSON kept apart.
-  const clean = lines.map((line) => sanitizeText(line, rules, scrub).text);
+  const clean = sanitizeValue(lines, rules, scrub).value as string[];
   return clean.length <= DIFF_LINES_MAX
     ? clean
     : [...clean.slice(0, DIFF_LINES_MAX - 1), '… the diff goes on'];

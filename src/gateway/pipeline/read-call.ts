@@ -12,6 +12,9 @@ import type { Guarded } from './throttle.ts';
 import { callUpstream, laneOf, leaseFor, scrubOf } from './upstream-call.ts';
 import { upstreamRefusal } from './upstream-refusal.ts';
 
+/** Characters of an upstream's own words that are shown; the cut comes after redaction. */
+const MESSAGE_CHARS_MAX = 500;
+
 /** The read door. */
 export async function readCall(
   core: GatewayCore,
@@ -140,7 +143,8 @@ export function cleanRefusal(
   admission: Admission,
   lease: Lease,
 ): Refusal {
-  const message = sanitizeText(error.message, admission.policy.redaction, scrubOf(lease)).text;
+  const { text } = sanitizeText(error.message, admission.policy.redaction, scrubOf(lease));
+  const message = text.slice(0, MESSAGE_CHARS_MAX);
   return upstreamRefusal(uri, { ...error, message });
 }
 

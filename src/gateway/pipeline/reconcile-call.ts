@@ -11,7 +11,7 @@ import { compareObservation, conflictOutcome, differences, outcomeOf } from './o
 import { leaseFor } from './upstream-call.ts';
 import { readVerifiedChain } from './verified-chain.ts';
 import { settleRow } from './settle-row.ts';
-import { doneText, observe, unknownOutcome, type WriteCall } from './write-steps.ts';
+import { cleanOutcome, doneText, observe, unknownOutcome, type WriteCall } from './write-steps.ts';
 
 /**
  * What became of a write whose answer nobody heard: the object is looked at, the write is never sent again from here.
@@ -103,13 +103,11 @@ async function confirm(call: WriteCall, stored: ToolOutcome): Promise<ToolOutcom
   const now = await observe(call, 'read');
   if (isRefusal(now)) return now;
   if (compareObservation(call.precondition, now) === 'after') return stored;
-  return {
-    ...conflictOutcome(
-      differences(call.precondition, now),
-      'It was done before, but the object no longer shows it',
-    ),
-    replayed: true,
-  };
+  const conflict = conflictOutcome(
+    differences(call.precondition, now),
+    'It was done before, but the object no longer shows it',
+  );
+  return cleanOutcome(call, { ...conflict, replayed: true });
 }
 
 async function settle(call: WriteCall, row: JournalRow): Promise<ToolOutcome | Refusal> {
@@ -123,16 +121,22 @@ async function settle(call: WriteCall, row: JournalRow): Promise<ToolOutcome | R
       return settleRow(
         core.store.journal,
         row.key,
-        outcomeOf('done', `${doneText(call)} Found by looking at the object after an interruption.`, {
-          before_image,
-        }),
+        cleanOutcome(
+          call,
+          outcomeOf('done', `${doneText(call)} Found by looking at the object after an interruption.`, {
+            before_image,
+          }),
+        ),
       );
     }
     if (shown === 'other')
       return settleRow(
         core.store.journal,
         row.key,
-        unknownOutcome('the object shows neither state', differences(call.precondition, now)),
+        cleanOutcome(
+          call,
+          unknownOutcome('the object shows neither state', differences(call.precondition, now)),
+        ),
       );
     const left_ms = row.updated_at_ms + IN_FLIGHT_MS_MAX - core.clock.now();
     if (left_ms <= 0 && !core.in_flight.has(row.key)) break;

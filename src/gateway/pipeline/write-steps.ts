@@ -96,7 +96,11 @@ export function doneText({ precondition, admission }: Pick<WriteCall, 'precondit
   return `Changed ${admission.route.target.kind} ${admission.route.target.name}: ${fields.join(', ')}.`;
 }
 
-function cleanOutcome(call: WriteCall, outcome: ToolOutcome): ToolOutcome {
+/** What leaves the gateway about a write: redacted, then cut. */
+export function cleanOutcome(
+  call: Pick<WriteCall, 'admission' | 'lease'>,
+  outcome: ToolOutcome,
+): ToolOutcome {
   const { redaction } = call.admission.policy;
   const scrub = scrubOf(call.lease);
   const { summary, ...rest } = outcome;

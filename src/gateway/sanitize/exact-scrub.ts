@@ -1,8 +1,15 @@
+import type { Detector } from './detector.ts';
+import { replaceFound } from './detector.ts';
+
 /**
  * Removes the credential of the running call from text: rules may miss its shape, the exact value cannot hide. Forms:
- * as is, base64 and base64url at all three byte alignments, hex, URL-encoded and JSON-escaped.
+ * as is, base64 and base64url at all three byte alignments, hex, URL-encoded and JSON-escaped. As a rule among the
+ * others it is also looked for in everything that a text hides.
  */
-export type ExactScrub = (text: string, hit: () => void) => string;
+export interface ExactScrub {
+  (text: string, hit: () => void): string;
+  readonly rule: { readonly detector: Detector; readonly mark: string };
+}
 
 const CREDENTIAL_MARK = '[REDACTED_CREDENTIAL]';
 
@@ -11,16 +18,27 @@ export const CREDENTIAL_CHARS_MIN = 8;
 
 export function exactScrub(secrets: readonly string[]): ExactScrub {
   const needles = [...new Set(secrets.flatMap(formsOf))].sort((a, b) => b.length - a.length);
-  return (text, hit) => {
-    let clean = text;
-    for (const needle of needles) {
-      if (!clean.includes(needle)) continue;
-      const parts = clean.split(needle);
-      for (let index = 1; index < parts.length; index += 1) hit();
-      clean = parts.join(CREDENTIAL_MARK);
-    }
-    return clean;
+  const detector: Detector = {
+    kind: 'credential',
+    possible: (text) => needles.some((needle) => text.includes(needle)),
+    find: (text, found) => {
+      for (const [start, end] of places(text, needles)) found(start, end);
+    },
   };
+  const scrub = (text: string, hit: () => void): string =>
+    detector.possible(text) ? replaceFound(text, detector, CREDENTIAL_MARK, hit) : text;
+  return Object.assign(scrub, { rule: { detector, mark: CREDENTIAL_MARK } });
+}
+
+/** Every place of a needle, longest needles first, from left to right and never overlapping. */
+function places(text: string, needles: readonly string[]): (readonly [number, number])[] {
+  const found: (readonly [number, number])[] = [];
+  for (const needle of needles)
+    for (let at = text.indexOf(needle); at !== -1; at = text.indexOf(needle, at + needle.length)) {
+      const end = at + needle.length;
+      if (found.every(([start, stop]) => end <= start || at >= stop)) found.push([at, end]);
+    }
+  return found.sort((a, b) => a[0] - b[0]);
 }
 
 function formsOf(secret: string): string[] {

@@ -1,7 +1,8 @@
 import { RE2JS } from 're2js';
 import { z } from 'zod';
 import { hashOf } from '../../contract/canonical.ts';
-import { DETECTORS, type Detector, type DetectorName } from './detectors.ts';
+import type { Detector } from './detector.ts';
+import { DETECTORS, type DetectorName } from './detectors.ts';
 
 /** `policies/redaction.yaml`, strict: an unknown detector or key means the set is not in force. */
 const Mark = z.string().regex(/^\[REDACTED_[A-Z_]{1,40}\]$/);
@@ -26,7 +27,7 @@ export const RedactionRules = z.strictObject({
 export type RedactionRules = z.infer<typeof RedactionRules>;
 
 /** Changes when a detector's meaning changes, so that evidence of different releases never shares a rules hash. */
-const DETECTORS_REVISION = 1;
+const DETECTORS_REVISION = 2;
 
 export interface CompiledRules {
   readonly detectors: readonly { readonly detector: Detector; readonly mark: string }[];
@@ -57,18 +58,11 @@ export function compileRules(rules: RedactionRules): CompiledRules {
 function re2Detector(pattern: string, literals: readonly string[]): Detector {
   const compiled = RE2JS.compile(pattern);
   return {
+    kind: 'personal',
     possible: (text) => literals.some((literal) => text.includes(literal)),
-    replace: (text, mark, hit) => {
+    find: (text, found) => {
       const matcher = compiled.matcher(text);
-      let clean = '';
-      let from = 0;
-      while (matcher.find()) {
-        if (matcher.end() === matcher.start()) continue;
-        hit();
-        clean += text.slice(from, matcher.start()) + mark;
-        from = matcher.end();
-      }
-      return clean + text.slice(from);
+      while (matcher.find()) if (matcher.end() > matcher.start()) found(matcher.start(), matcher.end());
     },
   };
 }

@@ -1,0 +1,121 @@
+import { decodeRun, type DecodeBudget } from './decode.ts';
+import type { Detector } from './detector.ts';
+import { encodedRuns, type EncodedRun } from './encoded-runs.ts';
+import { unescaped, unquoted, type Unescaped } from './escapes.ts';
+
+/**
+ * Secrets that stand in a text encoded: base64 and base64url at any alignment and wrapped, hex, packed with gzip or zlib
+ * inside these, escaped for JSON, URLs, HTML or mail, and these inside each other. What must go is the encoded run as a
+ * whole: nothing that was decoded is ever handed out.
+ */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+  readonly mark: string;
+}
+
+/** Three encodings inside each other, and the escaping of the text that carries them. */
+const DEPTH_MAX = 4;
+
+/** Nothing shorter hides a secret: a@b.co with each character escaped is longer. */
+const HIDING_CHARS_MIN = 8;
+
+/** For what is packed or nested beyond the bounds: nobody can say that it holds no secret. */
+export const UNREADABLE_MARK = '[REDACTED_BLOB]';
+/** Groups of a run that must look like text before it is taken for one that hides more. */
+const SHARE_OF_TEXT = 0.9;
+
+export interface Rule {
+  readonly detector: Detector;
+  readonly mark: string;
+}
+
+interface Search {
+  readonly rules: readonly Rule[];
+  readonly budget: DecodeBudget;
+}
+
+/**
+ * Spans of `text`, sorted, none inside another. The text itself, as it stands, is not searched here; `escaped` is false
+ * when it is known to hold no escape.
+ */
+export function hiddenSpans(
+  text: string,
+  rules: readonly Rule[],
+  budget: DecodeBudget,
+  escaped: boolean,
+): Span[] {
+  return text.length < HIDING_CHARS_MIN ? [] : merged(views(text, 0, escaped, { rules, budget }));
+}
+
+/** Spans of the text as it stands and of everything that it hides; of binary data only what cannot be chance. */
+function allSpans(text: string, depth: number, is_text: boolean, search: Search): Span[] {
+  const spans: Span[] = [];
+  for (const { detector, mark } of search.rules) {
+    if ((!is_text && detector.kind === 'personal') || !detector.possible(text)) continue;
+    detector.find(text, (start, end) => spans.push({ start, end, mark }));
+  }
+  return [...spans, ...views(text, depth, is_text, search)];
+}
+
+function views(text: string, depth: number, escaped: boolean, search: Search): Span[] {
+  const spans: Span[] = [];
+  const through = (plain: Unescaped | null): void => {
+    if (plain === null || plain.text.length === 0 || depth >= DEPTH_MAX) return;
+    if (depth > 0 && plain.text.length > search.budget.chars_left) {
+      spans.push({ start: 0, end: text.length, mark: UNREADABLE_MARK });
+      return;
+    }
+    search.budget.chars_left -= depth === 0 ? 0 : plain.text.length;
+    for (const { start, end, mark } of allSpans(plain.text, depth + 1, true, search)) {
+      const [from, to] = plain.sourceOf(start, end);
+      spans.push({ start: from, end: to, mark });
+    }
+  };
+  if (escaped) {
+    through(unescaped(text));
+    through(unquoted(text));
+  }
+  const { runs, wrapped } = encodedRuns(text);
+  for (const run of runs) {
+    const mark = hiddenIn(text, run, depth, search);
+    if (mark !== null) spans.push({ start: run.start, end: run.end, mark });
+  }
+  for (const { start, end } of wrapped) {
+    const joined = text.slice(start, end).replaceAll(/\s+/g, '');
+    for (const run of encodedRuns(joined).runs) {
+      const mark = hiddenIn(joined, run, depth, search);
+      if (mark !== null) spans.push({ start, end, mark });
+    }
+  }
+  return spans;
+}
+
+/** The mark for a run that hides something, or null. */
+function hiddenIn(text: string, run: EncodedRun, depth: number, search: Search): string | null {
+  const like_text = run.share >= SHARE_OF_TEXT;
+  if (depth >= DEPTH_MAX) return like_text && run.end - run.start >= 64 ? UNREADABLE_MARK : null;
+  const decoded = decodeRun(text, run, search.budget);
+  if (decoded === 'blocked') return UNREADABLE_MARK;
+  if (decoded === null) return null;
+  return allSpans(decoded.text, depth + 1, decoded.is_text, search)[0]?.mark ?? null;
+}
+
+/** Spans of credentials in a text that was put together for the search, as it stands and hidden. */
+export function credentialSpans(text: string, rules: readonly Rule[], budget: DecodeBudget): Span[] {
+  return merged(allSpans(text, 0, false, { rules, budget }));
+}
+
+/** Sorted, and overlapping spans as one; the one that begins first (or reaches further) gives its mark. */
+function merged(spans: Span[]): Span[] {
+  if (spans.length < 2) return spans;
+  spans.sort((a, b) => a.start - b.start || b.end - a.end);
+  const out: Span[] = [];
+  for (const span of spans) {
+    const last = out.at(-1);
+    if (last !== undefined && span.start < last.end) {
+      if (span.end > last.end) out[out.length - 1] = { ...last, end: span.end };
+    } else out.push(span);
+  }
+  return out;
+}
