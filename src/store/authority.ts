@@ -24,7 +24,8 @@ export interface JournalRow {
 }
 
 export interface JournalStore {
-  mintPermit(permit: Permit, entry: NewLedgerEntry): Promise<void>;
+  /** Writes permit and ledger entry together; refused while the incident's own ledger says `read_only` or `suggest`. */
+  mintPermit(permit: Permit, entry: NewLedgerEntry): Promise<Refusal | 'minted'>;
   permit(permit_id: string): Promise<Permit | null>;
   /**
    * One transaction: consumes the permit, writes the journal row `accepted` and the audit row. When the key exists:

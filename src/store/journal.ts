@@ -1,4 +1,5 @@
 import { canonicalJson } from '../contract/canonical.ts';
+import type { Autonomy } from '../contract/incident.ts';
 import { isoTime } from '../contract/ports.ts';
 import { Permit, ToolOutcome } from '../contract/tool.ts';
 import { refuse } from '../contract/verdict.ts';
@@ -34,6 +35,9 @@ const MOVES: Readonly<Record<JournalStatus, readonly JournalStatus[]>> = {
   conflict: [],
 };
 
+/** Law 2: in every other autonomy Aegis proposes and people act, so there is no right to act to hand out. */
+const MAY_ACT: ReadonlySet<string> = new Set(['approve', 'limited'] satisfies Autonomy[]);
+
 /** The memory of writes. One key acts at most once: accepted -> dispatched -> an outcome, each step in a transaction. */
 export function journalStore(core: Core, append: AppendToChain, brakes: Brakes): JournalStore {
   const { db } = core;
@@ -62,11 +66,26 @@ function permitMethods(core: Core, append: AppendToChain): Pick<JournalStore, 'm
     'INSERT INTO permit (permit_id, incident_id, body, expires_at_ms) VALUES (?, ?, ?, ?)',
   );
   const permit = core.db.prepare<[string], { body: string }>('SELECT body FROM permit WHERE permit_id = ?');
+  // The level may only fall: the opening names it, a later event may lower it, and any low one counts.
+  const levels = core.db.prepare<[string], { level: string }>(
+    `SELECT level FROM (
+       SELECT coalesce(json_extract(payload, '$.context.autonomy'), json_extract(payload, '$.autonomy')) AS level
+         FROM ledger WHERE chain = ? AND kind = 'event')
+      WHERE level IS NOT NULL`,
+  );
   return {
     async mintPermit(granted, entry) {
-      core.immediate(() => {
+      return core.immediate(() => {
+        const shadow = levels.all(granted.incident_id).find(({ level }) => !MAY_ACT.has(level));
+        if (shadow !== undefined)
+          return refuse(
+            'autonomy-forbids',
+            `${granted.incident_id} runs with autonomy ${shadow.level}: no permit is minted.`,
+            'Run the planned change by hand.',
+          );
         mint.run(granted.permit_id, granted.incident_id, canonicalJson(granted), granted.expires_at_ms);
         append(granted.incident_id, [entry]);
+        return 'minted';
       });
     },
     async permit(permit_id) {

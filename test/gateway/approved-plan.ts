@@ -19,10 +19,12 @@ export interface PlanKnobs {
   readonly approvers?: readonly string[];
   readonly people?: number;
   readonly denied_by?: string;
-  readonly approval_status?: 'expired' | 'void';
+  readonly approval_status?: 'open' | 'expired' | 'void';
   readonly policy_digest?: string;
+  readonly tool_definitions_digest?: string;
   readonly without?: 'approval' | 'preview' | 'plan';
-  readonly activated_by?: string;
+  /** Events between the opening and the plan. */
+  readonly events?: readonly Readonly<Record<string, unknown>>[];
   readonly tampered_preview?: (preview: Preview) => Preview;
   readonly env?: string;
 }
@@ -78,7 +80,7 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
     plan,
     risk: RISK,
     policy_digest: knobs.policy_digest ?? (gateway.policyDigest() as string),
-    tool_definitions_digest: gateway.toolDefinitionsDigest(),
+    tool_definitions_digest: knobs.tool_definitions_digest ?? gateway.toolDefinitionsDigest(),
   };
   const plan_hash = planHashOf({ ...bound, approval_rule: rule });
   const effect_hash = combinedEffectHash([preview.effect_hash]);
@@ -86,8 +88,7 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
   const entries: NewLedgerEntry[] = [
     event({ type: 'opened', at: now, context: contextOf(knobs, incident_id, now), channel: 'C0123' }),
   ];
-  if (knobs.activated_by !== undefined)
-    entries.push(event({ type: 'activated', at: now, by: knobs.activated_by }));
+  for (const later of knobs.events ?? []) entries.push(event({ at: now, ...later }));
   if (knobs.without !== 'plan') entries.push(entry('plan', { ...bound, rule, plan_hash, effect_hash }));
   const shown = knobs.tampered_preview?.(preview) ?? preview;
   if (knobs.without !== 'preview') entries.push(entry('preview', { change_id: 'CHG-7', preview: shown }));
@@ -117,7 +118,8 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
   };
   const mint: ApprovedPlan['mint'] = async (change = {}) => {
     const minted = { ...permit, permit_id: stage.ids.next('prm'), ...change };
-    await store.journal.mintPermit(minted, entry('permit', { permit: minted }));
+    const answer = await store.journal.mintPermit(minted, entry('permit', { permit: minted }));
+    if (isRefusal(answer)) throw new Error(answer.reason);
     return minted.permit_id;
   };
   return { incident_id, plan, preview, permit, params, mint };

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock, Ids, Log } from '../../src/contract/ports.ts';
 import { Secret } from '../../src/contract/secret.ts';
-import { createGateway } from '../../src/gateway/create-gateway.ts';
+import { createGateway, type GatewayDeps } from '../../src/gateway/create-gateway.ts';
 import type { Gateway } from '../../src/gateway/gateway.ts';
 import type { GatewaySettings } from '../../src/gateway/pipeline/core.ts';
 import { startKubernetesTwin, type KubernetesTwin } from '../../src/lab/kubernetes/kubernetes-twin.ts';
@@ -35,7 +35,10 @@ export interface Stage {
     env?: string;
     action_class?: 'read' | 'write';
     incident_id?: string | null;
+    ttl_ms?: number;
   }): Promise<string>;
+  /** A second gateway over the same systems, with other policies or a store in front of the stage's own. */
+  beside(other: { policies_dir?: string; store?: Store }): Promise<Stage>;
   close(): Promise<void>;
 }
 
@@ -121,7 +124,7 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
     STANDING: standing,
     ...options.secrets,
   };
-  const gateway = await createGateway({
+  const deps: GatewayDeps = {
     store,
     settings,
     secrets: (ref) => {
@@ -133,7 +136,8 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
     clock,
     ids,
     log: collectingLog(log_lines),
-  });
+  };
+  const gateway = await createGateway(deps);
   const token: Stage['token'] = async (grant = {}) => {
     const text = `agt_${ids.secret(24)}`;
     await store.tokens.mint(
@@ -144,7 +148,7 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
         team: grant.team ?? 'data',
         env: grant.env ?? 'prod',
         action_class: grant.action_class ?? 'write',
-        expires_at_ms: clock.now() + 900_000,
+        expires_at_ms: clock.now() + (grant.ttl_ms ?? 900_000),
       },
       text,
     );
@@ -156,7 +160,7 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
     await Promise.all([kubernetes.close(), vault.close(), loki.close(), prometheus.close()]);
     rmSync(home, { recursive: true, force: true });
   };
-  return {
+  const stage: Stage = {
     home,
     world,
     kubernetes,
@@ -170,8 +174,13 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
     ids,
     log_lines,
     token,
+    beside: async (other) => {
+      const second = await createGateway({ ...deps, ...other });
+      return { ...stage, gateway: second, store: other.store ?? store, close: () => second.close() };
+    },
     close,
   };
+  return stage;
 }
 
 function issuer(kubernetes: KubernetesTwin): Parameters<typeof startVaultTwin>[0]['kubernetes'] {

@@ -11,8 +11,9 @@ export interface Damage {
 
 /** Changes the payload of one ledger row by one byte; the triggers stand again afterwards. */
 export function flipLedgerByte(range: Range, chain: string, seq: number): Damage {
-  const before = editPayload(range, chain, seq, flipOneLetter);
-  return { repair: () => void editPayload(range, chain, seq, () => before) };
+  const { home } = range.files;
+  const before = editPayload(home, chain, seq, flipOneLetter);
+  return { repair: () => void editPayload(home, chain, seq, () => before) };
 }
 
 /** Flips one bit in the middle of one sealed evidence file. */
@@ -26,8 +27,14 @@ export function flipEvidenceByte(range: Range, incident_id: string, evidence_id:
   return { repair: () => writeFileSync(path, before) };
 }
 
-function editPayload(range: Range, chain: string, seq: number, edit: (payload: string) => string): string {
-  const db = new Database(join(range.files.home, 'aegis.db'), { timeout: 5000 });
+/** Rewrites one payload under the triggers and returns the old one. */
+export function editPayload(
+  home: string,
+  chain: string,
+  seq: number,
+  edit: (payload: string) => string,
+): string {
+  const db = new Database(join(home, 'aegis.db'), { timeout: 5000 });
   try {
     const triggers = db
       .prepare<[], { name: string; sql: string }>(

@@ -67,16 +67,17 @@ export async function auditBefore(core: GatewayCore, facts: CallFacts): Promise<
     await core.store.ledger.append(chainOf(facts.admission.grant), [beforeEntry(facts)]);
     return null;
   } catch (error) {
-    core.log.error(
-      { call_id: facts.call_id, error: (error as Error).message },
-      'audit row not written, call refused',
-    );
-    return refuse(
-      'audit-unavailable',
-      'The audit row could not be written, so nothing was called.',
-      'Check disk space and the database in AEGIS_HOME.',
-    );
+    return auditUnavailable(core, facts.call_id, error);
   }
+}
+
+export function auditUnavailable(core: Pick<GatewayCore, 'log'>, call_id: string, error: unknown): Refusal {
+  core.log.error({ call_id, error: (error as Error).message }, 'audit row not written, call refused');
+  return refuse(
+    'audit-unavailable',
+    'The audit row could not be written, so nothing was called.',
+    'Check disk space and the database in AEGIS_HOME.',
+  );
 }
 
 /** False: the row could not be written. What was called cannot be undone, but its result is not handed out. */

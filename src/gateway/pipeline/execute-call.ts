@@ -1,10 +1,18 @@
 import { hashOf } from '../../contract/canonical.ts';
 import { journalKey, type Permit, type ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
-import type { JournalRow, TokenGrant } from '../../store/authority.ts';
+import type { JournalRow, JournalStore, TokenGrant } from '../../store/authority.ts';
 import type { ExecuteRequest } from '../gateway.ts';
 import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
-import { auditAfter, auditBefore, beforeEntry, recordRefusal, type CallFacts, beginCall } from './audit.ts';
+import {
+  auditAfter,
+  auditBefore,
+  auditUnavailable,
+  beforeEntry,
+  beginCall,
+  recordRefusal,
+  type CallFacts,
+} from './audit.ts';
 import { factorProblem } from './classify.ts';
 import type { GatewayCore } from './core.ts';
 import { compareObservation, conflictOutcome, differences } from './outcome.ts';
@@ -150,16 +158,27 @@ async function accepted(
     why: `approved change ${permit.change_id}`,
     write: { journal_key: key, journal_phase: permit.phase, permit_id: permit.permit_id },
   });
-  const { result, row } = await core.store.journal.accept({
-    permit_id: permit.permit_id,
-    key,
-    args_hash: permit.args_hash,
-    audit: beforeEntry(facts),
-  });
+  const taken = await take(core, permit, facts, key);
+  if (isRefusal(taken)) return { value: taken, ill: false };
+  const { result, row } = taken;
   if (result === 'accepted') return { value: await run(core, allowed, request, facts, key), ill: false };
   if (result === 'existing' && row !== null)
     return { value: await again(core, allowed, facts, row), ill: false };
   return { value: notAccepted(result, permit), ill: false };
+}
+
+/** Permit, journal row and audit row in one transaction. When it cannot be written, nothing is called. */
+async function take(
+  core: GatewayCore,
+  { permit_id, args_hash }: Permit,
+  facts: CallFacts,
+  key: string,
+): Promise<Awaited<ReturnType<JournalStore['accept']>> | Refusal> {
+  try {
+    return await core.store.journal.accept({ permit_id, key, args_hash, audit: beforeEntry(facts) });
+  } catch (error) {
+    return auditUnavailable(core, facts.call_id, error);
+  }
 }
 
 function notAccepted(result: string, permit: Permit): Refusal {

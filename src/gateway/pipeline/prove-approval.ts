@@ -44,6 +44,8 @@ export interface ProofInput {
 }
 
 export function proveApproval(input: ProofInput): Proof | Refusal {
+  const forged = permitProblem(input);
+  if (forged !== null) return forged;
   const incident = incidentOf(input.entries);
   if (isRefusal(incident)) return incident;
   if (incident.autonomy !== 'approve' && incident.autonomy !== 'limited')
@@ -68,6 +70,36 @@ export function proveApproval(input: ProofInput): Proof | Refusal {
   const tally = approvalOf(input, plan, incident);
   if (isRefusal(tally)) return tally;
   return { context: incident.context, autonomy: incident.autonomy, action, precondition, ...tally };
+}
+
+const Minted = z.looseObject({ permit: z.looseObject({ permit_id: z.string() }) });
+const Consumed = z.looseObject({ phase: z.literal('before'), permit_id: z.string() });
+
+/** The row of a permit proves nothing by itself: it must stand in the chain as it was minted, and not as consumed. */
+function permitProblem({ entries, permit }: ProofInput): Refusal | null {
+  let minted: unknown = null;
+  for (const entry of entries) {
+    if (entry.kind === 'permit') {
+      const parsed = Minted.safeParse(entry.payload);
+      if (parsed.success && parsed.data.permit.permit_id === permit.permit_id) minted = parsed.data.permit;
+    } else if (entry.kind === 'call') {
+      const parsed = Consumed.safeParse(entry.payload);
+      if (parsed.success && parsed.data.permit_id === permit.permit_id)
+        return refuse(
+          'permit-used',
+          `The permit for ${permit.change_id} was used before.`,
+          'Each call needs its own permit.',
+        );
+    }
+  }
+  if (minted !== null && hashOf(minted) === hashOf(permit)) return null;
+  return refuse(
+    'permit-altered',
+    minted === null
+      ? `The ledger of ${permit.incident_id} never minted the permit that was shown.`
+      : `The permit for ${permit.change_id} is not the one that the ledger minted.`,
+    'Run `aegis ledger verify` and look at who can write to the database; the gates mint a fresh permit.',
+  );
 }
 
 interface IncidentFacts {

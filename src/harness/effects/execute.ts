@@ -38,6 +38,7 @@ export const executeEffect: Effect = async (input) => {
       return await executed(input, base, key, settled.outcome);
     }
     const permit = await mintPermit(input, action);
+    if (isRefusal(permit)) return refusedToRun(base, permit);
     // No abort signal: once asked, a write is finished or reported unknown; Stop is read by the gateway before dispatch.
     const result = await deps.gateway.execute({
       token,
@@ -77,7 +78,7 @@ async function executed(
   return { type: 'executed', ...base, at: at(), outcome, ...changed_at };
 }
 
-async function mintPermit({ deps, context }: EffectInput, action: Action): Promise<Permit> {
+async function mintPermit({ deps, context }: EffectInput, action: Action): Promise<Permit | Refusal> {
   const prepared = context.plan as PreparedPlan;
   const preview = prepared.previews.find((p) => p.change_id === action.change_id);
   const permit: Permit = {
@@ -93,10 +94,10 @@ async function mintPermit({ deps, context }: EffectInput, action: Action): Promi
     args_hash: hashOf(action.params),
     expires_at_ms: deps.clock.now() + PERMIT_TTL_MS,
   };
-  await deps.store.journal.mintPermit(permit, {
+  const minted = await deps.store.journal.mintPermit(permit, {
     kind: 'permit',
     actor: 'aegis:harness',
     payload: { permit },
   });
-  return permit;
+  return isRefusal(minted) ? minted : permit;
 }

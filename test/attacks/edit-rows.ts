@@ -1,0 +1,80 @@
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { canonicalJson } from '../../src/contract/canonical.ts';
+import type { Permit } from '../../src/contract/tool.ts';
+import type { Store } from '../../src/store/store.ts';
+import { editPayload } from '../scenarios/tampering.ts';
+
+/** What somebody who can write to the database does to it: rows that the store itself would never write. */
+export interface Place {
+  /** AEGIS_HOME. */
+  readonly home: string;
+  readonly store: Store;
+}
+
+/** A permit that the gates never granted; `in_ledger` also forges its entry, with a hash that fits. */
+export async function forgePermit(place: Place, permit: Permit, in_ledger: boolean): Promise<void> {
+  withDatabase(place, (db) =>
+    db
+      .prepare('INSERT INTO permit (permit_id, incident_id, body, expires_at_ms) VALUES (?, ?, ?, ?)')
+      .run(permit.permit_id, permit.incident_id, canonicalJson(permit), permit.expires_at_ms),
+  );
+  if (in_ledger)
+    await place.store.ledger.append(permit.incident_id, [
+      { kind: 'permit', actor: 'aegis:harness', payload: { permit } },
+    ]);
+}
+
+/** Rewrites fields of a permit's row; the ledger keeps what was minted. */
+export function editPermit(place: Place, permit_id: string, change: Partial<Permit>): void {
+  withDatabase(place, (db) => {
+    const row = db
+      .prepare<[string], { body: string }>('SELECT body FROM permit WHERE permit_id = ?')
+      .get(permit_id);
+    const body = { ...(JSON.parse(row?.body ?? '{}') as Permit), ...change };
+    const edited = db
+      .prepare('UPDATE permit SET body = ?, expires_at_ms = ? WHERE permit_id = ?')
+      .run(canonicalJson(body), body.expires_at_ms, permit_id);
+    if (edited.changes !== 1) throw new Error('the permit was not edited');
+  });
+}
+
+/** Marks a used permit as unused and, with `journal`, forgets that its change ever ran. */
+export function forgetUse(place: Place, permit_id: string, journal: boolean): void {
+  withDatabase(place, (db) => {
+    db.prepare('UPDATE permit SET used_at_ms = NULL WHERE permit_id = ?').run(permit_id);
+    if (journal)
+      db.prepare("DELETE FROM journal WHERE json_extract(permit, '$.permit_id') = ?").run(permit_id);
+  });
+}
+
+/** An approved approval in the table that cards are drawn from. */
+export function forgeApprovalRow(place: Place, incident_id: string, body: unknown): void {
+  withDatabase(place, (db) =>
+    db
+      .prepare('INSERT INTO approval (approval_id, incident_id, status, body) VALUES (?, ?, ?, ?)')
+      .run(`APR-${incident_id}`, incident_id, 'approved', canonicalJson(body)),
+  );
+}
+
+/** Rewrites the payload of the first entry of a kind, under the triggers, without mending the hashes. */
+export async function editEntry(
+  place: Place,
+  chain: string,
+  kind: 'event' | 'plan' | 'preview' | 'approval' | 'permit',
+  edit: (payload: string) => string,
+): Promise<void> {
+  const [entry] = await place.store.ledger.read(chain, { kinds: [kind] });
+  if (entry === undefined) throw new Error(`${chain} has no entry of kind ${kind}`);
+  const before = editPayload(place.home, chain, entry.seq, edit);
+  if (edit(before) === before) throw new Error('the edit changed nothing');
+}
+
+function withDatabase<T>({ home }: Place, work: (db: Database.Database) => T): T {
+  const db = new Database(join(home, 'aegis.db'), { timeout: 5000 });
+  try {
+    return work(db);
+  } finally {
+    db.close();
+  }
+}
