@@ -42,7 +42,7 @@ describe.skipIf(!HERE)('PostgreSQL', () => {
         { path: '/rows/42/attempts', before: '3', after: '0' },
         { path: '/rows/42/state', before: 'stuck', after: 'queued' },
       ],
-      diff: ['-    attempts: "3"', '-    state: stuck', '+    attempts: "0"', '+    state: queued'],
+      diff: ['-    attempts: "3"', '+    attempts: "0"', '-    state: stuck', '+    state: queued'],
       undo: (before_image) => ({
         parameters: { job_id: before_image['/parameters/job_id'] },
         restore: { '42': { id: '42', state: 'stuck', attempts: '3' } },

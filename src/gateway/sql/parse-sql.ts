@@ -73,16 +73,18 @@ export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** Every node below a value, with the name of its type, outermost first; nodes that stand unnamed have the type ''. */
+/** Every node below a value, in the order of the text, with the name of its type; nodes that stand unnamed have the type ''. */
 export function* nodesBelow(value: unknown): Generator<{ type: string; body: SqlNode }> {
-  if (Array.isArray(value)) {
-    for (const item of value) yield* nodesBelow(item);
-    return;
-  }
-  if (typeof value !== 'object' || value === null) return;
-  for (const [key, child] of Object.entries(value)) {
-    if (typeof child === 'object' && child !== null && !Array.isArray(child))
-      yield { type: /^[A-Z]/.test(key) ? key : '', body: child as SqlNode };
-    yield* nodesBelow(child);
+  // No recursion: a text of a few thousand characters can nest deeper than a stack is.
+  const stack: { key: string; value: unknown }[] = [{ key: '', value }];
+  while (stack.length > 0) {
+    const here = stack.pop() as { key: string; value: unknown };
+    if (typeof here.value !== 'object' || here.value === null) continue;
+    const children = Array.isArray(here.value)
+      ? here.value.map((item: unknown) => ({ key: '', value: item }))
+      : Object.entries(here.value).map(([key, child]) => ({ key, value: child as unknown }));
+    if (!Array.isArray(here.value))
+      yield { type: /^[A-Z]/.test(here.key) ? here.key : '', body: here.value as SqlNode };
+    stack.push(...children.toReversed());
   }
 }

@@ -86,7 +86,6 @@ interface Scope {
 }
 
 function checkAny(value: unknown, scope: Scope, depth: number): void {
-  if (depth > DEPTH_MAX) throw new Refused('it is nested too deeply');
   if (Array.isArray(value)) {
     for (const item of value) checkAny(item, scope, depth + 1);
     return;
@@ -104,6 +103,7 @@ function checkNode(node: SqlNode, scope: Scope, depth: number): void {
 }
 
 function checkBody(type: string, body: SqlNode, scope: Scope, depth: number): void {
+  if (depth > DEPTH_MAX) throw new Refused('it is nested too deeply');
   const fields = Object.hasOwn(READ_GRAMMAR, type) ? READ_GRAMMAR[type] : undefined;
   if (fields === undefined) throw refused(type);
   RULES[type]?.(body, scope);
@@ -215,8 +215,9 @@ function calledNames(functions: unknown): string[] {
 
 /** Output columns of a SELECT; of a UNION those of its first part. */
 function columnsOf(select: SqlNode): (string | null)[] {
-  if (select['larg'] !== undefined) return columnsOf(select['larg'] as SqlNode);
-  return ((select['targetList'] ?? []) as readonly SqlNode[]).map((target) => {
+  let first = select;
+  while (first['larg'] !== undefined) first = first['larg'] as SqlNode;
+  return ((first['targetList'] ?? []) as readonly SqlNode[]).map((target) => {
     const { name, val } = unwrap(target).body;
     if (typeof name === 'string') return name;
     const { type, body } = unwrap((val ?? {}) as SqlNode);
