@@ -4,6 +4,7 @@ import { parseYamlText } from './contract/parse.ts';
 import { Secret } from './contract/secret.ts';
 import { SecretRef } from './contract/credentials.ts';
 import { Settings } from './contract/settings.ts';
+import { isUnixSocket } from './contract/system-postgres.ts';
 import { explainIssue, explainPlace } from './config-issue.ts';
 import { referenceProblems } from './config-references.ts';
 import type { Problem } from './config-references.ts';
@@ -24,6 +25,8 @@ export class ConfigError extends Error {
 export interface LoadedConfig {
   readonly settings: Settings;
   readonly file: string;
+  /** The same words for what only another room can check: file, line and reason. */
+  readonly problem: (places: readonly Problem[]) => ConfigError;
   /** Resolves a secret reference. @throws ConfigError that names the reference, never the value. */
   readonly secrets: (ref: SecretRef) => Secret;
 }
@@ -58,6 +61,11 @@ export function loadConfig(file: string, env: NodeJS.ProcessEnv = process.env): 
   return {
     settings: deepFreeze(settings),
     file: path,
+    problem: (found) =>
+      new ConfigError(
+        file,
+        found.map(({ path: place, say }) => `${explainPlace(place, parsed)}: ${say}`),
+      ),
     secrets: (ref) => resolveSecret(ref, dirname(path), env, file),
   };
 }
@@ -130,6 +138,12 @@ function withPaths(settings: Settings, base: string, env: NodeJS.ProcessEnv): Se
     ...settings,
     home: env['AEGIS_HOME'] === undefined ? at(settings.home) : resolve(env['AEGIS_HOME']),
     clusters,
+    databases: Object.fromEntries(
+      Object.entries(settings.databases).map(([name, d]) => [
+        name,
+        d.ca_file === undefined ? d : { ...d, ca_file: at(d.ca_file) },
+      ]),
+    ),
     sources: { loki: sources(settings.sources.loki), prometheus: sources(settings.sources.prometheus) },
     ...(settings.vault?.ca_file === undefined
       ? {}
@@ -187,6 +201,12 @@ function endpointProblems(settings: Settings): Problem[] {
   if (settings.vault !== undefined) check(['vault', 'address'], settings.vault.address);
   for (const [name, { server }] of Object.entries(settings.clusters))
     check(['clusters', name, 'server'], server);
+  for (const [name, { host, tls }] of Object.entries(settings.databases))
+    if (tls === 'off' && !isUnixSocket(host) && !settings.unsafe_endpoints)
+      problems.push({
+        path: ['databases', name, 'tls'],
+        say: `would send everything in the clear; use verify ${need}`,
+      });
   for (const kind of ['loki', 'prometheus'] as const)
     for (const [name, { url }] of Object.entries(settings.sources[kind]))
       check(['sources', kind, name, 'url'], url);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { LoadedConfig } from '../config.ts';
 import type { Log } from '../contract/ports.ts';
-import type { Environment, Settings } from '../contract/settings.ts';
+import type { Environment, OwnedSystem, Settings } from '../contract/settings.ts';
 import { isRefusal } from '../contract/verdict.ts';
 import { Egress } from '../gateway/egress.ts';
 import type { CredentialProof, Gateway } from '../gateway/gateway.ts';
@@ -89,13 +89,29 @@ function proofCheck(check: string, { engine, revocable, revoked, afterwards }: C
 function questionsOf(settings: Settings): Question[] {
   const questions = new Map<string, Question>();
   for (const [team, { environments }] of Object.entries(settings.teams))
-    for (const [env, { mounts }] of Object.entries(environments))
-      for (const mount of mounts) {
-        const question = { team, env, ...questionOf(mount, settings) };
+    for (const [env, { mounts, systems }] of Object.entries(environments))
+      for (const asked of [
+        ...mounts.map((mount) => questionOf(mount, settings)),
+        ...systems.flatMap(databaseQuestion),
+      ]) {
+        const question = { team, env, ...asked };
         const key = [question.check, team, env].join(' ');
         if (!questions.has(key)) questions.set(key, question);
       }
   return [...questions.values()];
+}
+
+/** The role is judged at each use: one that could do too much is refused here as it would be at night. */
+function databaseQuestion({ system, name, namespaces }: OwnedSystem): Omit<Question, 'team' | 'env'>[] {
+  if (system !== 'pg' || namespaces[0] === undefined) return [];
+  return [
+    {
+      check: `database ${name}`,
+      tool: 'pg.schema',
+      target: `mcp://pg/${name}/${namespaces[0]}/schema/-`,
+      args: { limit: 1 },
+    },
+  ];
 }
 
 function questionOf(

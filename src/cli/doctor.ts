@@ -11,6 +11,7 @@ import { packageRoot } from '../package-paths.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import { createLog, systemClock, systemIds } from '../system-ports.ts';
+import { checkStatements } from './check-statements.ts';
 import { slackCheck, systemChecks, vaultCheck } from './doctor-systems.ts';
 import type { GlobalOptions } from './output.ts';
 import { EXIT, print, table } from './output.ts';
@@ -55,6 +56,7 @@ async function examine(options: GlobalOptions): Promise<Check[]> {
   let config: LoadedConfig;
   try {
     config = loadConfig(configPath(options.config));
+    await checkStatements(config);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return error.problems.map((detail) => ({

@@ -2,6 +2,7 @@ import { ConfigError, configPath, loadConfig, missingSecrets } from '../config.t
 import { compose } from '../main.ts';
 import { openStore } from '../store/open-store.ts';
 import { createLog, systemClock, systemIds } from '../system-ports.ts';
+import { checkStatements } from './check-statements.ts';
 import type { GlobalOptions } from './output.ts';
 import { print } from './output.ts';
 
@@ -14,6 +15,7 @@ export async function start(options: GlobalOptions): Promise<void> {
       config.file,
       missing.map((m) => m.problem),
     );
+  await checkStatements(config);
   let redact: ((text: string) => string) | null = null;
   const log = createLog(options.debug === true ? 'debug' : config.settings.log_level, () => redact);
   const store = await openStore({ home: config.settings.home, clock: systemClock, log });

@@ -5,6 +5,7 @@ import { isRefusal } from '../contract/verdict.ts';
 import type { Store } from '../store/store.ts';
 import { CredentialBroker } from './credentials/broker.ts';
 import { DRIVERS } from './drivers/index.ts';
+import { statementProblems } from './drivers/postgres/statement-problems.ts';
 import { Egress } from './egress.ts';
 import type { Gateway } from './gateway.ts';
 import { classifyFields } from './pipeline/classify.ts';
@@ -41,6 +42,7 @@ const WITHHELD = '[WITHHELD: policies/redaction.yaml did not load]';
 
 export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   const { store, settings, secrets, clock, ids } = deps;
+  await checkStatements(settings.databases);
   const policies = await loadPolicySet(deps.policies_dir);
   const log = redactedLog(deps.log, policies.redaction);
   await recordLoad(deps, policies);
@@ -141,8 +143,14 @@ const classify = (
       `${action.tool}: ${args.error.issues[0]?.message ?? 'not valid'}.`,
       'Correct the arguments; the tool’s schema is in its definition.',
     );
-  return classifyFields(policy.guardrails, tool, routed.target, tool.touched(args.data));
+  return classifyFields(policy.guardrails, tool, routed.target, tool.touched(args.data, routed));
 };
+
+/** `aegis start` has said the same with line numbers; this holds for whoever else builds a gateway. */
+async function checkStatements(databases: GatewaySettings['databases']): Promise<void> {
+  const [problem] = await statementProblems(databases);
+  if (problem !== undefined) throw new Error(`${problem.path.join('.')}: ${problem.say}`);
+}
 
 /** Which rules are in force is part of the story: the SYSTEM chain says so at each load. */
 async function recordLoad({ store, log }: GatewayDeps, { set, files, problems }: PolicyLoad): Promise<void> {

@@ -26,11 +26,42 @@ export interface DriverHttp {
   request(request: DriverRequest): Promise<{ readonly status: number; readonly text: string }>;
 }
 
+/** Rows as the server writes them: text, or null. */
+export interface SqlRows {
+  readonly columns: readonly { readonly name: string; readonly type_oid: number }[];
+  readonly rows: readonly (readonly (string | null)[])[];
+  /** There was more than was asked for. */
+  readonly more: boolean;
+}
+
+/** One transaction. A text is one statement; values are bound to `$1`, `$2`, ... */
+export interface SqlSession {
+  /** Names the database itself, whatever its address. */
+  readonly database_id: string;
+  query(text: string, values: readonly unknown[]): Promise<SqlRows>;
+  /** A SELECT through a cursor: no more is fetched than is wanted. @throws UpstreamError `too-large`. */
+  fetch(
+    text: string,
+    values: readonly unknown[],
+    limits: { readonly rows_max: number; readonly bytes_max: number },
+  ): Promise<SqlRows>;
+}
+
+export interface DriverSql {
+  /** A read-only transaction on a connection of its own. @throws UpstreamError */
+  read<T>(work: (session: SqlSession) => Promise<T>): Promise<T>;
+  /** A transaction that is committed when `keep` comes back; in a preview never. @throws UpstreamError */
+  change<T>(
+    work: (session: SqlSession) => Promise<{ readonly keep: boolean; readonly value: T }>,
+  ): Promise<T>;
+}
+
 /** Everything that belongs to one call, looked up by its id; nothing of it travels inside MCP messages. */
 export interface CallHandle {
   readonly call_id: string;
   readonly target: Target;
   readonly http: DriverHttp;
+  readonly sql: DriverSql;
   readonly upstream: Upstream;
   /** For `apply`: the state that people approved; the server must still show it. */
   readonly precondition: Precondition | null;
@@ -82,6 +113,12 @@ export type ApplyAnswer =
   /** The server said that the precondition does not hold: nothing was written. */
   | { readonly status: 'conflict'; readonly message: string };
 
+/** Where a call leads, from the target and the configuration alone. */
+export interface Place {
+  readonly target: Target;
+  readonly upstream: Upstream;
+}
+
 export interface TouchedField {
   readonly path: string;
   readonly after: unknown;
@@ -99,7 +136,12 @@ export interface WriteTool<Args = never> extends Declaration {
   readonly mode: 'write';
   readonly input: z.ZodType<Args>;
   /** Pure: what the arguments would set, for classification and bounds. */
-  touched(args: Args): readonly TouchedField[];
+  touched(args: Args, place: Place): readonly TouchedField[];
+  /**
+   * Pure: whether an approved preview is one of these arguments. Only for tools whose effect the server alone can tell
+   * (SQL); left out, the preview must show exactly the touched fields.
+   */
+  readonly approvedFor?: (args: Args, place: Place, approved: Precondition) => boolean;
   /** Pure: the arguments that bring back the before-image. */
   undo(before_image: Readonly<Record<string, unknown>>): unknown;
   /** Conditions are checked by the server: a second identical request cannot act twice. */

@@ -1,7 +1,13 @@
 import type { Driver } from './driver.ts';
 import { KUBERNETES_DRIVER } from './kubernetes.ts';
 import { LOKI_DRIVER } from './loki.ts';
+import { POSTGRES_DRIVER } from './postgres.ts';
 import { PROMETHEUS_DRIVER } from './prometheus.ts';
 
 /** Every built-in driver; a new one adds its line here. */
-export const DRIVERS: readonly Driver[] = [KUBERNETES_DRIVER, LOKI_DRIVER, PROMETHEUS_DRIVER];
+export const DRIVERS: readonly Driver[] = [
+  KUBERNETES_DRIVER,
+  LOKI_DRIVER,
+  POSTGRES_DRIVER,
+  PROMETHEUS_DRIVER,
+];

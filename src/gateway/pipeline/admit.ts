@@ -122,11 +122,11 @@ function toolFor(
 function classOf(
   policy: PolicySet,
   { tool }: RegisteredTool,
-  { target }: Route,
+  place: Route,
   args: Record<string, unknown>,
 ): ActionClass | Refusal {
-  const fields = tool.mode === 'write' ? tool.touched(args as never) : [];
-  const classified = classifyFields(policy.guardrails, tool, target, fields);
+  const fields = tool.mode === 'write' ? tool.touched(args as never, place) : [];
+  const classified = classifyFields(policy.guardrails, tool, place.target, fields);
   if (isRefusal(classified)) return classified;
   return forbiddenClass(policy.guardrails, classified) ?? classified.action_class;
 }

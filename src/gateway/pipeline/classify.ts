@@ -31,10 +31,10 @@ export function classifyFields(
         (!(entry !== undefined && isScalar(field.after)) && isAbovePattern(field.path, pattern)),
     );
     if (privileged !== undefined) raise('privileged', `${field.path} is privileged (${privileged})`);
-    const stops = stopsEverything(target.kind, field);
-    if (stops) raise('destroy', `${field.path} = ${show(field.after)} stops every pod of it`);
+    const destroys = destruction(target.kind, field);
+    if (destroys !== null) raise('destroy', destroys);
     if (entry === undefined) raise('privileged', `${field.path} is not a path that ${tool.name} may touch`);
-    else if (!stops) {
+    else if (destroys === null) {
       const problem = boundProblem(entry, target.kind, field);
       if (problem !== null) return outOfBounds(problem);
     }
@@ -81,10 +81,13 @@ export function forbiddenClass(
 /** How many pods an object runs: none left is destruction, whatever the bounds say. */
 const COUNTS = ['/spec/replicas', '/spec/parallelism', '/spec/executor/instances'] as const;
 
-function stopsEverything(kind: string, { path, after }: TouchedField): boolean {
-  if (!COUNTS.some((count) => count === path)) return false;
+/** Why a touched field destroys something, whatever its bounds say; null when it does not. */
+function destruction(kind: string, { path, after }: TouchedField): string | null {
+  if (kind === 'statement' && /^\/(?:delete|truncate|drop)\//.test(path))
+    return `${path}: the statement takes rows or tables away`;
+  if (!COUNTS.some((count) => count === path)) return null;
   const count = fieldQuantity(kind, path, after);
-  return count !== null && count <= 0;
+  return count !== null && count <= 0 ? `${path} = ${show(after)} stops every pod of it` : null;
 }
 
 function isScalar(value: unknown): boolean {

@@ -2,6 +2,7 @@ import { hashOf } from '../../contract/canonical.ts';
 import { journalKey, type Permit, type ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { JournalRow, JournalStore, TokenGrant } from '../../store/authority.ts';
+import type { Place, Precondition, TouchedField, WriteTool } from '../drivers/driver.ts';
 import type { ExecuteRequest } from '../gateway.ts';
 import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
 import {
@@ -118,9 +119,7 @@ async function contentProblem(
       'Use the incident’s own token.',
     );
   const tool = writeToolOf(admission);
-  const touched = tool.touched(args as never).map(({ path, after }) => ({ path, after }));
-  const approved = proof.precondition.changes.map(({ path, after }) => ({ path, after }));
-  if (hashOf(touched) !== hashOf(approved))
+  if (!approvedFor(tool, args, route, proof.precondition))
     return refuse(
       'effect-mismatch',
       'The arguments set other fields or values than the approved preview.',
@@ -142,6 +141,17 @@ async function contentProblem(
     route.target,
     permit.phase === 'undo' ? [] : proof.precondition.changes,
   );
+}
+
+function approvedFor(
+  tool: WriteTool,
+  args: Readonly<Record<string, unknown>>,
+  place: Place,
+  approved: Precondition,
+): boolean {
+  if (tool.approvedFor !== undefined) return tool.approvedFor(args as never, place, approved);
+  const fields = (list: readonly TouchedField[]) => list.map(({ path, after }) => ({ path, after }));
+  return hashOf(fields(tool.touched(args as never, place))) === hashOf(fields(approved.changes));
 }
 
 /** From the transaction on. `ill` is left to reads: one write that failed must not open the breaker for its retry. */

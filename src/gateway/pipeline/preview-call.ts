@@ -1,5 +1,6 @@
 import { structuredPatch } from 'diff';
 import { stringify } from 'yaml';
+import { hashOf } from '../../contract/canonical.ts';
 import { effectHashOf, Preview, type FieldChange } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { Lease } from '../credentials/lease.ts';
@@ -140,6 +141,13 @@ function present(
   const shown = clean.value as DriverPreview;
   const changes = shown.changes as FieldChange[];
   const { object_uid } = found;
+  // What is approved must be what is compared at the server: a mark in place of a value could never be found there.
+  if (hashOf(changes) !== hashOf(found.changes))
+    return refuse(
+      'effect-unshowable',
+      'A touched field holds something that must not be shown (an address, a key), so nobody could approve it.',
+      'Such a change is made by hand.',
+    );
   const diff = unifiedDiff(shown.before, shown.after, route.target.name, rules, scrub);
   const preview = Preview.parse({
     tool: entry.tool.name,

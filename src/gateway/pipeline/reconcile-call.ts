@@ -1,4 +1,4 @@
-import { PreviewPayload } from '../../contract/ledger.ts';
+import { PreviewPayload, type LedgerEntry } from '../../contract/ledger.ts';
 import { effectHashOf, type ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { JournalRow, JournalStore } from '../../store/authority.ts';
@@ -7,6 +7,7 @@ import type { Precondition } from '../drivers/driver.ts';
 import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
 import { auditAfter, auditBefore, recordRefusal, beginCall } from './audit.ts';
 import type { GatewayCore } from './core.ts';
+import { journalledArgs } from './journalled-args.ts';
 import { compareObservation, conflictOutcome, differences, outcomeOf } from './outcome.ts';
 import { leaseFor } from './upstream-call.ts';
 import { readVerifiedChain } from './verified-chain.ts';
@@ -29,9 +30,9 @@ export async function reconcileCall(
       `The journal has no ${input.journal_key}.`,
       'Nothing was accepted under this key, so nothing ran.',
     );
-  const found = await preconditionOf(core, row);
-  if (isRefusal(found)) return recordRefusal(core, null, found, about);
-  const params = { changes: found.changes.map(({ path, after }) => ({ path, value: after })) };
+  const approved = await approvedCall(core, row);
+  if (isRefusal(approved)) return recordRefusal(core, null, approved, about);
+  const { precondition: found, params } = approved;
   const admission = await admit(
     core,
     { token: input.token, tool: row.tool, target: row.target, args: params },
@@ -171,10 +172,28 @@ function neverSeen(row: JournalRow, why: string): Refusal {
   );
 }
 
-/** The approved prior state of the row's permit, from the incident's ledger. */
-async function preconditionOf(core: GatewayCore, row: JournalRow): Promise<Precondition | Refusal> {
+interface ApprovedCall {
+  readonly precondition: Precondition;
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+/** The approved prior state of the row's permit and the arguments of the call, from the incident's ledger. */
+async function approvedCall(core: GatewayCore, row: JournalRow): Promise<ApprovedCall | Refusal> {
   const entries = await readVerifiedChain(core.store.ledger, row.incident_id);
   if (isRefusal(entries)) return entries;
+  const precondition = preconditionOf(entries, row);
+  const tool = core.registry.tools.get(row.tool)?.tool;
+  const write_tool = tool?.mode === 'write' ? tool : undefined;
+  const params = await journalledArgs(row, entries, write_tool, core.store.journal);
+  if (precondition !== null && params !== null) return { precondition, params };
+  return refuse(
+    'effect-mismatch',
+    `The ledger holds no ${precondition === null ? 'preview' : 'arguments'} for ${row.key}.`,
+    'Look at the object by hand.',
+  );
+}
+
+function preconditionOf(entries: readonly LedgerEntry[], row: JournalRow): Precondition | null {
   for (const entry of entries) {
     const parsed = entry.kind === 'preview' ? PreviewPayload.safeParse(entry.payload) : null;
     if (parsed?.success !== true || parsed.data.change_id !== row.change_id) continue;
@@ -182,9 +201,5 @@ async function preconditionOf(core: GatewayCore, row: JournalRow): Promise<Preco
     if (preview.effect_hash === row.permit.effect_hash && effectHashOf(preview) === preview.effect_hash)
       return { object_uid: preview.object_uid, changes: preview.changes };
   }
-  return refuse(
-    'effect-mismatch',
-    `The ledger holds no preview for ${row.key}.`,
-    'Look at the object by hand.',
-  );
+  return null;
 }

@@ -6,6 +6,7 @@ import type { Precondition } from '../drivers/driver.ts';
 import type { Operation } from '../drivers/driver-server.ts';
 import type { PeerAnswer } from '../mcp-peer.ts';
 import { exactScrub, type ExactScrub } from '../sanitize/exact-scrub.ts';
+import { lendSql } from '../sql/lend-sql.ts';
 import { lendTransport, type TransportMode } from '../transport.ts';
 import type { Admission } from './admit.ts';
 import type { GatewayCore } from './core.ts';
@@ -31,8 +32,7 @@ export function callUpstream(
 ): Promise<PeerAnswer> {
   const { route, entry, args } = admission;
   const timeout_ms = Math.min(limits.timeout_ms, entry.tool.timeout_ms_max);
-  const http = lendTransport({
-    egress: core.egress,
+  const lent = {
     upstream: route.upstream,
     target: route.target,
     mode: limits.mode,
@@ -40,11 +40,13 @@ export function callUpstream(
     timeout_ms,
     bytes_max: entry.tool.result_bytes_max,
     signal: limits.signal,
-  });
+  };
+  const { egress, settings } = core;
   const handle = {
     call_id,
     target: route.target,
-    http,
+    http: lendTransport({ ...lent, egress }),
+    sql: lendSql({ ...lent, call_id, unsafe_endpoints: settings.unsafe_endpoints }),
     upstream: route.upstream,
     precondition: limits.precondition,
   };
