@@ -145,6 +145,12 @@ function withPaths(settings: Settings, base: string, env: NodeJS.ProcessEnv): Se
       ]),
     ),
     sources: { loki: sources(settings.sources.loki), prometheus: sources(settings.sources.prometheus) },
+    upstreams: Object.fromEntries(
+      Object.entries(settings.upstreams).map(([name, u]) => [
+        name,
+        u.transport === 'stdio' || u.ca_file === undefined ? u : { ...u, ca_file: at(u.ca_file) },
+      ]),
+    ),
     ...(settings.vault?.ca_file === undefined
       ? {}
       : { vault: { ...settings.vault, ca_file: at(settings.vault.ca_file) } }),
@@ -207,6 +213,8 @@ function endpointProblems(settings: Settings): Problem[] {
         path: ['databases', name, 'tls'],
         say: `would send everything in the clear; use verify ${need}`,
       });
+  for (const [name, upstream] of Object.entries(settings.upstreams))
+    if (upstream.transport === 'http') check(['upstreams', name, 'url'], upstream.url);
   for (const kind of ['loki', 'prometheus'] as const)
     for (const [name, { url }] of Object.entries(settings.sources[kind]))
       check(['sources', kind, name, 'url'], url);

@@ -23,6 +23,8 @@ import { loadPolicySet, type PolicyLoad } from './policy/policy-set.ts';
 import { redactedLog } from './sanitize/redacted-log.ts';
 import { sanitizeText } from './sanitize/sanitize.ts';
 import { refuse } from '../contract/verdict.ts';
+import { lookAtUpstream } from './pipeline/look-at-upstream.ts';
+import { Upstreams } from './upstreams/upstreams.ts';
 
 /**
  * Builds the gateway: reads the policies and records which are in force. It must start
@@ -67,6 +69,15 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     policies,
     registry: buildRegistry(DRIVERS),
     peers: new Peers(DRIVERS),
+    upstreams: new Upstreams({
+      settings: settings.upstreams,
+      pins: store.upstream_pins,
+      egress,
+      secrets,
+      clock,
+      log,
+      redactText: (text) => redactWith(policies, text),
+    }),
     broker,
     throttle: new Throttle(clock),
     egress,
@@ -79,6 +90,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     close: async () => {
       await broker.close();
       await core.peers.close();
+      await core.upstreams.close();
       await egress.close();
     },
   };
@@ -110,9 +122,14 @@ function facts(
       const routed = route(settings, target);
       return !isRefusal(routed) && isRevocable(routed.credentials);
     },
-    redactText: (text) =>
-      policies.redaction === null ? WITHHELD : sanitizeText(text, policies.redaction).text,
+    redactText: (text) => redactWith(policies, text),
+    upstreamDefinitions: () => core.upstreams.definitions(),
+    lookAtUpstream: (server, signal) => lookAtUpstream(core, server, signal),
   };
+}
+
+function redactWith({ redaction }: PolicyLoad, text: string): string {
+  return redaction === null ? WITHHELD : sanitizeText(text, redaction).text;
 }
 
 const classify = (
@@ -123,6 +140,12 @@ const classify = (
   if (isRefusal(policy)) return policy;
   const routed = route(core.settings, action.target);
   if (isRefusal(routed)) return routed;
+  if (routed.target.system === 'mcp')
+    return refuse(
+      'upstream-write-refused',
+      `${action.tool} belongs to an external MCP server, and Aegis cannot preview what a foreign server would change.`,
+      'Plan the change with a tool that Aegis can preview, or make it by hand.',
+    );
   const entry = core.registry.tools.get(action.tool);
   if (
     entry === undefined ||
