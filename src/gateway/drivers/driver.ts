@@ -69,12 +69,25 @@ export interface DriverPreview {
   readonly side_changes: readonly FieldChange[];
   readonly warnings: readonly string[];
   readonly resources: Preview['resources'];
+  /** Of tools that restore: what the pipeline judges. */
+  readonly restoration?: Restoration | null;
+}
+
+/** The objects behind a restored value, as the API sent them; the pipeline compares them, the driver claims nothing. */
+export interface Restoration {
+  /** The object that is changed. */
+  readonly owner: unknown;
+  /** The part of its history that holds the value to restore. */
+  readonly source: unknown;
+  /** The part of its history that holds the present value. */
+  readonly current: unknown;
 }
 
 /** The touched fields as the object shows them now; `uid` is null when the object does not exist. */
 export interface Observation {
   readonly object_uid: string | null;
   readonly values: Readonly<Record<string, unknown>>;
+  readonly restoration?: Restoration | null;
 }
 
 export type ApplyAnswer =
@@ -100,7 +113,17 @@ export interface WriteTool<Args = never> extends Declaration {
   readonly input: z.ZodType<Args>;
   /** Pure: what the arguments would set, for classification and bounds. */
   touched(args: Args): readonly TouchedField[];
-  /** Pure: the arguments that bring back the before-image. */
+  /**
+   * Pure: whether approved changes are such as these arguments ask for, where the preview finds the values and the
+   * effect hash binds them. Left out: they must be exactly what `touched` says.
+   */
+  covers?(args: Args, changes: readonly FieldChange[]): boolean;
+  /**
+   * Sets only what the object's own history holds. Paths that guardrails mark `restored` count as `write` for it, once
+   * the pipeline has seen that the value ran before the incident opened.
+   */
+  readonly restores?: true;
+  /** Pure: the arguments that bring back the before-image, or any other set of values by path. */
   undo(before_image: Readonly<Record<string, unknown>>): unknown;
   /** Conditions are checked by the server: a second identical request cannot act twice. */
   readonly conditional: boolean;

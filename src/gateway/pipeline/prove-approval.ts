@@ -70,7 +70,7 @@ export function proveApproval(input: ProofInput): Proof | Refusal {
   return { context: incident.context, autonomy: incident.autonomy, action, precondition, ...tally };
 }
 
-interface IncidentFacts {
+export interface IncidentFacts {
   readonly context: IncidentContext;
   readonly autonomy: Autonomy;
   readonly involved: ReadonlySet<string>;
@@ -85,7 +85,8 @@ const LaterEvent = z.looseObject({
   autonomy: Autonomy.optional(),
 });
 
-function incidentOf(entries: readonly LedgerEntry[]): IncidentFacts | Refusal {
+/** What the opening and later events of a verified chain say. */
+export function incidentOf(entries: readonly LedgerEntry[]): IncidentFacts | Refusal {
   const events = entries.filter((entry) => entry.kind === 'event');
   const opened = z
     .looseObject({ type: z.literal('opened'), context: IncidentContext })

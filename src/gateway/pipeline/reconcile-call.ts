@@ -31,7 +31,9 @@ export async function reconcileCall(
     );
   const found = await preconditionOf(core, row);
   if (isRefusal(found)) return recordRefusal(core, null, found, about);
-  const params = { changes: found.changes.map(({ path, after }) => ({ path, value: after })) };
+  const tool = core.registry.tools.get(row.tool)?.tool;
+  const wanted = Object.fromEntries(found.changes.map(({ path, after }) => [path, after]));
+  const params = tool?.mode === 'write' ? (tool.undo(wanted) as Record<string, unknown>) : {};
   const admission = await admit(
     core,
     { token: input.token, tool: row.tool, target: row.target, args: params },
