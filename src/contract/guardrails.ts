@@ -21,6 +21,11 @@ export const Guardrails = z.strictObject({
         max: z.union([z.string(), z.number()]).optional(),
         /** Largest allowed factor between the old and the new value (2 = at most doubled). */
         factor_max: z.number().positive().optional(),
+        /**
+         * Only for tools that restore from an object's own history: what lies here counts as `write` although parts of
+         * it are privileged, because the gateway proves that the value ran before the incident opened.
+         */
+        restored: z.literal(true).optional(),
       }),
     )
     .max(500),

@@ -27,6 +27,8 @@ export interface PlanKnobs {
   readonly events?: readonly Readonly<Record<string, unknown>>[];
   readonly tampered_preview?: (preview: Preview) => Preview;
   readonly env?: string;
+  /** When the incident opened; left out: now. */
+  readonly opened_at?: string;
 }
 
 export interface PlannedAction {
@@ -57,6 +59,9 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
     params: { changes: [{ path: '/spec/driver/memory', value: knobs.value ?? '2g' }] },
   };
   const { tool, target, params } = action;
+  const now = isoTime(clock.now());
+  const context = contextOf(knobs, incident_id, knobs.opened_at ?? now);
+  await store.ledger.append(incident_id, [event({ type: 'opened', at: now, context, channel: 'C0123' })]);
   const previewed = await gateway.preview({
     token: await stage.token({ incident_id }),
     tool,
@@ -84,10 +89,7 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
   };
   const plan_hash = planHashOf({ ...bound, approval_rule: rule });
   const effect_hash = combinedEffectHash([preview.effect_hash]);
-  const now = isoTime(clock.now());
-  const entries: NewLedgerEntry[] = [
-    event({ type: 'opened', at: now, context: contextOf(knobs, incident_id, now), channel: 'C0123' }),
-  ];
+  const entries: NewLedgerEntry[] = [];
   for (const later of knobs.events ?? []) entries.push(event({ at: now, ...later }));
   if (knobs.without !== 'plan') entries.push(entry('plan', { ...bound, rule, plan_hash, effect_hash }));
   const shown = knobs.tampered_preview?.(preview) ?? preview;

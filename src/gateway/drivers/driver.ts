@@ -100,12 +100,25 @@ export interface DriverPreview {
   readonly side_changes: readonly FieldChange[];
   readonly warnings: readonly string[];
   readonly resources: Preview['resources'];
+  /** Of tools that restore: what the pipeline judges. */
+  readonly restoration?: Restoration | null;
+}
+
+/** The objects behind a restored value, as the API sent them; the pipeline compares them, the driver claims nothing. */
+export interface Restoration {
+  /** The object that is changed. */
+  readonly owner: unknown;
+  /** The part of its history that holds the value to restore. */
+  readonly source: unknown;
+  /** The part of its history that holds the present value. */
+  readonly current: unknown;
 }
 
 /** The touched fields as the object shows them now; `uid` is null when the object does not exist. */
 export interface Observation {
   readonly object_uid: string | null;
   readonly values: Readonly<Record<string, unknown>>;
+  readonly restoration?: Restoration | null;
 }
 
 export type ApplyAnswer =
@@ -142,7 +155,12 @@ export interface WriteTool<Args = never> extends Declaration {
    * (SQL); left out, the preview must show exactly the touched fields.
    */
   readonly approvedFor?: (args: Args, place: Place, approved: Precondition) => boolean;
-  /** Pure: the arguments that bring back the before-image. */
+  /**
+   * Sets only what the object's own history holds. Paths that guardrails mark `restored` count as `write` for it, once
+   * the pipeline has seen that the value ran before the incident opened.
+   */
+  readonly restores?: true;
+  /** Pure: the arguments that bring back the before-image, or any other set of values by path. */
   undo(before_image: Readonly<Record<string, unknown>>): unknown;
   /** Conditions are checked by the server: a second identical request cannot act twice. */
   readonly conditional: boolean;

@@ -12,7 +12,7 @@ import { fieldQuantity } from '../quantity.ts';
  */
 export function classifyFields(
   guardrails: Guardrails,
-  tool: { readonly name: string; readonly base_class: ActionClass },
+  tool: { readonly name: string; readonly base_class: ActionClass; readonly restores?: true },
   target: Target,
   fields: readonly TouchedField[],
 ): Classification | Refusal {
@@ -28,9 +28,12 @@ export function classifyFields(
       (pattern) =>
         matchesPattern(pattern, field.path, 'within') ||
         // A scalar at a listed path is a leaf; anything else could replace or remove what lies below.
-        (!(entry !== undefined && isScalar(field.after)) && isAbovePattern(field.path, pattern)),
+        (!(entry !== undefined && isScalar(field.after) && tool.restores !== true) &&
+          isAbovePattern(field.path, pattern)),
     );
-    if (privileged !== undefined) raise('privileged', `${field.path} is privileged (${privileged})`);
+    if (privileged !== undefined && tool.restores === true && entry?.restored === true)
+      reasons.push(`${field.path} is restored: a write only as what ran before the incident opened`);
+    else if (privileged !== undefined) raise('privileged', `${field.path} is privileged (${privileged})`);
     const destroys = destruction(target.kind, field);
     if (destroys !== null) raise('destroy', destroys);
     if (entry === undefined) raise('privileged', `${field.path} is not a path that ${tool.name} may touch`);

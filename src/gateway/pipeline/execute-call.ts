@@ -20,6 +20,7 @@ import { compareObservation, conflictOutcome, differences } from './outcome.ts';
 import { checkPermit } from './permit.ts';
 import { proveApproval, type Proof } from './prove-approval.ts';
 import { settleEarlier } from './reconcile-call.ts';
+import { restorationRefusal } from './restoration.ts';
 import type { Guarded } from './throttle.ts';
 import { settleRow } from './settle-row.ts';
 import { laneOf, leaseFor } from './upstream-call.ts';
@@ -265,7 +266,7 @@ async function run(
   let revoked = false;
   let outcome: ToolOutcome | Refusal;
   try {
-    outcome = await dispatched(call, key);
+    outcome = await dispatched(call, key, allowed);
   } finally {
     revoked = await lease.release();
   }
@@ -281,7 +282,11 @@ async function run(
 }
 
 /** Before-image, the last look at freeze, stop and expiry, the write, its outcome into the journal. */
-async function dispatched(call: WriteCall, key: string): Promise<ToolOutcome | Refusal> {
+async function dispatched(
+  call: WriteCall,
+  key: string,
+  { permit, proof }: Allowed,
+): Promise<ToolOutcome | Refusal> {
   const { journal } = call.core.store;
   const before = await observe(call, 'write');
   if (isRefusal(before)) return before;
@@ -292,6 +297,13 @@ async function dispatched(call: WriteCall, key: string): Promise<ToolOutcome | R
     );
     return settleRow(journal, key, cleanOutcome(call, conflict));
   }
+  const unproven = await restorationRefusal(call.core, call.admission, {
+    ...permit,
+    context: proof.context,
+    precondition: call.precondition,
+    restoration: before.restoration ?? null,
+  });
+  if (unproven !== null) return unproven;
   call.core.in_flight.add(key);
   try {
     const { values: before_image, object_uid } = before;

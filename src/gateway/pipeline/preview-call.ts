@@ -16,6 +16,7 @@ import { auditAfter, auditBefore, recordRefusal, beginCall } from './audit.ts';
 import { factorProblem } from './classify.ts';
 import type { GatewayCore } from './core.ts';
 import { cleanRefusal } from './read-call.ts';
+import { restorationRefusal } from './restoration.ts';
 import type { Guarded } from './throttle.ts';
 import { callUpstream, laneOf, leaseFor, scrubOf } from './upstream-call.ts';
 
@@ -77,7 +78,7 @@ async function audited(
     });
     return { value: lease, ill: false };
   }
-  const { result, ill, revoked } = await rehearse(core, admission, facts.call_id, lease, signal);
+  const { result, ill, revoked } = await rehearse(core, admission, request, facts.call_id, lease, signal);
   const refused = isRefusal(result);
   await auditAfter(core, facts, {
     status: refused ? 'failed' : 'done',
@@ -100,6 +101,7 @@ interface Rehearsed {
 async function rehearse(
   core: GatewayCore,
   admission: Admission,
+  { change_id }: PreviewRequest,
   call_id: string,
   lease: Lease,
   signal: AbortSignal | undefined,
@@ -118,7 +120,7 @@ async function rehearse(
     revoked = await lease.release();
   }
   const result = answer.ok
-    ? present(admission, answer.structured as DriverPreview, scrubOf(lease))
+    ? await presentProven(core, admission, change_id, answer.structured as DriverPreview, scrubOf(lease))
     : cleanRefusal(admission.route.uri, answer.error, admission, lease);
   return { result, ill: !answer.ok && meansIllness(answer.error), revoked };
 }
@@ -126,6 +128,26 @@ async function rehearse(
 interface Presented {
   readonly preview: Preview;
   readonly redactions: number;
+}
+
+/** What a tool restores is shown only when it is what already ran; nobody is asked to approve anything else. */
+async function presentProven(
+  core: GatewayCore,
+  admission: Admission,
+  change_id: string,
+  found: DriverPreview,
+  scrub: ExactScrub | undefined,
+): Promise<Presented | Refusal> {
+  const { object_uid, changes } = found;
+  const unproven = await restorationRefusal(core, admission, {
+    incident_id: admission.grant.incident_id,
+    change_id,
+    phase: null,
+    context: null,
+    precondition: { object_uid, changes },
+    restoration: found.restoration ?? null,
+  });
+  return unproven ?? present(admission, found, scrub);
 }
 
 function present(

@@ -102,7 +102,7 @@ function permitProblem({ entries, permit }: ProofInput): Refusal | null {
   );
 }
 
-interface IncidentFacts {
+export interface IncidentFacts {
   readonly context: IncidentContext;
   readonly autonomy: Autonomy;
   readonly involved: ReadonlySet<string>;
@@ -117,7 +117,8 @@ const LaterEvent = z.looseObject({
   autonomy: Autonomy.optional(),
 });
 
-function incidentOf(entries: readonly LedgerEntry[]): IncidentFacts | Refusal {
+/** What the opening and later events of a verified chain say. */
+export function incidentOf(entries: readonly LedgerEntry[]): IncidentFacts | Refusal {
   const events = entries.filter((entry) => entry.kind === 'event');
   const opened = z
     .looseObject({ type: z.literal('opened'), context: IncidentContext })

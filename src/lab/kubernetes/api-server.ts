@@ -4,11 +4,13 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { JsonObject } from '../world/kube-object.ts';
+import { numberAt } from '../world/kube-object.ts';
 import type { World } from '../world/world.ts';
 import type { RawRequest, ResourceRequest } from './api-request.ts';
 import { isDryRun, parseResourcePath, verbOf } from './api-request.ts';
 import { refusal } from './authorize.ts';
 import { discover } from './discovery.ts';
+import { serveEviction } from './eviction.ts';
 import type { Faults } from './faults.ts';
 import { openapiDocument } from './openapi.ts';
 import { servePodLog } from './pod-log.ts';
@@ -230,6 +232,7 @@ export class ApiServer {
       return undefined;
     }
     if (subresource === 'scale') return { code: 200, body: serveScale(world, request) };
+    if (subresource === 'eviction') return { code: 201, body: serveEviction(world, request) };
     if (subresource === 'token') return { code: 201, body: mintToken(world, tokens, request) };
     if (REVIEWS.includes(kind.kind)) return { code: 201, body: answerReview(world, request) };
     checkNamespace(world, request);
@@ -350,7 +353,8 @@ function send(response: ServerResponse, answer: Answer, entry: LoggedRequest): v
   response.statusCode = answer.code;
   response.setHeader('content-type', answer.content_type ?? 'application/json');
   response.setHeader('cache-control', 'no-cache, private');
-  if (answer.code === 429) response.setHeader('retry-after', '1');
+  const wait_s = typeof answer.body === 'string' ? 0 : numberAt(answer.body, 'details', 'retryAfterSeconds');
+  if (answer.code >= 400 && wait_s > 0) response.setHeader('retry-after', String(wait_s));
   for (const warning of answer.warnings ?? [])
     response.appendHeader('warning', `299 - ${JSON.stringify(warning)}`);
   response.end(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body));

@@ -4,7 +4,12 @@ import { isObject } from '../world/kube-object.ts';
 import { canonicalQuantity } from './canonical-quantity.ts';
 
 export function asStored(object: KubeObject): KubeObject {
-  const next = { ...object, metadata: bareMeta(object.metadata) };
+  const next: KubeObject = { ...object, metadata: bareMeta(object.metadata) };
+  // `omitempty`: a node that may be scheduled to has no such field.
+  if (next.kind === 'Node' && next.spec?.['unschedulable'] === false) {
+    const { unschedulable: _default, ...spec } = next.spec;
+    return { ...next, spec };
+  }
   const template = next.spec?.['template'];
   if (!isObject(template)) return next;
   return { ...next, spec: { ...next.spec, template: storedTemplate(template) } };

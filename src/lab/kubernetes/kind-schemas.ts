@@ -122,6 +122,29 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     ),
     status: OPEN,
   }),
+  Node: object({
+    ...META,
+    spec: object({
+      configSource: OPEN,
+      externalID: STRING,
+      podCIDR: STRING,
+      podCIDRs: listOf(STRING),
+      providerID: STRING,
+      taints: listOf(OPEN),
+      unschedulable: BOOLEAN,
+    }),
+    status: OPEN,
+  }),
+  PodDisruptionBudget: object({
+    ...META,
+    spec: object({
+      maxUnavailable: ANY,
+      minAvailable: ANY,
+      selector: OPEN,
+      unhealthyPodEvictionPolicy: { type: 'string', options: ['IfHealthyBudget', 'AlwaysAllow'] },
+    }),
+    status: OPEN,
+  }),
   ConfigMap: object({ ...META, binaryData: STRING_MAP, data: STRING_MAP, immutable: BOOLEAN }),
   Secret: object({ ...META, data: STRING_MAP, immutable: BOOLEAN, stringData: STRING_MAP, type: STRING }),
   ServiceAccount: object({

@@ -57,10 +57,10 @@ export const KINDS: readonly Kind[] = [
   core('ConfigMap', 'configmaps', ['cm'], WRITE),
   core('Event', 'events', ['ev'], READ),
   core('Namespace', 'namespaces', ['ns'], READ, { namespaced: false }),
-  core('Node', 'nodes', ['no'], READ, { namespaced: false }),
+  core('Node', 'nodes', ['no'], [...READ, 'patch', 'update'], { namespaced: false }),
   core('Pod', 'pods', ['po'], [...READ, 'delete'], {
     categories: ['all'],
-    subresources: [sub('log', 'Pod', ['get'])],
+    subresources: [sub('eviction', 'Eviction', ['create'], 'policy'), sub('log', 'Pod', ['get'])],
   }),
   core('ResourceQuota', 'resourcequotas', ['quota'], [...READ, 'update', 'patch']),
   core('Secret', 'secrets', [], WRITE),
@@ -76,6 +76,11 @@ export const KINDS: readonly Kind[] = [
     ],
   }),
   core('ReplicaSet', 'replicasets', ['rs'], READ, { group: 'apps', categories: ['all'] }),
+  core('DaemonSet', 'daemonsets', ['ds'], READ, { group: 'apps', categories: ['all'] }),
+  core('PodDisruptionBudget', 'poddisruptionbudgets', ['pdb'], WRITE, {
+    group: 'policy',
+    subresources: [sub('status', 'PodDisruptionBudget', ['get'], 'policy')],
+  }),
   core('SelfSubjectReview', 'selfsubjectreviews', [], ['create'], {
     group: 'authentication.k8s.io',
     namespaced: false,

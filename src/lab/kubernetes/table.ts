@@ -170,6 +170,11 @@ function quotaCells(quota: KubeObject, now_ms: number): unknown[] {
   return [quota.metadata.name, show(false), show(true), created(quota, now_ms)];
 }
 
+/** A number or a share in percent. */
+function amountText(amount: unknown): string {
+  return typeof amount === 'number' || typeof amount === 'string' ? String(amount) : 'N/A';
+}
+
 const PRINTERS: Readonly<Record<string, Printer>> = {
   Pod: {
     columns: [
@@ -271,6 +276,22 @@ const PRINTERS: Readonly<Record<string, Printer>> = {
       ...['Internal-IP', 'External-IP', 'OS-Image', 'Kernel-Version', 'Container-Runtime'].map(wide),
     ],
     cells: nodeCells,
+  },
+  PodDisruptionBudget: {
+    columns: [
+      NAME,
+      { name: 'Min Available' },
+      { name: 'Max Unavailable' },
+      { name: 'Allowed Disruptions', type: 'integer' },
+      AGE,
+    ],
+    cells: (budget, now_ms) => [
+      budget.metadata.name,
+      amountText(budget.spec?.['minAvailable']),
+      amountText(budget.spec?.['maxUnavailable']),
+      numberAt(budget, 'status', 'disruptionsAllowed'),
+      created(budget, now_ms),
+    ],
   },
   ResourceQuota: { columns: [NAME, { name: 'Request' }, { name: 'Limit' }, AGE], cells: quotaCells },
   RoleBinding: {

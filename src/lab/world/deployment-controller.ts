@@ -3,13 +3,21 @@
  * (healthy, or crashing after a while, which is how a bad deploy shows).
  */
 import type { Cluster } from './cluster.ts';
-import { isFurnishing, isPast, uidOf } from './cluster.ts';
+import { isPast, uidOf } from './cluster.ts';
 import { runContainer } from './container-behaviour.ts';
 import type { ImageBehaviour } from './definition.ts';
 import { recordEvent } from './kube-events.ts';
 import type { JsonObject, KubeObject } from './kube-object.ts';
 import { at, kubeTime, objectAt, ownerReferenceTo, sameJson, stringAt } from './kube-object.ts';
 import { launchPod } from './pod-lifecycle.ts';
+import {
+  agedCreation,
+  desiredReplicas,
+  ensureReplicaSet,
+  forgetOldSets,
+  ownedBy,
+  replicaSetsOf,
+} from './replica-set-history.ts';
 import { podDefaults } from './spark-pods.ts';
 
 export interface DeploymentControllerOptions {
@@ -18,8 +26,6 @@ export interface DeploymentControllerOptions {
 }
 
 const CONTROLLER = { manager: 'kube-controller-manager' };
-const REVISION = 'deployment.kubernetes.io/revision';
-const HASH = 'pod-template-hash';
 
 export function runDeploymentController(options: DeploymentControllerOptions): void {
   const { cluster } = options;
@@ -41,7 +47,8 @@ export function runDeploymentController(options: DeploymentControllerOptions): v
     }
     const owner = object.metadata.ownerReferences?.[0];
     if (object.kind !== 'Pod' || owner?.kind !== 'ReplicaSet') return;
-    if (type === 'DELETED' || isReady(previous) !== isReady(object)) {
+    const isEnding = isTerminating(object) && previous !== undefined && !isTerminating(previous);
+    if (type === 'DELETED' || isEnding || isReady(previous) !== isReady(object)) {
       const set = cluster.store.get('ReplicaSet', namespace, owner.name);
       const name = set?.metadata.ownerReferences?.[0]?.name;
       if (name !== undefined) reconcileSoon(namespace, name);
@@ -73,63 +80,8 @@ function reconcile(options: DeploymentControllerOptions, deployment: KubeObject)
     spare -= cut;
   }
   for (const set of replicaSetsOf(cluster, deployment)) syncPods(options, set);
+  forgetOldSets(cluster, deployment, target);
   writeStatus(cluster, deployment, target);
-}
-
-function ensureReplicaSet(cluster: Cluster, deployment: KubeObject): KubeObject {
-  const template = bareTemplate(objectAt(deployment, 'spec', 'template'));
-  const sets = replicaSetsOf(cluster, deployment);
-  const found = sets.find((set) => sameJson(bareTemplate(objectAt(set, 'spec', 'template')), template));
-  const latest = Math.max(0, ...sets.map((set) => Number(set.metadata.annotations?.[REVISION] ?? 0)));
-  const revision = String(
-    found !== undefined && Number(found.metadata.annotations?.[REVISION]) === latest ? latest : latest + 1,
-  );
-  markRevision(cluster, deployment, revision);
-  if (found !== undefined) {
-    if (found.metadata.annotations?.[REVISION] === revision) return found;
-    const annotations = { ...found.metadata.annotations, [REVISION]: revision };
-    return cluster.store.update({ ...found, metadata: { ...found.metadata, annotations } }, CONTROLLER);
-  }
-  const { namespace = '', name } = deployment.metadata;
-  const hash = cluster.random.fork(`template/${JSON.stringify(template)}`).suffix(10);
-  const labels = { ...(objectAt(template, 'metadata', 'labels') as Record<string, string>), [HASH]: hash };
-  const matchLabels = { ...objectAt(deployment, 'spec', 'selector', 'matchLabels'), [HASH]: hash };
-  return cluster.store.create(
-    {
-      apiVersion: 'apps/v1',
-      kind: 'ReplicaSet',
-      metadata: {
-        name: `${name}-${hash}`,
-        namespace,
-        labels,
-        annotations: {
-          'deployment.kubernetes.io/desired-replicas': String(desiredReplicas(deployment)),
-          [REVISION]: revision,
-        },
-        ownerReferences: [ownerReferenceTo(deployment)],
-        creationTimestamp: agedCreation(cluster, deployment),
-      },
-      spec: {
-        replicas: 0,
-        selector: { matchLabels },
-        template: { ...template, metadata: { ...objectAt(template, 'metadata'), labels } },
-      },
-      status: { replicas: 0, observedGeneration: 1 },
-    },
-    CONTROLLER,
-  );
-}
-
-/** What is created while the world is being built is as old as its owner; later things are new. */
-function agedCreation(cluster: Cluster, owner: KubeObject): string {
-  const now = kubeTime(cluster.timeline.now());
-  return isFurnishing(cluster) ? (owner.metadata.creationTimestamp ?? now) : now;
-}
-
-function markRevision(cluster: Cluster, deployment: KubeObject, revision: string): void {
-  if (deployment.metadata.annotations?.[REVISION] === revision) return;
-  const annotations = { ...deployment.metadata.annotations, [REVISION]: revision };
-  cluster.store.update({ ...deployment, metadata: { ...deployment.metadata, annotations } }, CONTROLLER);
 }
 
 function scaleSet(cluster: Cluster, deployment: KubeObject, set: KubeObject, replicas: number): void {
@@ -277,35 +229,19 @@ function writeStatus(cluster: Cluster, deployment: KubeObject, target: KubeObjec
   cluster.store.update({ ...current, status }, { ...CONTROLLER, subresource: 'status' });
 }
 
-function desiredReplicas(object: KubeObject): number {
-  return typeof object.spec?.['replicas'] === 'number' ? object.spec['replicas'] : 1;
-}
-
-function replicaSetsOf(cluster: Cluster, deployment: KubeObject): KubeObject[] {
-  return ownedBy(cluster, 'ReplicaSet', deployment);
-}
-
 function podsOf(cluster: Cluster, set: KubeObject): KubeObject[] {
-  return ownedBy(cluster, 'Pod', set);
+  // A pod that is being deleted counts no more: its replacement comes at once.
+  return ownedBy(cluster, 'Pod', set).filter((pod) => !isTerminating(pod));
+}
+
+function isTerminating(pod: KubeObject): boolean {
+  return pod.metadata.deletionTimestamp !== undefined;
 }
 
 function readyPods(cluster: Cluster, set: KubeObject): KubeObject[] {
   return podsOf(cluster, set).filter(isReady);
 }
 
-function ownedBy(cluster: Cluster, kind: string, owner: KubeObject): KubeObject[] {
-  return cluster.store
-    .list(kind, owner.metadata.namespace)
-    .filter((object) => object.metadata.ownerReferences?.some(({ uid }) => uid === uidOf(owner)) === true);
-}
-
 function isReady(pod: KubeObject | undefined): boolean {
   return at(pod, 'status', 'containerStatuses', 0, 'ready') === true;
-}
-
-/** The template without what the controller and clients add to it: two of these equal means the same revision. */
-function bareTemplate(template: JsonObject): JsonObject {
-  const { creationTimestamp: _created, ...metadata } = objectAt(template, 'metadata');
-  const { [HASH]: _hash, ...labels } = objectAt(template, 'metadata', 'labels');
-  return { ...template, metadata: { ...metadata, labels } };
 }

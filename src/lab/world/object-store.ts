@@ -18,7 +18,7 @@ export interface Change {
 
 const CHANGES_KEPT_MAX = 20_000;
 /** Kinds whose metadata.generation counts changes of the specification. */
-const COUNTS_GENERATION = new Set(['Deployment', 'ReplicaSet', 'SparkApplication']);
+const COUNTS_GENERATION = new Set(['Deployment', 'PodDisruptionBudget', 'ReplicaSet', 'SparkApplication']);
 
 export class ObjectStore {
   readonly #now: () => number;

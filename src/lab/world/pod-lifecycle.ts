@@ -35,11 +35,14 @@ export function launchPod(cluster: Cluster, plan: LaunchPlan): { pod: KubeObject
     },
     { manager: plan.manager },
   );
-  cluster.timeline.after(plan.schedule_ms, () => bindPod(cluster, created));
-  cluster.timeline.after(plan.schedule_ms + plan.start_ms, () => {
-    const running = startContainer(cluster, created, plan.ready_at_start ?? true);
-    if (running !== undefined) plan.onRunning(running);
-  });
+  cluster.timeline.after(plan.schedule_ms, () =>
+    bindPod(cluster, created, () =>
+      cluster.timeline.after(plan.start_ms, () => {
+        const running = startContainer(cluster, created, plan.ready_at_start ?? true);
+        if (running !== undefined) plan.onRunning(running);
+      }),
+    ),
+  );
   return { pod: created };
 }
 
@@ -86,10 +89,25 @@ export function runProcess(cluster: Cluster, pod: KubeObject, process: Process):
   cluster.processes.set(`${uidOf(pod)}/${containerName(pod)}`, process);
 }
 
-function bindPod(cluster: Cluster, pod: KubeObject): void {
+const SCHEDULE_AGAIN_MS = 1000;
+
+/** Binds the pod to a node that takes pods; while there is none, it stays Pending and is tried again. */
+function bindPod(cluster: Cluster, pod: KubeObject, onBound: () => void): void {
   const current = currentPod(cluster, pod);
   if (current === undefined) return;
-  const nodes = cluster.store.list('Node');
+  const all = cluster.store.list('Node');
+  const nodes = all.filter((node) => at(node, 'spec', 'unschedulable') !== true);
+  if (nodes.length === 0) {
+    const none = `0/${all.length} nodes are available`;
+    recordEvent(cluster, current, {
+      type: 'Warning',
+      reason: 'FailedScheduling',
+      message: `${none}: ${all.length} node(s) were unschedulable. preemption: ${none}: ${all.length} Preemption is not helpful for scheduling.`,
+      component: 'default-scheduler',
+    });
+    cluster.timeline.after(SCHEDULE_AGAIN_MS, () => bindPod(cluster, pod, onBound));
+    return;
+  }
   const node = cluster.random.pick(nodes).metadata.name;
   const now = kubeTime(cluster.timeline.now());
   const bound = cluster.store.update(
@@ -107,6 +125,7 @@ function bindPod(cluster: Cluster, pod: KubeObject): void {
     message: `Successfully assigned ${namespace}/${name} to ${node}`,
     component: 'default-scheduler',
   });
+  onBound();
 }
 
 /** A pod that is older than the simulated past started when it was created. */

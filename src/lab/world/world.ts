@@ -7,12 +7,14 @@ import type { Cluster, Process } from './cluster.ts';
 import { isPast } from './cluster.ts';
 import type { ImageBehaviour, SparkBehaviour, WorldDefinition } from './definition.ts';
 import { runDeploymentController } from './deployment-controller.ts';
+import { runDisruptionController } from './disruption-controller.ts';
 import type { KubeObject } from './kube-object.ts';
 import { kubeTime, objectAt } from './kube-object.ts';
 import type { ContainerLogRecord } from './log-book.ts';
 import { LogBook } from './log-book.ts';
 import type { Writer } from './managed-fields.ts';
 import { MetricBook } from './metric-book.ts';
+import { runNodeController } from './node-controller.ts';
 import { ObjectStore } from './object-store.ts';
 import { QUOTA_RESOURCES, refreshQuotas } from './quota.ts';
 import type { Random } from './random.ts';
@@ -151,6 +153,8 @@ function runControllers(cluster: Cluster, definition: WorldDefinition, live_run_
       definition.spark[`${metadata.namespace}/${metadata.name}`] ?? definition.spark_default,
   });
   runDeploymentController({ cluster, behaviourOf: (image) => imageBehaviour(definition, image) });
+  runNodeController(cluster);
+  runDisruptionController(cluster);
   cluster.store.subscribe(({ object, type }) => {
     if (type === 'DELETED' && object.kind === 'Pod') {
       for (const key of cluster.processes.keys()) {

@@ -191,7 +191,8 @@ function patchOf(uid: string, changes: readonly FieldChange[], places: Places): 
   return [...tests, ...edits];
 }
 
-function sideChanges(before: unknown, after: unknown, fields: readonly TouchedField[]): FieldChange[] {
+/** What the server changes besides the fields that were asked for. */
+export function sideChanges(before: unknown, after: unknown, fields: readonly TouchedField[]): FieldChange[] {
   const places = fields.flatMap(({ path }) => [locateField(before, path), locateField(after, path)]);
   const own = [...NOISE, ...places.map((place) => place.pointer)];
   const was = leavesOf(before);

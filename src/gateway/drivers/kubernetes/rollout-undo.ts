@@ -1,0 +1,227 @@
+import { z } from 'zod';
+import { valueAt } from '../../json-pointer.ts';
+import { bareTemplate, templateMark } from '../../template-mark.ts';
+import { UpstreamError } from '../../upstream-error.ts';
+import { answerJson, blocked, malformed } from '../answer-json.ts';
+import {
+  writeTool,
+  type ApplyAnswer,
+  type CallHandle,
+  type DriverPreview,
+  type Observation,
+  type Restoration,
+} from '../driver.ts';
+import { getObject, kindOf, objectPath, parseObject, type KubeObject } from './objects.ts';
+import { podTemplateResources } from './pod-template-resources.ts';
+import { chooseRevision, ownSets, type Choice, type Wish } from './rollout-history.ts';
+import { sideChanges } from './spec-patch.ts';
+
+/**
+ * `kubectl rollout undo`: the pod template of an earlier ReplicaSet, whole. In plans and approvals a template stands as
+ * its mark (a hash), so the effect is bound byte for byte and no text of it is copied; people see it in the diff.
+ */
+const TEMPLATE = '/spec/template';
+const SETS = '/apis/apps/v1';
+const PAGE = 100;
+const PAGES_MAX = 10;
+
+const UndoArgs = z
+  .strictObject({
+    to_revision: z.int().min(1).optional(),
+    template: z
+      .string()
+      .regex(/^sha256:[0-9a-f]{64}$/)
+      .optional(),
+  })
+  .refine(
+    ({ to_revision, template }) => to_revision === undefined || template === undefined,
+    'a revision or a template, not both',
+  );
+
+export const K8S_ROLLOUT_UNDO = writeTool<Wish>({
+  name: 'k8s.rollout_undo',
+  system: 'k8s',
+  description:
+    'Goes back to the pod template of an earlier revision of a Deployment, the previous one unless to_revision names it.',
+  base_class: 'write',
+  target_kinds: ['deployment'],
+  input: UndoArgs,
+  dry_run: 'server',
+  timeout_ms_max: 60_000,
+  result_bytes_max: 4 * 1024 * 1024,
+  conditional: true,
+  restores: true,
+  touched: ({ template }) => [{ path: TEMPLATE, after: template ?? null }],
+  approvedFor: ({ template }, _place, { changes }) =>
+    changes.length === 1 &&
+    changes[0]?.path === TEMPLATE &&
+    (template === undefined || changes[0].after === template),
+  undo: (values) => ({ template: values[TEMPLATE] }),
+  preview: previewUndo,
+  observe: observeUndo,
+  apply: applyUndo,
+});
+
+async function previewUndo(handle: CallHandle, wish: Wish): Promise<DriverPreview> {
+  const before = await getObject(handle);
+  if (valueAt(before, '/spec/paused') === true)
+    throw blocked('the Deployment is paused: a rollback would begin only when it is resumed');
+  const choice = chooseRevision(before, await setsOf(handle, before), wish);
+  if (typeof choice === 'string') throw blocked(choice);
+  const source = await getSet(handle, nameOf(choice.source));
+  const wanted = templateMark(source);
+  if (wanted === null || wanted !== templateMark(choice.source))
+    throw blocked('the ReplicaSet changed while it was looked at');
+  const { text } = await sendTemplate(handle, before, source);
+  const after = parseObject(text);
+  if (templateMark(after) !== wanted)
+    throw blocked(
+      'the server makes another template of it (an admission webhook or a default): a person must look at it',
+    );
+  return {
+    object_uid: before.metadata.uid,
+    before,
+    after,
+    changes: [{ path: TEMPLATE, before: templateMark(before), after: wanted }],
+    side_changes: sideChanges(before, after, [{ path: TEMPLATE, after: null }]),
+    warnings: [aboutSource(choice, source)],
+    resources: podTemplateResources(before, after),
+    restoration: { owner: before, source, current: choice.current },
+  };
+}
+
+async function observeUndo(handle: CallHandle): Promise<Observation> {
+  const object = await getIfThere(handle, objectPath(handle.target, kindOf(handle.target)));
+  if (object === null) return { object_uid: null, values: {} };
+  const mark = templateMark(object);
+  const change = handle.precondition?.changes.find(({ path }) => path === TEMPLATE);
+  // What will be restored is looked at only while it can still be restored.
+  const restoration = change?.before === mark ? await restorationOf(handle, object, change.after) : null;
+  return { object_uid: object.metadata.uid, values: { [TEMPLATE]: mark }, restoration };
+}
+
+async function applyUndo(handle: CallHandle): Promise<ApplyAnswer> {
+  const { precondition } = handle;
+  const change = precondition?.changes.find(({ path }) => path === TEMPLATE);
+  if (precondition === null || change === undefined) throw blocked('a rollback needs the approved templates');
+  const seen = await looked(async () => {
+    const object = await getObject(handle);
+    return { object, restoration: await restorationOf(handle, object, change.after) };
+  });
+  if (seen === null) return { status: 'conflict', message: 'the Deployment is gone' };
+  const { object, restoration } = seen;
+  if (object.metadata.uid !== precondition.object_uid || templateMark(object) !== change.before)
+    return { status: 'conflict', message: 'the Deployment shows another template now' };
+  if (restoration === null)
+    return { status: 'conflict', message: 'the history does not hold the approved template any more' };
+  try {
+    const { text } = await sendTemplate(handle, object, restoration.source);
+    const after = parseObject(text);
+    return {
+      status: 'done',
+      result: { resource_version: after.metadata.resourceVersion, template: templateMark(after) },
+    };
+  } catch (error) {
+    if (error instanceof UpstreamError && (await isConflict(handle, error, change.before)))
+      return { status: 'conflict', message: error.info.message };
+    throw error;
+  }
+}
+
+/** A look sends no change, whatever its own fate; `null`: the object is gone. */
+async function looked<T>(look: () => Promise<T>): Promise<T | null> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) throw error;
+    if (error.info.problem === 'not-found') return null;
+    throw new UpstreamError({ ...error.info, sent: 'no' });
+  }
+}
+
+async function isConflict(handle: CallHandle, error: UpstreamError, before: unknown): Promise<boolean> {
+  const { problem } = error.info;
+  if (problem === 'conflict' || problem === 'not-found') return true;
+  return problem === 'invalid' && (await observeUndo(handle)).values[TEMPLATE] !== before;
+}
+
+/** The server compares the whole template that was there with the one that was looked at. */
+function sendTemplate(handle: CallHandle, object: KubeObject, source: unknown): Promise<{ text: string }> {
+  return handle.http.request({
+    method: 'PATCH',
+    path: objectPath(handle.target, kindOf(handle.target)),
+    query: { fieldManager: 'aegis' },
+    body: [
+      { op: 'test', path: '/metadata/uid', value: object.metadata.uid },
+      { op: 'test', path: TEMPLATE, value: valueAt(object, TEMPLATE) },
+      { op: 'replace', path: TEMPLATE, value: bareTemplate(source) },
+    ],
+    content_type: 'application/json-patch+json',
+  });
+}
+
+async function restorationOf(
+  handle: CallHandle,
+  object: KubeObject,
+  wanted: unknown,
+): Promise<Restoration | null> {
+  const own = ownSets(object, await setsOf(handle, object));
+  const held = own.find((set) => templateMark(set) === wanted);
+  const current = own.find((set) => templateMark(set) === templateMark(object));
+  if (held === undefined || current === undefined) return null;
+  const source = await getSet(handle, nameOf(held));
+  return templateMark(source) === wanted ? { owner: object, source, current } : null;
+}
+
+/** The ReplicaSets that the Deployment's selector finds, page by page. */
+async function setsOf(handle: CallHandle, deployment: KubeObject): Promise<unknown[]> {
+  const labels = Object.entries(valueAt(deployment, '/spec/selector/matchLabels') ?? {});
+  const selector = labels.map(([key, value]) => `${key}=${String(value)}`).join(',');
+  const found: unknown[] = [];
+  let next: unknown = '';
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const { text } = await handle.http.request({
+      method: 'GET',
+      path: `${SETS}/namespaces/${encodeURIComponent(handle.target.namespace)}/replicasets`,
+      query: {
+        limit: String(PAGE),
+        ...(selector === '' ? {} : { labelSelector: selector }),
+        ...(typeof next === 'string' && next !== '' ? { continue: next } : {}),
+      },
+    });
+    const list = answerJson(text);
+    const items = valueAt(list, '/items');
+    if (!Array.isArray(items)) throw malformed('the answer is not a list');
+    found.push(...(items as unknown[]));
+    next = valueAt(list, '/metadata/continue');
+    if (next === undefined || next === '') return found;
+  }
+  throw blocked(`more than ${PAGES_MAX * PAGE} ReplicaSets match its selector`);
+}
+
+async function getSet(handle: CallHandle, name: string): Promise<KubeObject> {
+  const namespace = encodeURIComponent(handle.target.namespace);
+  const path = `${SETS}/namespaces/${namespace}/replicasets/${encodeURIComponent(name)}`;
+  const { text } = await handle.http.request({ method: 'GET', path });
+  return parseObject(text);
+}
+
+async function getIfThere(handle: CallHandle, path: string): Promise<KubeObject | null> {
+  try {
+    return parseObject((await handle.http.request({ method: 'GET', path })).text);
+  } catch (error) {
+    if (error instanceof UpstreamError && error.info.problem === 'not-found') return null;
+    throw error;
+  }
+}
+
+function nameOf(object: unknown): string {
+  const name = valueAt(object, '/metadata/name');
+  if (typeof name !== 'string') throw malformed('a ReplicaSet has no name');
+  return name;
+}
+
+function aboutSource({ revision, newest }: Choice, source: KubeObject): string {
+  const made = valueAt(source, '/metadata/creationTimestamp');
+  return `goes back from revision ${newest} to revision ${revision}: ReplicaSet ${nameOf(source)}, made ${String(made)}`;
+}
