@@ -59,7 +59,7 @@ export function addressProblem(url: string, unsafe_endpoints: boolean): string |
     : null;
 }
 
-function isForbiddenAddress(host: string): boolean {
+export function isForbiddenAddress(host: string): boolean {
   const version = isIP(host);
   return version !== 0 && NOT_OUTSIDE.check(host, version === 4 ? 'ipv4' : 'ipv6');
 }
