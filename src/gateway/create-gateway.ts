@@ -7,6 +7,7 @@ import { CredentialBroker } from './credentials/broker.ts';
 import { DRIVERS } from './drivers/index.ts';
 import { Egress } from './egress.ts';
 import type { Gateway } from './gateway.ts';
+import { GitMirrors } from './git/git-mirrors.ts';
 import { classifyFields } from './pipeline/classify.ts';
 import { policyInForce, type GatewayCore, type GatewaySettings } from './pipeline/core.ts';
 import { executeCall } from './pipeline/execute-call.ts';
@@ -63,6 +64,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     broker,
     throttle: new Throttle(clock),
     egress,
+    mirrors: new GitMirrors(settings.home, clock),
     in_flight: new Set(),
   };
   return {

@@ -138,7 +138,11 @@ const PROBLEM_OF_STATUS: Readonly<Record<number, UpstreamProblem>> = {
 const MESSAGE_CHARS_MAX = 500;
 
 /** The error of an answer that is not 2xx. */
-export function refusedBy(status: number, text: string, retry_after: string | string[] | undefined): UpstreamError {
+export function refusedBy(
+  status: number,
+  text: string,
+  retry_after: string | string[] | undefined,
+): UpstreamError {
   const problem = PROBLEM_OF_STATUS[status] ?? (status >= 500 ? 'failed' : 'invalid');
   const seconds = Number(retry_after);
   return new UpstreamError({

@@ -86,6 +86,10 @@ export interface ForgeRequest {
 export interface DriverForge {
   requests(): Promise<readonly ForgeRequest[]>;
   /** @throws UpstreamError `conflict` when the branch has an open request already. */
-  open(request: { readonly base: string; readonly title: string; readonly body: string }): Promise<ForgeRequest>;
+  open(request: {
+    readonly base: string;
+    readonly title: string;
+    readonly body: string;
+  }): Promise<ForgeRequest>;
   close(number: number): Promise<void>;
 }

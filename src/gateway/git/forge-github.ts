@@ -26,7 +26,9 @@ export function githubForge({ project, branch, request }: ForgeSession): DriverF
       return found.data.filter((pull) => pull.head.ref === branch).map(requestOf);
     },
     open: async ({ base, title, body }) => {
-      const answer = await openRequest(request({ method: 'POST', path, body: { title, head: branch, base, body } }));
+      const answer = await openRequest(
+        request({ method: 'POST', path, body: { title, head: branch, base, body } }),
+      );
       const pull = Pull.safeParse(answer);
       if (!pull.success) throw malformed('a pull request was expected');
       return requestOf(pull.data);

@@ -12,7 +12,7 @@ export interface ForgeSession {
   readonly project: string;
   readonly branch: string;
   /** The parsed body of a 2xx answer. @throws UpstreamError for everything else. */
-  request(call: ForgeCall): Promise<unknown>;
+  readonly request: (call: ForgeCall) => Promise<unknown>;
 }
 
 export function malformed(reason: string): UpstreamError {

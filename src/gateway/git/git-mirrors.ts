@@ -46,7 +46,8 @@ export class GitMirrors {
     return this.#inTurn(mirror.git_dir, async () => {
       const fetched = this.#fetched_at.get(mirror.git_dir);
       const now = this.#clock.now();
-      if (fetched !== undefined && options.age_ms_max > 0 && now - fetched < options.age_ms_max) return mirror;
+      if (fetched !== undefined && options.age_ms_max > 0 && now - fetched < options.age_ms_max)
+        return mirror;
       await this.#prepare(mirror);
       await this.#fetch(mirror, repository, options);
       // The answer is as old as its question.

@@ -119,7 +119,10 @@ export async function remoteAccess(
   const host = url.hostname.replaceAll(/^\[|\]$/g, '');
   if (isIP(host) === 0) config.push(['http.curloptResolve', await pinned(url, host, unsafe_endpoints)]);
   if (credential !== null)
-    config.push([`http.${url.origin}/.extraHeader`, `Authorization: ${authorization(repository, credential)}`]);
+    config.push([
+      `http.${url.origin}/.extraHeader`,
+      `Authorization: ${authorization(repository, credential)}`,
+    ]);
   return { config, env: { GIT_ALLOW_PROTOCOL: url.protocol.slice(0, -1) } };
 }
 
@@ -154,7 +157,10 @@ const REFUSED: readonly (readonly [RegExp, UpstreamErrorInfo['problem']])[] = [
   [/could not resolve host|failed to connect|connection refused|couldn't connect/i, 'unreachable'],
   [/authentication failed|could not read (?:username|password)|returned error: 401/i, 'unauthorized'],
   [/returned error: 403|permission denied|access denied/i, 'forbidden'],
-  [/repository .*not found|returned error: 404|does not appear to be a git repository|no such file/i, 'not-found'],
+  [
+    /repository .*not found|returned error: 404|does not appear to be a git repository|no such file/i,
+    'not-found',
+  ],
   [/returned error: 429/i, 'throttled'],
   [/ssl certificate|certificate verif|unable to access .*ssl/i, 'unreachable'],
   [/protocol '.*' (?:not supported|not allowed)|transport '.*' not allowed/i, 'blocked'],

@@ -72,4 +72,3 @@ export function openSession(options: LendGitOptions): GitSession {
   };
   return session;
 }
-

@@ -41,7 +41,11 @@ export function lendForge(options: LendGitOptions & { readonly egress: Egress })
       },
     );
     if (answer.status < 200 || answer.status >= 300) throw forgeError(answer);
-    const parsed = parseJsonText(answer.text, { bytes_max: options.bytes_max, depth_max: 40, keys_max: 200_000 });
+    const parsed = parseJsonText(answer.text, {
+      bytes_max: options.bytes_max,
+      depth_max: 40,
+      keys_max: 200_000,
+    });
     if (!parsed.ok) throw malformed(parsed.reason);
     return parsed.value;
   };
@@ -85,7 +89,9 @@ function explained(text: string): string {
   const parsed = parseJsonText(text);
   if (!parsed.ok || typeof parsed.value !== 'object' || parsed.value === null) return text;
   const { message, errors } = parsed.value as { message?: unknown; errors?: unknown };
-  const words: unknown[] = [typeof message === 'string' || message === undefined ? message : JSON.stringify(message)];
+  const words: unknown[] = [
+    typeof message === 'string' || message === undefined ? message : JSON.stringify(message),
+  ];
   if (Array.isArray(errors))
     for (const error of errors)
       words.push(typeof error === 'string' ? error : (error as { message?: unknown } | null)?.message);

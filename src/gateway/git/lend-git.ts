@@ -27,7 +27,8 @@ export function lendGit(options: LendGitOptions): DriverGit {
   };
   const guardPush = (branch: string): void => {
     if (options.mode !== 'write') throw neverSent('blocked', 'only an approved write pushes');
-    if (branch !== options.branch) throw neverSent('blocked', 'a write may only touch the branch of the target');
+    if (branch !== options.branch)
+      throw neverSent('blocked', 'a write may only touch the branch of the target');
     if (isProtected(options.repository.protected, branch))
       throw neverSent('blocked', `${branch} is a protected branch`);
   };
@@ -52,7 +53,7 @@ type Reads = Omit<DriverGit, 'treeOf' | 'commitId' | 'pushCommit' | 'moveBranch'
 
 function reads(session: GitSession): Reads {
   return {
-    refresh: session.refresh,
+    refresh: (how) => session.refresh(how),
     branches: () => branchesOf(session),
     commit: (id) => commitFacts(session, checked(id)),
     branchesWith: async (commit) => {

@@ -64,7 +64,7 @@ export async function pushRef(session: GitSession, move: RefMove): Promise<PushA
 /** What git and servers call a reference that is not where the pusher expected it. */
 function isMoved(reason: string): boolean {
   return (
-    /^\[rejected\]/.test(reason) ||
+    reason.startsWith('[rejected]') ||
     /cannot lock ref|failed to (?:lock|update ref)|reference already exists|incorrect old value|fetch first|stale info/i.test(
       reason,
     )

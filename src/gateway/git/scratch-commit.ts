@@ -66,7 +66,11 @@ async function run(
   const result = await session.run(args, {
     input,
     stdout_bytes_max: ID_BYTES_MAX,
-    env: { ...scratchObjects(session, join(folder, 'objects')), GIT_INDEX_FILE: join(folder, 'index'), ...env },
+    env: {
+      ...scratchObjects(session, join(folder, 'objects')),
+      GIT_INDEX_FILE: join(folder, 'index'),
+      ...env,
+    },
   });
   if (result.code === 0) return result.stdout.toString('utf8').trim();
   if (/invalid path|cannot add to the index/i.test(result.stderr))

@@ -183,7 +183,8 @@ async function approvedCall(core: GatewayCore, row: JournalRow): Promise<Approve
     const parsed = entry.kind === 'preview' ? PreviewPayload.safeParse(entry.payload) : null;
     if (parsed?.success !== true || parsed.data.change_id !== row.change_id) continue;
     const { preview } = parsed.data;
-    if (preview.effect_hash !== row.permit.effect_hash || effectHashOf(preview) !== preview.effect_hash) continue;
+    if (preview.effect_hash !== row.permit.effect_hash || effectHashOf(preview) !== preview.effect_hash)
+      continue;
     if (params === null) break;
     const { object_uid, changes } = preview;
     return { params, precondition: { object_uid, changes, origin: originOf(entries, row.permit) } };

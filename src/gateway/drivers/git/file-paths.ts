@@ -7,17 +7,21 @@ const SEGMENTS_MAX = 30;
 
 /** Why a path is not taken; null when it is. Nothing is repaired: what a person approves is what is written. */
 export function pathProblem(path: string): string | null {
-  if (path === '' || path.length > PATH_CHARS_MAX) return `it is empty or longer than ${PATH_CHARS_MAX} characters`;
+  if (path === '' || path.length > PATH_CHARS_MAX)
+    return `it is empty or longer than ${PATH_CHARS_MAX} characters`;
   if (path.normalize('NFC') !== path) return 'it is not in Unicode normal form C';
   // Control, format (zero-width, right-to-left) and unassigned characters make two paths look like one.
-  if (/[\p{C}\p{Zl}\p{Zp}\\:*?"<>|]/u.test(path)) return 'it has a character that not every system can store or show';
+  if (/[\p{C}\p{Zl}\p{Zp}\\:*?"<>|]/u.test(path))
+    return 'it has a character that not every system can store or show';
   const segments = path.split('/');
   if (segments.length > SEGMENTS_MAX) return `it is deeper than ${SEGMENTS_MAX} folders`;
   for (const segment of segments) {
     if (segment === '') return 'it begins or ends with a slash, or has two in a row';
     if (segment === '.' || segment === '..') return 'it has "." or ".." in it';
-    if (/[. ]$/.test(segment) || /^ /.test(segment)) return 'a part of it ends with a dot or is framed by spaces';
-    if (Buffer.byteLength(segment) > SEGMENT_BYTES_MAX) return `a part of it has more than ${SEGMENT_BYTES_MAX} bytes`;
+    if (/[. ]$/.test(segment) || segment.startsWith(' '))
+      return 'a part of it ends with a dot or is framed by spaces';
+    if (Buffer.byteLength(segment) > SEGMENT_BYTES_MAX)
+      return `a part of it has more than ${SEGMENT_BYTES_MAX} bytes`;
     if (/^(?:\.git|git~\d+)$/i.test(segment)) return 'it reaches into the repository’s own folder';
   }
   return null;
