@@ -134,8 +134,15 @@ function withPaths(settings: Settings, base: string, env: NodeJS.ProcessEnv): Se
         s.ca_file === undefined ? s : { ...s, ca_file: at(s.ca_file) },
       ]),
     );
+  const repositories = Object.fromEntries(
+    Object.entries(settings.repositories).map(([name, r]) => [
+      name,
+      r.ca_file === undefined ? r : { ...r, ca_file: at(r.ca_file) },
+    ]),
+  );
   return {
     ...settings,
+    repositories,
     home: env['AEGIS_HOME'] === undefined ? at(settings.home) : resolve(env['AEGIS_HOME']),
     clusters,
     databases: Object.fromEntries(

@@ -8,6 +8,7 @@ import { DRIVERS } from './drivers/index.ts';
 import { statementProblems } from './drivers/postgres/statement-problems.ts';
 import { Egress } from './egress.ts';
 import type { Gateway } from './gateway.ts';
+import { GitMirrors } from './git/git-mirrors.ts';
 import { classifyFields } from './pipeline/classify.ts';
 import { policyInForce, type GatewayCore, type GatewaySettings } from './pipeline/core.ts';
 import { executeCall } from './pipeline/execute-call.ts';
@@ -81,6 +82,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     broker,
     throttle: new Throttle(clock),
     egress,
+    mirrors: new GitMirrors(settings.home, clock),
     in_flight: new Set(),
   };
   return {
@@ -108,9 +110,7 @@ function doors(core: GatewayCore): Pick<Gateway, Door> {
   };
 }
 
-function facts(
-  core: GatewayCore,
-): Omit<Gateway, Door | 'sweepLeases' | 'close'> {
+function facts(core: GatewayCore): Omit<Gateway, Door | 'sweepLeases' | 'close'> {
   const { registry, policies, settings } = core;
   return {
     classify: (action) => classify(core, action),

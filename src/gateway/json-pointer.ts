@@ -38,8 +38,12 @@ export function eachLeaf(
   visit(pointer, value);
 }
 
-/** `*` in the pattern stands for exactly one segment. `within`: the pattern may also be a prefix of the path. */
+/**
+ * `*` in the pattern stands for exactly one segment, `**` at its end for one or more. `within`: the pattern may also be
+ * a prefix of the path.
+ */
 export function matchesPattern(pattern: string, path: string, mode: 'exact' | 'within'): boolean {
+  if (pattern.endsWith('/**')) return matchesPattern(pattern.slice(0, -1), path, 'within');
   const wanted = pointerSegments(pattern);
   const given = pointerSegments(path);
   if (mode === 'exact' ? wanted.length !== given.length : wanted.length > given.length) return false;

@@ -139,8 +139,12 @@ const PROBLEM_OF_STATUS: Readonly<Record<number, UpstreamProblem>> = {
 /** Much more than is shown: what is cut here is cut before redaction, and half a secret has no shape. */
 const MESSAGE_CHARS_MAX = 16_384;
 
-/** What an answer outside of 2xx means. */
-export function refusedBy(status: number, text: string, retry_after: string | string[] | undefined): UpstreamError {
+/** The error of an answer that is not 2xx. */
+export function refusedBy(
+  status: number,
+  text: string,
+  retry_after: string | string[] | undefined,
+): UpstreamError {
   const problem = PROBLEM_OF_STATUS[status] ?? (status >= 500 ? 'failed' : 'invalid');
   const seconds = Number(retry_after);
   return new UpstreamError({
@@ -167,9 +171,7 @@ function messageOf(text: string): string {
 
 /** A word that does not fit goes as a whole: it may be the beginning of a secret. */
 function cutAtWord(text: string): string {
-  return text.length <= MESSAGE_CHARS_MAX
-    ? text
-    : text.slice(0, MESSAGE_CHARS_MAX).replace(/[^\s"',]+$/, '');
+  return text.length <= MESSAGE_CHARS_MAX ? text : text.slice(0, MESSAGE_CHARS_MAX).replace(/[^\s"',]+$/, '');
 }
 
 function blocked(message: string): UpstreamError {

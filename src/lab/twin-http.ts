@@ -7,10 +7,11 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
-/** One parsed request. `path` is decoded once and has no query. */
+/** One parsed request. `path` is decoded once and has no query; `raw_path` is as it was sent. */
 export interface TwinCall {
   readonly method: string;
   readonly path: string;
+  readonly raw_path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
@@ -124,7 +125,14 @@ async function serve(
   }
   const path = decodePath(address.pathname);
   const { method = 'GET', headers } = request;
-  const call: TwinCall = { method, path, query: address.searchParams, headers, body };
+  const call: TwinCall = {
+    method,
+    path,
+    raw_path: address.pathname,
+    query: address.searchParams,
+    headers,
+    body,
+  };
   const fault = takeFault(armed, call);
   if (fault?.kind === 'drop_before') return cut(options, call, request);
   if (fault?.kind === 'delay') await pause(fault.delay_ms);

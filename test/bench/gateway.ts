@@ -229,6 +229,7 @@ function settingsFor(url: string): GatewaySettings {
     ingest_interval_s: 1,
   };
   return {
+    home: tmpdir(),
     databases: {},
     repositories: {},
     terraform: {},

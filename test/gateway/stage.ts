@@ -112,6 +112,7 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
     prometheus,
     ca_file,
     credentials: options.credentials ?? 'vault',
+    home: join(home, 'state'),
   });
   const settings = options.settings?.(base) ?? base;
   const log_lines: string[] = [];
@@ -227,6 +228,7 @@ function stageSettings(parts: {
   prometheus: PrometheusTwin;
   ca_file: string;
   credentials: 'vault' | 'token';
+  home: string;
 }): GatewaySettings {
   const source = (url: string) => ({
     url,
@@ -251,6 +253,7 @@ function stageSettings(parts: {
     ],
   });
   return {
+    home: parts.home,
     unsafe_endpoints: true,
     databases: {},
     repositories: {},

@@ -6,6 +6,7 @@ import type { GitRepository } from '../../contract/system-git.ts';
 import type { McpUpstream } from '../../contract/system-mcp.ts';
 import type { PostgresDatabase } from '../../contract/system-postgres.ts';
 import type { TerraformWorkspace } from '../../contract/system-terraform.ts';
+import type { DriverForge, DriverGit } from './driver-git.ts';
 
 /**
  * What a driver is: tools that turn a canonical target and checked arguments into calls of one system's API. A driver
@@ -62,8 +63,11 @@ export interface CallHandle {
   readonly target: Target;
   readonly http: DriverHttp;
   readonly sql: DriverSql;
+  /** For targets of the system `git`. */
+  readonly git?: DriverGit;
+  readonly forge?: DriverForge | null;
   readonly upstream: Upstream;
-  /** For `apply`: the state that people approved; the server must still show it. */
+  /** For `apply` and the looks before and after it: the state that people approved; the server must still show it. */
   readonly precondition: Precondition | null;
 }
 
@@ -83,6 +87,16 @@ export interface Precondition {
   readonly object_uid: string;
   /** Touched fields with the prior values of the approved preview. */
   readonly changes: readonly FieldChange[];
+  /** Which plan asked for the change, for systems that keep such words beside it. */
+  readonly origin: ChangeOrigin;
+}
+
+export interface ChangeOrigin {
+  readonly incident_id: string;
+  readonly change_id: string;
+  readonly plan_hash: string;
+  /** When the plan was written down, milliseconds since the epoch. */
+  readonly planned_at_ms: number;
 }
 
 export interface ReadAnswer {

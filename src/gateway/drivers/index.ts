@@ -1,4 +1,5 @@
 import type { Driver } from './driver.ts';
+import { GIT_DRIVER } from './git.ts';
 import { KUBERNETES_DRIVER } from './kubernetes.ts';
 import { LOKI_DRIVER } from './loki.ts';
 import { POSTGRES_DRIVER } from './postgres.ts';
@@ -6,6 +7,7 @@ import { PROMETHEUS_DRIVER } from './prometheus.ts';
 
 /** Every built-in driver; a new one adds its line here. */
 export const DRIVERS: readonly Driver[] = [
+  GIT_DRIVER,
   KUBERNETES_DRIVER,
   LOKI_DRIVER,
   POSTGRES_DRIVER,

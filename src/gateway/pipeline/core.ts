@@ -4,6 +4,7 @@ import { refuse, type Refusal } from '../../contract/verdict.ts';
 import type { Store } from '../../store/store.ts';
 import type { CredentialBroker } from '../credentials/broker.ts';
 import type { Egress } from '../egress.ts';
+import type { GitMirrors } from '../git/git-mirrors.ts';
 import type { PolicyLoad, PolicySet } from '../policy/policy-set.ts';
 import type { Upstreams } from '../upstreams/upstreams.ts';
 import type { Peers } from './peers.ts';
@@ -12,7 +13,7 @@ import type { RouteSettings } from './route.ts';
 import type { Throttle } from './throttle.ts';
 
 export type GatewaySettings = RouteSettings &
-  Pick<Settings, 'vault' | 'sealed_file' | 'unsafe_endpoints' | 'teams' | 'services'>;
+  Pick<Settings, 'home' | 'vault' | 'sealed_file' | 'unsafe_endpoints' | 'teams' | 'services'>;
 
 /** What the three doors share; each step takes only the parts that it needs. */
 export interface GatewayCore {
@@ -28,6 +29,7 @@ export interface GatewayCore {
   readonly broker: CredentialBroker;
   readonly throttle: Throttle;
   readonly egress: Egress;
+  readonly mirrors: GitMirrors;
   /** Journal keys that this process is sending right now: nobody else may conclude that they were lost. */
   readonly in_flight: Set<string>;
 }

@@ -207,17 +207,19 @@ function unifiedDiff(
     : [...clean.slice(0, DIFF_LINES_MAX - 1), '… the diff goes on'];
 }
 
+/** Only Kubernetes objects have what their server rewrites by itself; anything else is shown as it is. */
 function yamlOf(object: unknown): string {
-  const {
-    metadata,
-    status: _status,
-    ...rest
-  } = object as { metadata?: Record<string, unknown>; status?: unknown };
-  const {
-    managedFields: _fields,
-    resourceVersion: _version,
-    generation: _generation,
-    ...kept
-  } = metadata ?? {};
-  return stringify({ ...rest, metadata: kept }, { lineWidth: 0, sortMapEntries: true });
+  const options = { lineWidth: 0, sortMapEntries: true };
+  if (!isKubernetesObject(object)) return stringify(object, options);
+  const { metadata, status: _status, ...rest } = object;
+  const { managedFields: _fields, resourceVersion: _version, generation: _generation, ...kept } = metadata;
+  return stringify({ ...rest, metadata: kept }, options);
+}
+
+function isKubernetesObject(
+  object: unknown,
+): object is { metadata: Record<string, unknown>; status?: unknown } {
+  if (typeof object !== 'object' || object === null) return false;
+  const { metadata, apiVersion } = object as { metadata?: unknown; apiVersion?: unknown };
+  return typeof apiVersion === 'string' && typeof metadata === 'object' && metadata !== null;
 }

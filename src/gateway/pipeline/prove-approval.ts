@@ -19,6 +19,7 @@ import { planHashOf, type Action } from '../../contract/plan.ts';
 import { combinedEffectHash, effectHashOf, type Permit } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { Precondition } from '../drivers/driver.ts';
+import { originOf, plannedCall } from './planned-call.ts';
 
 /**
  * What people approved, re-derived from the incident's ledger and compared with the permit field by field. The harness
@@ -69,7 +70,9 @@ export function proveApproval(input: ProofInput): Proof | Refusal {
   if (isRefusal(precondition)) return precondition;
   const tally = approvalOf(input, plan, incident);
   if (isRefusal(tally)) return tally;
-  return { context: incident.context, autonomy: incident.autonomy, action, precondition, ...tally };
+  const { context, autonomy } = incident;
+  const origin = originOf(input.entries, input.permit);
+  return { context, autonomy, action, precondition: { ...precondition, origin }, ...tally };
 }
 
 const Minted = z.looseObject({ permit: z.looseObject({ permit_id: z.string() }) });
@@ -201,23 +204,17 @@ function actionMismatch(action: Action, permit: Permit): Refusal | null {
       );
 }
 
-/** `params: null`: an undo whose arguments are the before-image, compared with the journal where it runs. */
-function plannedCall(action: Action, permit: Permit): { tool: string; params: unknown } | null {
-  if (permit.phase === 'apply') return action;
-  if (permit.phase === 'canary')
-    return action.canary === undefined ? null : { tool: action.tool, params: action.canary.params };
-  if ('tool' in action.rollback) return action.rollback;
-  return 'from' in action.rollback ? { tool: action.tool, params: null } : null;
-}
-
 const COMBINATIONS_MAX = 256;
 
 /** The preview with the permit's effect, and proof that it is part of the combined effect that people approved. */
-function preconditionOf({ entries, permit }: ProofInput, plan: PlanPayload): Precondition | Refusal {
+function preconditionOf(
+  { entries, permit }: ProofInput,
+  plan: PlanPayload,
+): Omit<Precondition, 'origin'> | Refusal {
   const mismatch = (reason: string): Refusal =>
     refuse('effect-mismatch', reason, 'Preview again and ask for approval again.');
   const effects = new Map<string, Set<string>>();
-  let precondition: Precondition | null = null;
+  let precondition: Omit<Precondition, 'origin'> | null = null;
   for (const entry of entries) {
     if (entry.kind !== 'preview') continue;
     const parsed = PreviewPayload.safeParse(entry.payload);

@@ -1,5 +1,6 @@
+import { hashOf } from '../../contract/canonical.ts';
 import { PreviewPayload, type LedgerEntry } from '../../contract/ledger.ts';
-import { effectHashOf, type ToolOutcome } from '../../contract/tool.ts';
+import { effectHashOf, journalKey, type ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { JournalRow, JournalStore } from '../../store/authority.ts';
 import type { Lease } from '../credentials/lease.ts';
@@ -7,8 +8,8 @@ import type { Precondition } from '../drivers/driver.ts';
 import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
 import { auditAfter, auditBefore, recordRefusal, beginCall } from './audit.ts';
 import type { GatewayCore } from './core.ts';
-import { journalledArgs } from './journalled-args.ts';
 import { compareObservation, conflictOutcome, differences, outcomeOf } from './outcome.ts';
+import { originOf, plannedAction, plannedCall } from './planned-call.ts';
 import { leaseFor } from './upstream-call.ts';
 import { readVerifiedChain } from './verified-chain.ts';
 import { settleRow } from './settle-row.ts';
@@ -32,7 +33,7 @@ export async function reconcileCall(
     );
   const approved = await approvedCall(core, row);
   if (isRefusal(approved)) return recordRefusal(core, null, approved, about);
-  const { precondition: found, params } = approved;
+  const { params, precondition: found } = approved;
   const admission = await admit(
     core,
     { token: input.token, tool: row.tool, target: row.target, args: params },
@@ -173,33 +174,47 @@ function neverSeen(row: JournalRow, why: string): Refusal {
 }
 
 interface ApprovedCall {
-  readonly precondition: Precondition;
   readonly params: Readonly<Record<string, unknown>>;
+  readonly precondition: Precondition;
 }
 
-/** The approved prior state of the row's permit and the arguments of the call, from the incident's ledger. */
+/** Arguments and approved prior state of the row's permit, from the incident's ledger. */
 async function approvedCall(core: GatewayCore, row: JournalRow): Promise<ApprovedCall | Refusal> {
   const entries = await readVerifiedChain(core.store.ledger, row.incident_id);
   if (isRefusal(entries)) return entries;
-  const precondition = preconditionOf(entries, row);
-  const tool = core.registry.tools.get(row.tool)?.tool;
-  const write_tool = tool?.mode === 'write' ? tool : undefined;
-  const params = await journalledArgs(row, entries, write_tool, core.store.journal);
-  if (precondition !== null && params !== null) return { precondition, params };
-  return refuse(
-    'effect-mismatch',
-    `The ledger holds no ${precondition === null ? 'preview' : 'arguments'} for ${row.key}.`,
-    'Look at the object by hand.',
-  );
-}
-
-function preconditionOf(entries: readonly LedgerEntry[], row: JournalRow): Precondition | null {
+  const params = await paramsOf(core, row, entries);
   for (const entry of entries) {
     const parsed = entry.kind === 'preview' ? PreviewPayload.safeParse(entry.payload) : null;
     if (parsed?.success !== true || parsed.data.change_id !== row.change_id) continue;
     const { preview } = parsed.data;
-    if (preview.effect_hash === row.permit.effect_hash && effectHashOf(preview) === preview.effect_hash)
-      return { object_uid: preview.object_uid, changes: preview.changes };
+    if (preview.effect_hash !== row.permit.effect_hash || effectHashOf(preview) !== preview.effect_hash)
+      continue;
+    if (params === null) break;
+    const { object_uid, changes } = preview;
+    return { params, precondition: { object_uid, changes, origin: originOf(entries, row.permit) } };
   }
-  return null;
+  return refuse(
+    'effect-mismatch',
+    `The ledger holds no plan and preview for ${row.key}.`,
+    'Look at the object by hand.',
+  );
+}
+
+/** As planned; for an undo that restores the before-image, as the tool makes them of it. Null: not those that ran. */
+async function paramsOf(
+  core: GatewayCore,
+  row: JournalRow,
+  entries: readonly LedgerEntry[],
+): Promise<Readonly<Record<string, unknown>> | null> {
+  const action = plannedAction(entries, row.permit);
+  const planned = action === null ? null : plannedCall(action, row.permit);
+  if (planned === null) return null;
+  let { params } = planned;
+  if (params === null) {
+    const tool = core.registry.tools.get(row.tool)?.tool;
+    const applied = await core.store.journal.get(journalKey(row.incident_id, row.change_id, 'apply'));
+    const image = applied?.before_image ?? null;
+    params = tool?.mode === 'write' && image !== null ? tool.undo(image) : null;
+  }
+  return params !== null && hashOf(params) === row.args_hash ? (params as Record<string, unknown>) : null;
 }

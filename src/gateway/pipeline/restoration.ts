@@ -22,7 +22,7 @@ export interface RestorationCall {
   readonly phase: Phase | null;
   /** `null`: the opening is read from the ledger. */
   readonly context: IncidentContext | null;
-  readonly precondition: Precondition;
+  readonly precondition: Pick<Precondition, 'object_uid' | 'changes'>;
   readonly restoration: Restoration | null;
 }
 
@@ -60,7 +60,7 @@ async function openingOf(core: GatewayCore, incident_id: string): Promise<Incide
 /** Why the restored template is none of the object's own, or null. Pure. */
 export function historyProblem(
   target: Target,
-  { object_uid, changes }: Precondition,
+  { object_uid, changes }: Pick<Precondition, 'object_uid' | 'changes'>,
   restoration: Restoration | null,
 ): string | null {
   if (restoration === null) return 'its history holds no such template any more';

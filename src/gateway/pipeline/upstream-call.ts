@@ -6,11 +6,11 @@ import type { Precondition } from '../drivers/driver.ts';
 import type { Operation } from '../drivers/driver-server.ts';
 import type { PeerAnswer } from '../mcp-peer.ts';
 import { exactScrub, type ExactScrub } from '../sanitize/exact-scrub.ts';
-import { lendSql } from '../sql/lend-sql.ts';
-import { lendTransport, type TransportMode } from '../transport.ts';
+import type { TransportMode } from '../transport.ts';
 import type { Admission } from './admit.ts';
 import type { GatewayCore } from './core.ts';
 import { operationsOf } from '../drivers/driver-server.ts';
+import { lendFaces } from './lend-faces.ts';
 import type { RegisteredTool } from './registry.ts';
 import { firstNamespace } from './tenancy.ts';
 
@@ -33,27 +33,17 @@ export function callUpstream(
 ): Promise<PeerAnswer> {
   const { route, entry, args } = admission;
   const timeout_ms = Math.min(limits.timeout_ms, entry.tool.timeout_ms_max);
-  const lent = {
-    upstream: route.upstream,
-    target: route.target,
-    mode: limits.mode,
-    credential: lease.credential,
-    timeout_ms,
-    bytes_max: entry.tool.result_bytes_max,
-    signal: limits.signal,
-  };
-  const { egress, settings } = core;
+  const { mode, signal, precondition } = limits;
   const handle = {
     call_id,
     target: route.target,
-    http: lendTransport({ ...lent, egress }),
-    sql: lendSql({ ...lent, call_id, unsafe_endpoints: settings.unsafe_endpoints }),
+    ...lendFaces(core, admission, lease, { call_id, mode, timeout_ms, signal }),
     upstream: route.upstream,
-    precondition: limits.precondition,
+    precondition,
   };
   const name =
     operationsOf(entry.tool).find((candidate) => candidate.operation === operation)?.name ?? entry.tool.name;
-  return core.peers.call(name, handle, { target: route.uri, args }, { timeout_ms, signal: limits.signal });
+  return core.peers.call(name, handle, { target: route.uri, args }, { timeout_ms, signal });
 }
 
 /** The same for a tool of an external server: over its link, for as long as its pin holds. */

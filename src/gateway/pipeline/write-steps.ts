@@ -26,12 +26,8 @@ const LOOK_TIMEOUT_MS = 10_000;
 const LOOK_PAUSES_MS = [200, 800, 2000] as const;
 
 export async function observe(call: WriteCall, mode: 'read' | 'write'): Promise<Observation | Refusal> {
-  const limits = {
-    mode,
-    timeout_ms: LOOK_TIMEOUT_MS,
-    signal: undefined,
-    precondition: call.precondition,
-  } as const;
+  const { precondition } = call;
+  const limits = { mode, timeout_ms: LOOK_TIMEOUT_MS, signal: undefined, precondition } as const;
   const answer = await callUpstream(call.core, call.admission, call.call_id, 'observe', call.lease, limits);
   if (answer.ok) return answer.structured as Observation;
   return cleanRefusal(call.admission.route.uri, answer.error, call.admission, call.lease);

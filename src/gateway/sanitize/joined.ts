@@ -76,7 +76,7 @@ function maskTexts(
   };
   maskKeyLines(texts, set, hit);
   const now = (index: number): unknown => (out ?? texts)[index];
-  for (let index = 0; index + 1 < texts.length; ) {
+  for (let index = 0; index + 1 < texts.length;) {
     const chain = chainAt(now, index, texts.length);
     if (chain === null) {
       index += 1;
@@ -103,7 +103,12 @@ function maskTexts(
 interface Chain {
   readonly text: string;
   /** Where each piece stands: in the joined text (`at`), and in its own string (`from`). */
-  readonly pieces: readonly { readonly index: number; readonly at: number; readonly from: number; readonly length: number }[];
+  readonly pieces: readonly {
+    readonly index: number;
+    readonly at: number;
+    readonly from: number;
+    readonly length: number;
+  }[];
 }
 
 /** The last word of a string with what follows it in the next ones, as long as these are one word. */
@@ -168,7 +173,11 @@ function maskKeyLines(
   for (let index = 0; index < texts.length; index += 1) {
     const text = texts[index];
     if (typeof text !== 'string' || !text.includes('PRIVATE KEY')) continue;
-    if (!/-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY/.test(text) || /-----END [A-Z0-9 ]{0,30}PRIVATE KEY/.test(text)) continue;
+    if (
+      !/-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY/.test(text) ||
+      /-----END [A-Z0-9 ]{0,30}PRIVATE KEY/.test(text)
+    )
+      continue;
     const end = keyEnd(texts, index);
     if (end === index) continue;
     hit();

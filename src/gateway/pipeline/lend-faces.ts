@@ -1,0 +1,44 @@
+import type { CallHandle } from '../drivers/driver.ts';
+import type { Lease } from '../credentials/lease.ts';
+import { branchOfTarget } from '../git/branch-names.ts';
+import { lendForge } from '../git/lend-forge.ts';
+import { lendGit } from '../git/lend-git.ts';
+import { lendSql } from '../sql/lend-sql.ts';
+import { lendTransport, type TransportMode } from '../transport.ts';
+import type { Admission } from './admit.ts';
+import type { GatewayCore } from './core.ts';
+
+/** What a driver is lent for one operation: a face for each way to speak, the credential behind them. */
+export type Faces = Pick<CallHandle, 'http' | 'sql' | 'git' | 'forge'>;
+
+export interface LendingLimits {
+  readonly call_id: string;
+  readonly mode: TransportMode;
+  readonly timeout_ms: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+export function lendFaces(
+  core: GatewayCore,
+  { route, entry }: Admission,
+  { credential }: Lease,
+  { call_id, mode, timeout_ms, signal }: LendingLimits,
+): Faces {
+  const { egress, mirrors, settings } = core;
+  const { upstream, target } = route;
+  const { unsafe_endpoints } = settings;
+  const bytes_max = entry.tool.result_bytes_max;
+  const lent = { mode, credential, timeout_ms, bytes_max, signal };
+  const http = lendTransport({ ...lent, upstream, target, egress });
+  const sql = lendSql({ ...lent, upstream, target, call_id, unsafe_endpoints });
+  if (upstream.system !== 'git') return { http, sql };
+  const repository = {
+    ...lent,
+    mirrors,
+    name: upstream.name,
+    repository: upstream.config,
+    branch: branchOfTarget(target.name),
+    unsafe_endpoints,
+  };
+  return { http, sql, git: lendGit(repository), forge: lendForge({ ...repository, egress }) };
+}
