@@ -27,7 +27,7 @@ export function parseJsonText(text: string, limits: ParseLimits = DEFAULT_PARSE_
     return { ok: false, reason: `${bytes} bytes; the limit is ${limits.bytes_max}`, line: null };
   try {
     const value: unknown = JSON.parse(text);
-    const reason = sizeProblem(value, limits);
+    const reason = valueProblem(value, limits);
     return reason === null ? { ok: true, value, line_of: () => null } : { ok: false, reason, line: null };
   } catch (error) {
     return { ok: false, reason: `not JSON: ${(error as Error).message}`, line: null };
@@ -58,7 +58,7 @@ export function parseYamlText(text: string, limits: ParseLimits = DEFAULT_PARSE_
   } catch {
     return { ok: false, reason: 'aliases (*name) are not allowed here', line: null };
   }
-  const reason = sizeProblem(value, limits);
+  const reason = valueProblem(value, limits);
   if (reason !== null) return { ok: false, reason, line: null };
   const line_of = (path: readonly (string | number)[]): number | null => {
     for (let length = path.length; length > 0; length--) {
@@ -70,7 +70,8 @@ export function parseYamlText(text: string, limits: ParseLimits = DEFAULT_PARSE_
   return { ok: true, value, line_of };
 }
 
-function sizeProblem(root: unknown, limits: ParseLimits): string | null {
+/** Why a value that is already parsed is refused (depth, keys); null when it may pass. */
+export function valueProblem(root: unknown, limits: ParseLimits): string | null {
   let keys = 0;
   const stack: { value: unknown; depth: number }[] = [{ value: root, depth: 0 }];
   while (stack.length > 0) {

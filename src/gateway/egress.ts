@@ -2,7 +2,8 @@ import { lookup as dnsLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
-import type { Pool } from 'undici';
+import type { Readable } from 'node:stream';
+import type { Dispatcher, Pool } from 'undici';
 import { UpstreamError, type UpstreamErrorInfo } from './upstream-error.ts';
 
 /**
@@ -26,6 +27,13 @@ export interface EgressResponse {
   readonly text: string;
 }
 
+/** Headers have come, the body follows at the upstream's pace; whoever reads it bounds what it takes. */
+export interface EgressStream {
+  readonly status: number;
+  readonly headers: EgressResponse['headers'];
+  readonly body: Readable;
+}
+
 export interface EgressOrigin {
   readonly url: string;
   readonly ca_file?: string | undefined;
@@ -33,6 +41,8 @@ export interface EgressOrigin {
 
 const CONNECT_TIMEOUT_MS = 5000;
 const CONNECTIONS_MAX = 32;
+/** Event streams hold a connection for as long as they last, so they never share the pool of short calls. */
+const STREAMS_MAX = 256;
 const KEEP_ALIVE_MS = 30_000;
 
 /** Addresses that no company system has: this machine, link-local (cloud metadata), unspecified, multicast. */
@@ -76,26 +86,9 @@ export class Egress {
 
   /** @throws UpstreamError; `sent` tells whether the upstream can have seen the request. */
   async request(origin: EgressOrigin, request: EgressRequest): Promise<EgressResponse> {
-    const problem = addressProblem(origin.url, this.#unsafe);
-    if (problem !== null) throw failure('blocked', 'no', `${problem}; set unsafe_endpoints only in a lab`);
-    const pool = await this.#pool(origin);
     const guard = deadline(request.timeout_ms, request.signal);
     try {
-      const answer = await pool.request({
-        method: request.method,
-        path: pathOf(origin.url, request),
-        headers: { ...request.headers },
-        body: request.body,
-        signal: guard.signal,
-      });
-      if (answer.statusCode >= 300 && answer.statusCode < 400) {
-        await answer.body.dump();
-        throw failure(
-          'redirect',
-          'answered',
-          `answered with a redirect (${answer.statusCode}), which is never followed`,
-        );
-      }
+      const answer = await this.#send(origin, request, guard, 'call');
       const text = await readCapped(answer.body, request.bytes_max);
       return { status: answer.statusCode, headers: answer.headers, text };
     } catch (error) {
@@ -105,6 +98,51 @@ export class Egress {
     }
   }
 
+  /**
+   * For answers that are streams of events: `timeout_ms` bounds the wait for the headers, the signal the whole. An
+   * error of the body is the undici error of a broken connection.
+   *
+   * @throws UpstreamError as `request` does.
+   */
+  async open(origin: EgressOrigin, request: Omit<EgressRequest, 'bytes_max'>): Promise<EgressStream> {
+    const guard = deadline(request.timeout_ms, request.signal);
+    try {
+      const answer = await this.#send(origin, request, guard, 'stream');
+      guard.headersCame();
+      answer.body.once('close', () => guard.done());
+      return { status: answer.statusCode, headers: answer.headers, body: answer.body };
+    } catch (error) {
+      guard.done();
+      throw asUpstreamError(error, guard, request);
+    }
+  }
+
+  async #send(
+    origin: EgressOrigin,
+    request: Omit<EgressRequest, 'bytes_max'>,
+    guard: Deadline,
+    use: PoolUse,
+  ): Promise<Dispatcher.ResponseData> {
+    const problem = addressProblem(origin.url, this.#unsafe);
+    if (problem !== null) throw failure('blocked', 'no', `${problem}; set unsafe_endpoints only in a lab`);
+    const pool = await this.#pool(origin, use);
+    const answer = await pool.request({
+      method: request.method,
+      path: pathOf(origin.url, request),
+      headers: { ...request.headers },
+      body: request.body,
+      signal: guard.signal,
+      ...(use === 'stream' ? { bodyTimeout: 0 } : {}),
+    });
+    if (answer.statusCode < 300 || answer.statusCode >= 400) return answer;
+    await answer.body.dump();
+    throw failure(
+      'redirect',
+      'answered',
+      `answered with a redirect (${answer.statusCode}), which is never followed`,
+    );
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     const pools = await Promise.allSettled(this.#pools.values());
@@ -112,12 +150,12 @@ export class Egress {
     for (const pool of pools) if (pool.status === 'fulfilled') await pool.value.destroy();
   }
 
-  #pool(origin: EgressOrigin): Promise<Pool> {
+  #pool(origin: EgressOrigin, use: PoolUse): Promise<Pool> {
     if (this.#closed) throw failure('unreachable', 'no', 'the gateway is closing');
-    const key = `${new URL(origin.url).origin} ${origin.ca_file ?? ''}`;
+    const key = `${use} ${new URL(origin.url).origin} ${origin.ca_file ?? ''}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      pool = openPool(origin, this.#unsafe);
+      pool = openPool(origin, this.#unsafe, use);
       this.#pools.set(key, pool);
       pool.catch(() => this.#pools.delete(key));
     }
@@ -125,7 +163,9 @@ export class Egress {
   }
 }
 
-async function openPool(origin: EgressOrigin, unsafe: boolean): Promise<Pool> {
+type PoolUse = 'call' | 'stream';
+
+async function openPool(origin: EgressOrigin, unsafe: boolean, use: PoolUse): Promise<Pool> {
   const { Pool } = await import('undici');
   let ca: string | undefined;
   try {
@@ -138,7 +178,7 @@ async function openPool(origin: EgressOrigin, unsafe: boolean): Promise<Pool> {
     );
   }
   return new Pool(new URL(origin.url).origin, {
-    connections: CONNECTIONS_MAX,
+    connections: use === 'call' ? CONNECTIONS_MAX : STREAMS_MAX,
     pipelining: 1,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connect: {
@@ -163,7 +203,7 @@ const checkedLookup: LookupFunction = (hostname, options, callback) => {
   });
 };
 
-function pathOf(url: string, request: EgressRequest): string {
+function pathOf(url: string, request: Pick<EgressRequest, 'path' | 'query'>): string {
   const base = new URL(url).pathname.replace(/\/$/, '');
   const query = new URLSearchParams(request.query).toString();
   return `${base}${request.path}${query === '' ? '' : `?${query}`}`;
@@ -172,6 +212,8 @@ function pathOf(url: string, request: EgressRequest): string {
 interface Deadline {
   readonly signal: AbortSignal;
   timed_out(): boolean;
+  /** From now on only the caller's signal ends it. */
+  headersCame(): void;
   done(): void;
 }
 
@@ -189,6 +231,7 @@ function deadline(timeout_ms: number, outer: AbortSignal | undefined): Deadline 
   return {
     signal: controller.signal,
     timed_out: () => timed_out,
+    headersCame: () => clearTimeout(timer),
     done: () => {
       clearTimeout(timer);
       outer?.removeEventListener('abort', abort);
@@ -217,7 +260,11 @@ async function readCapped(
 const NEVER_SENT =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|EPROTO|ERR_TLS_.*|ERR_SSL_.*|CERT_.*|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_.*)$/;
 
-function asUpstreamError(error: unknown, guard: Deadline, request: EgressRequest): UpstreamError {
+function asUpstreamError(
+  error: unknown,
+  guard: Deadline,
+  request: Pick<EgressRequest, 'timeout_ms'>,
+): UpstreamError {
   if (error instanceof UpstreamError) return error;
   if (guard.timed_out()) return failure('timeout', 'maybe', `did not answer within ${request.timeout_ms} ms`);
   if (guard.signal.aborted) return failure('aborted', 'maybe', 'the call was aborted');

@@ -118,7 +118,8 @@ function headersOf(
   return headers;
 }
 
-function authorizationOf(credential: Credential): string {
+/** @throws UpstreamError `blocked` for a kind that HTTP does not carry. */
+export function authorizationOf(credential: Credential): string {
   if (credential.kind === 'bearer') return `Bearer ${credential.token.reveal()}`;
   if (credential.kind === 'password') {
     const pair = `${credential.username}:${credential.password.reveal()}`;
@@ -137,7 +138,8 @@ const PROBLEM_OF_STATUS: Readonly<Record<number, UpstreamProblem>> = {
 };
 const MESSAGE_CHARS_MAX = 500;
 
-function refusedBy(status: number, text: string, retry_after: string | string[] | undefined): UpstreamError {
+/** What an answer outside of 2xx means. */
+export function refusedBy(status: number, text: string, retry_after: string | string[] | undefined): UpstreamError {
   const problem = PROBLEM_OF_STATUS[status] ?? (status >= 500 ? 'failed' : 'invalid');
   const seconds = Number(retry_after);
   return new UpstreamError({
