@@ -18,6 +18,9 @@ import { buildRegistry } from './pipeline/registry.ts';
 import { route } from './pipeline/route.ts';
 import { Throttle } from './pipeline/throttle.ts';
 import { loadPolicySet, type PolicyLoad } from './policy/policy-set.ts';
+import { RELAY_LIMITS, RelaySessions } from './relay/relay-sessions.ts';
+import { relayRoutes } from './relay/relay-routes.ts';
+import { relayUpstreams } from './relay/relay-upstreams.ts';
 import { sanitizeText } from './sanitize/sanitize.ts';
 import { refuse } from '../contract/verdict.ts';
 
@@ -65,11 +68,14 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     egress,
     in_flight: new Set(),
   };
+  const sessions = new RelaySessions(core, relayUpstreams(core), RELAY_LIMITS);
   return {
     ...doors(core),
     ...facts(core),
+    relayRoutes: (listening_on) => relayRoutes(core, sessions, listening_on),
     sweepLeases: () => broker.sweep(),
     close: async () => {
+      await sessions.close();
       await broker.close();
       await core.peers.close();
       await egress.close();
@@ -88,7 +94,7 @@ function doors(core: GatewayCore): Pick<Gateway, 'read' | 'preview' | 'execute' 
 
 function facts(
   core: GatewayCore,
-): Omit<Gateway, 'read' | 'preview' | 'execute' | 'reconcile' | 'sweepLeases' | 'close'> {
+): Omit<Gateway, 'read' | 'preview' | 'execute' | 'reconcile' | 'relayRoutes' | 'sweepLeases' | 'close'> {
   const { registry, policies, settings } = core;
   return {
     classify: (action) => classify(core, action),

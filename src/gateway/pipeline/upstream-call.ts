@@ -55,7 +55,7 @@ export function callUpstream(
 
 export function leaseFor(
   core: GatewayCore,
-  admission: Admission,
+  admission: Pick<Admission, 'grant' | 'route'>,
   call_id: string,
   access: 'read' | 'write',
   signal: AbortSignal | undefined,
@@ -84,7 +84,7 @@ export function scrubOf(lease: Lease): ExactScrub | undefined {
 
 /** The names under which calls of one system are throttled together. */
 export function laneOf(
-  admission: Admission,
+  admission: Pick<Admission, 'grant' | 'route'>,
   lane: 'read' | 'write',
 ): { upstream: string; tenant: string; lane: 'read' | 'write' } {
   const { upstream } = admission.route;
