@@ -239,7 +239,7 @@ export class RelaySession {
     if (params === null) throw new RpcFault(-32_602, `Invalid params of ${method}`);
     if (this.#back.open >= OPEN_REQUESTS_MAX)
       throw new RpcFault(-32_000, `More than ${OPEN_REQUESTS_MAX} requests at a time in one session`);
-    const { visitor } = extra.authInfo?.extra as { visitor: Visitor };
+    const visitor = extra.authInfo?.extra?.['visitor'] as Visitor;
     const deadline = relayDeadline(this.#upstream().call_timeout_ms, extra.signal);
     const open = openRequest(extra, deadline);
     this.#back.begin(open);
@@ -249,7 +249,7 @@ export class RelaySession {
       const onprogress =
         token === undefined ? undefined : (progress: RpcParams) => this.#back.progress(open, token, progress);
       const answer = await this.#call(visitor, method, params, { deadline, onprogress });
-      return this.#resultOf(visitor, method, answer) as ServerResult;
+      return this.#resultOf(visitor, method, answer);
     } finally {
       deadline.done();
       await this.#back.end(open);

@@ -108,7 +108,7 @@ export class RelaySessions {
   async #sweep(): Promise<void> {
     const { idle_ms_max, life_ms_max } = this.#limits;
     const now = this.#core.clock.now();
-    for (const { session, opened_ms, used_ms } of [...this.#entries.values()]) {
+    for (const { session, opened_ms, used_ms } of this.#entries.values()) {
       const idle = !session.busy && now - used_ms > idle_ms_max;
       if (idle || now - opened_ms > life_ms_max || !(await session.alive())) void session.close();
     }
