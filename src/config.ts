@@ -131,6 +131,12 @@ function withPaths(settings: Settings, base: string, env: NodeJS.ProcessEnv): Se
     home: env['AEGIS_HOME'] === undefined ? at(settings.home) : resolve(env['AEGIS_HOME']),
     clusters,
     sources: { loki: sources(settings.sources.loki), prometheus: sources(settings.sources.prometheus) },
+    upstreams: Object.fromEntries(
+      Object.entries(settings.upstreams).map(([name, u]) => [
+        name,
+        u.transport === 'stdio' || u.ca_file === undefined ? u : { ...u, ca_file: at(u.ca_file) },
+      ]),
+    ),
     ...(settings.vault?.ca_file === undefined
       ? {}
       : { vault: { ...settings.vault, ca_file: at(settings.vault.ca_file) } }),
@@ -184,6 +190,8 @@ function endpointProblems(settings: Settings): Problem[] {
   if (settings.vault !== undefined) check(['vault', 'address'], settings.vault.address);
   for (const [name, { server }] of Object.entries(settings.clusters))
     check(['clusters', name, 'server'], server);
+  for (const [name, upstream] of Object.entries(settings.upstreams))
+    if (upstream.transport === 'http') check(['upstreams', name, 'url'], upstream.url);
   for (const kind of ['loki', 'prometheus'] as const)
     for (const [name, { url }] of Object.entries(settings.sources[kind]))
       check(['sources', kind, name, 'url'], url);

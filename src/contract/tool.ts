@@ -47,6 +47,8 @@ export const ToolDefinition = z.strictObject({
   /** The class before kinds and touched paths raise it. */
   base_class: ActionClass,
   target_kinds: z.array(z.string()),
+  /** For a tool that works on one target only: an external one is its own target. */
+  target: TargetUri.optional(),
   input_schema: z.record(z.string(), z.unknown()),
   /** `server`: the upstream enforces a dry run; `pure`: computed without side effects; `none`: no preview. */
   dry_run: z.enum(['server', 'pure', 'none']),

@@ -20,9 +20,10 @@ import { Throttle } from './pipeline/throttle.ts';
 import { loadPolicySet, type PolicyLoad } from './policy/policy-set.ts';
 import { RELAY_LIMITS, RelaySessions } from './relay/relay-sessions.ts';
 import { relayRoutes } from './relay/relay-routes.ts';
-import { relayUpstreams } from './relay/relay-upstreams.ts';
 import { sanitizeText } from './sanitize/sanitize.ts';
 import { refuse } from '../contract/verdict.ts';
+import { lookAtUpstream } from './pipeline/look-at-upstream.ts';
+import { Upstreams } from './upstreams/upstreams.ts';
 
 /**
  * Builds the gateway: reads the policies and records which are in force. It must start
@@ -63,12 +64,21 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     policies,
     registry: buildRegistry(DRIVERS),
     peers: new Peers(DRIVERS),
+    upstreams: new Upstreams({
+      settings: settings.upstreams,
+      pins: store.upstream_pins,
+      egress,
+      secrets,
+      clock,
+      log,
+      redactText: (text) => redactWith(policies, text),
+    }),
     broker,
     throttle: new Throttle(clock),
     egress,
     in_flight: new Set(),
   };
-  const sessions = new RelaySessions(core, relayUpstreams(core), RELAY_LIMITS);
+  const sessions = new RelaySessions(core, RELAY_LIMITS);
   return {
     ...doors(core),
     ...facts(core),
@@ -78,6 +88,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
       await sessions.close();
       await broker.close();
       await core.peers.close();
+      await core.upstreams.close();
       await egress.close();
     },
   };
@@ -106,9 +117,14 @@ function facts(
       const routed = route(settings, target);
       return !isRefusal(routed) && routed.credentials.engine === 'vault_kubernetes';
     },
-    redactText: (text) =>
-      policies.redaction === null ? WITHHELD : sanitizeText(text, policies.redaction).text,
+    redactText: (text) => redactWith(policies, text),
+    upstreamDefinitions: () => core.upstreams.definitions(),
+    lookAtUpstream: (server, signal) => lookAtUpstream(core, server, signal),
   };
+}
+
+function redactWith({ redaction }: PolicyLoad, text: string): string {
+  return redaction === null ? WITHHELD : sanitizeText(text, redaction).text;
 }
 
 const classify = (
@@ -119,6 +135,12 @@ const classify = (
   if (isRefusal(policy)) return policy;
   const routed = route(core.settings, action.target);
   if (isRefusal(routed)) return routed;
+  if (routed.target.system === 'mcp')
+    return refuse(
+      'upstream-write-refused',
+      `${action.tool} belongs to an external MCP server, and Aegis cannot preview what a foreign server would change.`,
+      'Plan the change with a tool that Aegis can preview, or make it by hand.',
+    );
   const entry = core.registry.tools.get(action.tool);
   if (
     entry === undefined ||

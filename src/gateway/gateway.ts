@@ -54,6 +54,13 @@ export interface Gateway extends GatewayRead {
     params: Readonly<Record<string, unknown>>;
   }): Classification | Refusal;
   definitions(): readonly ToolDefinition[];
+  /** Approved tools of external MCP servers as of now; they are in no digest, each call checks its own pin. */
+  upstreamDefinitions(): Promise<readonly ToolDefinition[]>;
+  /** Asks an external MCP server what it lists now and notes it, for a person who looks at its pins. */
+  lookAtUpstream(
+    server: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly undeclared: readonly string[] } | Refusal>;
   toolDefinitionsDigest(): string;
   /** Digest of policies (cedar, guardrails, redaction) in force; null while a set failed to load: writes stop. */
   policyDigest(): string | null;

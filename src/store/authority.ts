@@ -118,3 +118,42 @@ export interface FreezeStore {
   clearStop(incident_id: string): Promise<void>;
   stopped(incident_id: string): Promise<boolean>;
 }
+
+/** The name under which a server's own instructions are pinned; no tool can have it. */
+export const INSTRUCTIONS_PIN = '(instructions)';
+
+/** One tool as its server describes it now; the hash is over the canonical JSON of the definition. */
+export interface SeenTool {
+  readonly tool: string;
+  readonly hash: string;
+  readonly definition: Readonly<Record<string, unknown>>;
+}
+
+export interface UpstreamPin {
+  readonly server: string;
+  readonly tool: string;
+  /** What a person looked at and accepted; null until then. */
+  readonly approved: {
+    readonly hash: string;
+    readonly definition: Readonly<Record<string, unknown>>;
+    readonly by: string;
+    readonly at_ms: number;
+  } | null;
+  /** As listed last; null when the server no longer lists it. */
+  readonly seen: Omit<SeenTool, 'tool'> | null;
+  /** When `seen` last became what it is. */
+  readonly seen_at_ms: number;
+}
+
+export interface UpstreamPinStore {
+  /** Notes what a server lists; what is new, changed or gone becomes an entry of the SYSTEM chain. Returns how many. */
+  see(server: string, tools: readonly SeenTool[]): Promise<number>;
+  /** Accepts exactly these definitions, all or none: false when one of them is no longer what was shown. */
+  approve(
+    server: string,
+    approvals: readonly { readonly tool: string; readonly hash: string }[],
+    by: string,
+  ): Promise<boolean>;
+  get(server: string, tool: string): Promise<UpstreamPin | null>;
+  list(server?: string): Promise<readonly UpstreamPin[]>;
+}

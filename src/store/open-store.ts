@@ -19,6 +19,7 @@ import { stepStore } from './step.ts';
 import type { Store } from './store.ts';
 import { timerStore } from './timers.ts';
 import { tokenStore } from './tokens.ts';
+import { upstreamPinStore } from './upstream-pins.ts';
 import type { Clock, Log } from '../contract/ports.ts';
 
 /** Expired evidence files erased at one start; more follow with each capture. */
@@ -88,6 +89,7 @@ function assemble(core: Core, owner: Owner | null, group: GroupCommit): Store {
     leases: leaseStore(core),
     tokens: tokenStore(core),
     freezes: freezeStore(core, append, brake),
+    upstream_pins: upstreamPinStore(core, append),
     inbox: inboxStore(core, appendInbox),
     outbox: outboxStore(core, putCard),
     timers: timerStore(core),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Ids, Log } from '../../src/contract/ports.ts';
 import { Secret } from '../../src/contract/secret.ts';
 import { McpUpstream } from '../../src/contract/system-mcp.ts';
+import { isRefusal } from '../../src/contract/verdict.ts';
 import { createGateway } from '../../src/gateway/create-gateway.ts';
 import type { Gateway } from '../../src/gateway/gateway.ts';
 import type { GatewaySettings } from '../../src/gateway/pipeline/core.ts';
@@ -24,6 +25,8 @@ export interface RelayStage {
   skip(ms: number): void;
   url(server: string): string;
   token(grant?: { team?: string; token_id?: string }): Promise<string>;
+  /** A person looks at a server and approves all that it shows. */
+  approve(server: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -72,6 +75,14 @@ export async function startRelayStage(options: RelayStageOptions): Promise<Relay
       const grant = { token_id, principal: 'agent', incident_id: null, team, env: 'prod', expires_at_ms };
       await store.tokens.mint({ ...grant, action_class: 'read' }, text);
       return text;
+    },
+    async approve(server) {
+      const looked = await gateway.lookAtUpstream(server);
+      if (isRefusal(looked)) throw new Error(looked.reason);
+      const pins = await store.upstream_pins.list(server);
+      const shown = pins.flatMap(({ tool, seen }) => (seen === null ? [] : [{ tool, hash: seen.hash }]));
+      if (!(await store.upstream_pins.approve(server, shown, 'cli:somebody')))
+        throw new Error('not approved');
     },
     async close() {
       await http.close();

@@ -17,7 +17,7 @@ const SDK_MARGIN_MS = 1000;
 
 /** Names and parts of the MCP tools that one registered tool becomes. */
 export function operationsOf(
-  tool: DriverTool,
+  tool: Pick<DriverTool, 'mode' | 'name'>,
 ): readonly { readonly name: string; readonly operation: Operation }[] {
   if (tool.mode === 'read') return [{ name: tool.name, operation: 'read' }];
   return [

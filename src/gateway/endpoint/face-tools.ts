@@ -8,12 +8,15 @@ import type { Gateway } from '../gateway.ts';
 import type { TeamSettings } from '../pipeline/tenancy.ts';
 import type { PolicySet } from '../policy/policy-set.ts';
 import type { ReadResult } from '../read.ts';
-import { toolNames } from './tool-names.ts';
+import { toolNames, type ToolNames } from './tool-names.ts';
 import { visibleTools, type VisibleTool } from './visible-tools.ts';
 
 /** What one outside agent may list and call. Every call goes through the read door with the agent's own token. */
 export interface FaceDeps {
-  readonly gateway: Pick<Gateway, 'read' | 'definitions' | 'policyDigest' | 'redactText'>;
+  readonly gateway: Pick<
+    Gateway,
+    'read' | 'definitions' | 'upstreamDefinitions' | 'policyDigest' | 'redactText'
+  >;
   readonly ledger: Pick<Store['ledger'], 'append'>;
   readonly settings: TeamSettings;
   /** The policies that decide calls, to ask them what to list; null: nothing is listed. */
@@ -46,16 +49,20 @@ const Input = z.strictObject({
 
 export function faceTools(deps: FaceDeps, grant: TokenGrant, token: string): FaceTools {
   const { gateway, settings, policies, log } = deps;
-  const names = toolNames(gateway.definitions().map((definition) => definition.name));
+  const known = async (): Promise<{ definitions: readonly ToolDefinition[]; names: ToolNames }> => {
+    const definitions = [...gateway.definitions(), ...(await gateway.upstreamDefinitions())];
+    return { definitions, names: toolNames(definitions.map((definition) => definition.name)) };
+  };
   return {
     async list() {
       const set = await policies();
       if (set === null) return [];
-      const visible = await visibleTools(gateway.definitions(), settings, set.authorizer, grant);
+      const { definitions, names } = await known();
+      const visible = await visibleTools(definitions, settings, set.authorizer, grant);
       return visible.map((tool) => faceTool(tool, names.outside.get(tool.definition.name) ?? ''));
     },
     async call(name, input) {
-      const tool = names.inside.get(name);
+      const tool = (await known()).names.inside.get(name);
       if (tool === undefined)
         return recorded(
           deps,
@@ -87,7 +94,11 @@ function faceTool({ definition, places }: VisibleTool, name: string): FaceTool {
     input_schema: {
       type: 'object',
       properties: {
-        target: { type: 'string', description: targetWords(definition, places) },
+        target: {
+          type: 'string',
+          description: targetWords(definition, places),
+          ...(definition.target === undefined ? {} : { const: definition.target }),
+        },
         why: {
           type: 'string',
           minLength: 1,
@@ -102,7 +113,8 @@ function faceTool({ definition, places }: VisibleTool, name: string): FaceTool {
   };
 }
 
-function targetWords({ target_kinds }: ToolDefinition, places: readonly string[]): string {
+function targetWords({ target, target_kinds }: ToolDefinition, places: readonly string[]): string {
+  if (target !== undefined) return `Always ${target}`;
   const shown = places.slice(0, PLACES_SHOWN_MAX).map((place) => `${place}/<kind>/<name>`);
   const more = places.length > shown.length ? ` and ${places.length - shown.length} more places` : '';
   return `${shown.join(' or ')}${more}. Kinds: ${target_kinds.join(', ')}. Write - as the name for all of a kind, and as the namespace for what is outside of namespaces.`;

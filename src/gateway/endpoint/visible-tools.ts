@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { tenantKey } from '../../contract/scope.ts';
-import { formatTarget, type Target, type ToolDefinition } from '../../contract/tool.ts';
+import { formatTarget, parseTarget, type Target, type ToolDefinition } from '../../contract/tool.ts';
 import type { TokenGrant } from '../../store/authority.ts';
 import { KINDS } from '../drivers/kubernetes/kinds.ts';
 import { ownersOf, tierOf, type TeamSettings } from '../pipeline/tenancy.ts';
@@ -22,7 +22,10 @@ export async function visibleTools(
   const visible: VisibleTool[] = [];
   for (const definition of definitions) {
     if (definition.base_class !== 'read') continue;
-    const places = placesOf(settings, grant, definition.system);
+    const own = definition.target === undefined ? null : parseTarget(definition.target).cluster;
+    const places = placesOf(settings, grant, definition.system).filter(
+      ({ cluster }) => own === null || own === cluster,
+    );
     if (await allowedSomewhere(definition, places, settings, authorizer, grant))
       visible.push({
         definition,
@@ -46,8 +49,7 @@ async function allowedSomewhere(
 ): Promise<boolean> {
   for (const kind of definition.target_kinds) {
     for (const place of places)
-      if (allowed(definition, targetAt(definition.system, place, kind), settings, authorizer, grant))
-        return true;
+      if (allowed(definition, targetOf(definition, place, kind), settings, authorizer, grant)) return true;
     // Where everything is forbidden there are many questions: others get their turn in between.
     await setImmediate();
   }
@@ -76,7 +78,8 @@ function allowed(
 }
 
 /** What is outside of namespaces is addressed without one; a namespace object is its own name. */
-function targetAt(system: string, { cluster, namespace }: Place, kind: string): Target {
+function targetOf({ system, target }: ToolDefinition, { cluster, namespace }: Place, kind: string): Target {
+  if (target !== undefined) return parseTarget(target);
   if (system === 'k8s' && KINDS[kind]?.namespaced === false)
     return { system, cluster, namespace: '-', kind, name: namespace };
   return { system, cluster, namespace, kind, name: '-' };

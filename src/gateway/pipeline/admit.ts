@@ -53,9 +53,13 @@ export async function admit(
   const tier = tierOf(core.settings, grant.team, grant.env);
   const owners = ownersOf(core.settings, routed.target);
   if (tier === null || !owners.includes(tenantKey(grant))) return refused(notYours(request.target));
-  const entry = toolFor(core, request.tool, routed, mode);
+  const known =
+    core.registry.tools.get(request.tool) ?? (await core.upstreams.entry(request.tool, routed.uri));
+  if (isRefusal(known)) return refused(known);
+  const entry = toolFor(known, request.tool, routed, mode);
   if (isRefusal(entry)) return refused(entry);
-  const unpinned = await core.peers.checkPinned(entry);
+  // An external tool's pin was checked with its entry, and is again behind the connection.
+  const unpinned = entry.external === undefined ? await core.peers.checkPinned(entry) : null;
   if (unpinned !== null) return refused(unpinned);
   const parsed = entry.tool.input.safeParse(request.args);
   if (!parsed.success) {
@@ -84,13 +88,12 @@ export function writeToolOf(admission: Admission): WriteTool {
 }
 
 function toolFor(
-  core: GatewayCore,
+  entry: RegisteredTool | null,
   name: string,
   { target, uri }: Route,
   mode: 'read' | 'write',
 ): RegisteredTool | Refusal {
-  const entry = core.registry.tools.get(name);
-  if (entry === undefined)
+  if (entry === null)
     return refuse(
       'tool-unknown',
       `There is no tool "${name.slice(0, 100)}".`,

@@ -5,6 +5,7 @@ import type { Store } from '../../store/store.ts';
 import type { CredentialBroker } from '../credentials/broker.ts';
 import type { Egress } from '../egress.ts';
 import type { PolicyLoad, PolicySet } from '../policy/policy-set.ts';
+import type { Upstreams } from '../upstreams/upstreams.ts';
 import type { Peers } from './peers.ts';
 import type { Registry } from './registry.ts';
 import type { RouteSettings } from './route.ts';
@@ -23,6 +24,7 @@ export interface GatewayCore {
   readonly policies: PolicyLoad;
   readonly registry: Registry;
   readonly peers: Peers;
+  readonly upstreams: Upstreams;
   readonly broker: CredentialBroker;
   readonly throttle: Throttle;
   readonly egress: Egress;

@@ -9,7 +9,7 @@ import { admit, authorize, isRefused, type Admission } from './admit.ts';
 import { auditAfter, auditBefore, recordRefusal, type CallFacts, beginCall } from './audit.ts';
 import type { GatewayCore } from './core.ts';
 import type { Guarded } from './throttle.ts';
-import { callUpstream, laneOf, leaseFor, scrubOf } from './upstream-call.ts';
+import { callExternal, callUpstream, laneOf, leaseFor, scrubOf } from './upstream-call.ts';
 import { upstreamRefusal } from './upstream-refusal.ts';
 
 /** The read door. */
@@ -82,7 +82,7 @@ async function callLeased(
     const lease = await leaseFor(core, admission, call_id, 'read', signal);
     if (isRefusal(lease)) return { answer: lease, lease: null, revoked: false };
     let revoked = false;
-    let answer: PeerAnswer;
+    let answer: PeerAnswer | Refusal;
     try {
       const limits = {
         mode: 'read',
@@ -90,11 +90,16 @@ async function callLeased(
         signal,
         precondition: null,
       } as const;
-      answer = await callUpstream(core, admission, call_id, 'read', lease, limits);
-      if (!answer.ok && answer.error.problem === 'unauthorized') lease.discard();
+      const { external } = admission.entry;
+      answer =
+        external === undefined
+          ? await callUpstream(core, admission, call_id, 'read', lease, limits)
+          : await callExternal(core, admission, external, lease, limits);
+      if (!isRefusal(answer) && !answer.ok && answer.error.problem === 'unauthorized') lease.discard();
     } finally {
       revoked = await lease.release();
     }
+    if (isRefusal(answer)) return { answer, lease, revoked };
     const dead = !answer.ok && answer.error.problem === 'unauthorized' && lease.revocable;
     // A kept-alive connection that the other side had closed looks like this; a read may be asked again.
     const cut = !answer.ok && answer.error.problem === 'dropped';
@@ -112,7 +117,7 @@ function present(
 ): ReadResult | Refusal {
   const { admission } = facts;
   const { grant, policy, route, entry } = admission;
-  const scrub = scrubOf(lease);
+  const scrub = scrubOf(lease, entry.external?.secrets);
   if (!answer.ok) return cleanRefusal(route.uri, answer.error, admission, lease);
   const { result: raw, source_query } = answer.structured as ReadAnswer;
   const { value: result, redactions } = sanitizeValue(raw, policy.redaction, scrub);
@@ -140,7 +145,8 @@ export function cleanRefusal(
   admission: Admission,
   lease: Lease,
 ): Refusal {
-  const message = sanitizeText(error.message, admission.policy.redaction, scrubOf(lease)).text;
+  const scrub = scrubOf(lease, admission.entry.external?.secrets);
+  const message = sanitizeText(error.message, admission.policy.redaction, scrub).text;
   return upstreamRefusal(uri, { ...error, message });
 }
 

@@ -1,17 +1,26 @@
 import { z } from 'zod';
 import { hashOf } from '../../contract/canonical.ts';
 import { ToolDefinition } from '../../contract/tool.ts';
-import type { Driver, DriverTool } from '../drivers/driver.ts';
+import type { Driver, DriverTool, ReadTool } from '../drivers/driver.ts';
 import { messageSchema, operationsOf } from '../drivers/driver-server.ts';
 import type { PeerTool } from '../mcp-peer.ts';
 
 /** The tools that exist, with the definitions that plans are bound to. */
 export interface RegisteredTool {
-  readonly tool: DriverTool;
+  readonly tool: DriverTool | ExternalTool;
   readonly definition: ToolDefinition;
   /** Per MCP operation: hash of name, description and schema as its server must list it. */
   readonly pins: ReadonlyMap<string, string>;
+  /** A tool of an external server: where it is, and the standing secrets that must not come back from there. */
+  readonly external?: {
+    readonly server: string;
+    readonly tool: string;
+    readonly secrets: readonly string[];
+  };
 }
+
+/** What the pipeline needs to know of a tool that no driver serves. */
+export type ExternalTool = Omit<ReadTool<Record<string, unknown>>, 'read'>;
 
 export interface Registry {
   readonly tools: ReadonlyMap<string, RegisteredTool>;

@@ -10,6 +10,7 @@ import { lendTransport, type TransportMode } from '../transport.ts';
 import type { Admission } from './admit.ts';
 import type { GatewayCore } from './core.ts';
 import { operationsOf } from '../drivers/driver-server.ts';
+import type { RegisteredTool } from './registry.ts';
 import { firstNamespace } from './tenancy.ts';
 
 /** What one operation of a call may do and how long. */
@@ -53,6 +54,22 @@ export function callUpstream(
   return core.peers.call(name, handle, { target: route.uri, args }, { timeout_ms, signal: limits.signal });
 }
 
+/** The same for a tool of an external server: over its link, for as long as its pin holds. */
+export function callExternal(
+  core: GatewayCore,
+  { entry, args }: Admission,
+  external: NonNullable<RegisteredTool['external']>,
+  lease: Lease,
+  limits: Pick<OperationLimits, 'timeout_ms' | 'signal'>,
+): Promise<PeerAnswer | Refusal> {
+  const timeout_ms = Math.min(limits.timeout_ms, entry.tool.timeout_ms_max);
+  return core.upstreams.call(external, args, {
+    credential: lease.credential,
+    timeout_ms,
+    signal: limits.signal,
+  });
+}
+
 export function leaseFor(
   core: GatewayCore,
   admission: Pick<Admission, 'grant' | 'route'>,
@@ -77,9 +94,10 @@ export function leaseFor(
   });
 }
 
-/** Removes exactly this lease's credential from whatever comes back. */
-export function scrubOf(lease: Lease): ExactScrub | undefined {
-  return lease.credential === null ? undefined : exactScrub(secretTexts(lease.credential));
+/** Removes exactly this lease's credential, and what its server holds for longer, from whatever comes back. */
+export function scrubOf(lease: Lease, standing: readonly string[] = []): ExactScrub | undefined {
+  const leased = lease.credential === null ? [] : secretTexts(lease.credential);
+  return leased.length + standing.length === 0 ? undefined : exactScrub([...leased, ...standing]);
 }
 
 /** The names under which calls of one system are throttled together. */

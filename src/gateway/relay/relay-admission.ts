@@ -38,12 +38,13 @@ export function admitRelay(core: GatewayCore, request: RelayRequest): RelayAdmis
   const owners = ownersOf(core.settings, routed.target);
   if (!isRelayed(core, server) || tier === null || !owners.includes(tenantKey(grant)))
     return refused(notYours(uri));
-  if (about.kind === 'tool' && !request.offers(String(params['name']))) return refused(unknownTool(params));
+  const tool = about.kind === 'tool' ? toolOf(core, request) : about.tool;
+  if (tool === null) return refused(unknownTool(params));
   const admission: RelayAdmission = {
     grant,
     policy,
     route: routed,
-    entry: { tool: { name: about.tool } },
+    entry: { tool: { name: tool } },
     args: params,
     action_class: 'read',
     owners,
@@ -53,6 +54,12 @@ export function admitRelay(core: GatewayCore, request: RelayRequest): RelayAdmis
   // What a policy forbids does not exist either, in the list as in the call.
   if (denied !== null) return refused(about.kind === 'tool' ? unknownTool(params) : denied);
   return admission;
+}
+
+/** By the name that policies and plans know it by, whichever door it is called through. */
+function toolOf(core: GatewayCore, { server, params, offers }: RelayRequest): string | null {
+  const tool = String(params['name']);
+  return offers(tool) ? core.upstreams.nameOf({ server, tool }) : null;
 }
 
 function isRelayed({ settings }: GatewayCore, server: string): boolean {

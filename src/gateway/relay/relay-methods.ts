@@ -6,7 +6,7 @@ import type { RpcParams } from '../upstreams/link.ts';
  * direction; the protocol's other parts (tasks, experiments, links to open) would go around what the gateway checks.
  */
 export interface RelayedMethod {
-  /** The name in policies and in the audit. */
+  /** The name in policies and in the audit; a tool that is called has its own. */
   readonly tool: string;
   /** The kind of its target. */
   readonly kind: 'server' | 'tool' | 'resource' | 'prompt' | 'completion';

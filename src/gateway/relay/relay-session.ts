@@ -17,7 +17,7 @@ import { isRefused } from '../pipeline/admit.ts';
 import { authenticate } from '../pipeline/authenticate.ts';
 import type { GatewayCore } from '../pipeline/core.ts';
 import { UpstreamError } from '../upstream-error.ts';
-import type { Link, LinkAnswer, LinkOptions, RpcParams } from '../upstreams/link.ts';
+import type { Link, LinkAnswer, RpcParams } from '../upstreams/link.ts';
 import { admitRelay } from './relay-admission.ts';
 import { Backwards, type OpenRequest } from './relay-back.ts';
 import { relayCall, type RelayAnswer } from './relay-call.ts';
@@ -31,15 +31,8 @@ import {
   type OfferedCapabilities,
 } from './relay-methods.ts';
 import { relayScrub, type RelayScrub } from './relay-scrub.ts';
-import { offeredPage, relayTools, type RelayTools } from './relay-tools.ts';
-
-/** How the relay reaches configured servers, and what of them was approved. */
-export interface RelayUpstreams {
-  /** @throws UpstreamError. A link of its own for each session: what a server says reaches nobody else. */
-  open(server: string, credential: Credential | null, options: LinkOptions): Promise<Link>;
-  /** Declared to read, and this definition is the one that a person approved. */
-  approved(server: string, tool: Readonly<Record<string, unknown>>): boolean;
-}
+import { RelayTools } from './relay-tools.ts';
+import { approvedParts, instructionsApproved, type ApprovedParts } from './relay-upstreams.ts';
 
 export interface SessionSeed {
   readonly id: string;
@@ -59,9 +52,7 @@ type Extra = RequestHandlerExtra<ServerRequest, ServerNotification>;
 
 /** All of one call, below the time that an answer may be streamed: the server's time and that of whoever is asked. */
 const CALL_MS_MAX = 280_000;
-const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
 const OPEN_REQUESTS_MAX = 32;
-const PAGES_MAX = 20;
 /** What the SDK needs to know of the request; the token is not among it. */
 const HEADERS_PASSED = ['accept', 'content-type', 'mcp-protocol-version', 'mcp-session-id', 'last-event-id'];
 const HEADERS_ANSWERED = ['content-type', 'mcp-session-id', 'x-accel-buffering'];
@@ -75,11 +66,10 @@ const ServerHello = z.object({
 
 export class RelaySession {
   readonly #core: GatewayCore;
-  readonly #upstreams: RelayUpstreams;
   readonly #seed: SessionSeed;
   readonly #client: ClientCapabilities;
   readonly #scrub: RelayScrub;
-  readonly #tools: RelayTools;
+  readonly #tools = new RelayTools();
   readonly #back: Backwards;
   #visitor: Visitor;
   #offered: OfferedCapabilities = {};
@@ -89,14 +79,12 @@ export class RelaySession {
   #transport: WebStandardStreamableHTTPServerTransport | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(core: GatewayCore, upstreams: RelayUpstreams, seed: SessionSeed) {
+  constructor(core: GatewayCore, seed: SessionSeed) {
     this.#core = core;
-    this.#upstreams = upstreams;
     this.#seed = seed;
     this.#visitor = seed.visitor;
     this.#client = clientCapabilities(Hello.safeParse(seed.hello).data?.capabilities);
     this.#scrub = relayScrub(() => core.policies.redaction);
-    this.#tools = relayTools((tool) => upstreams.approved(seed.server, tool));
     this.#back = new Backwards({
       scrub: this.#scrub,
       client: this.#client,
@@ -127,7 +115,7 @@ export class RelaySession {
   async open(): Promise<Refusal | null> {
     const client = Hello.safeParse(this.#seed.hello).data?.clientInfo.name ?? 'unnamed';
     const answer = await relayCall(this.#core, {
-      ...this.#requestOf(this.#seed.visitor, 'initialize', { client }),
+      ...this.#requestOf(this.#seed.visitor, 'initialize', { client }, NOTHING_APPROVED),
       signal: undefined,
       send: (credential) => this.#connect(credential),
     });
@@ -163,10 +151,10 @@ export class RelaySession {
 
   async #connect(credential: Credential | null): Promise<LinkAnswer> {
     try {
-      this.#link = await this.#upstreams.open(this.#seed.server, credential, {
+      const { upstreams } = this.#core;
+      this.#scrub.learn(upstreams.standingSecrets(this.#seed.server));
+      const link = await upstreams.openOwn(this.#seed.server, credential, {
         capabilities: this.#client,
-        handshake_timeout_ms: this.#upstream().handshake_timeout_ms,
-        message_bytes_max: MESSAGE_BYTES_MAX,
         handlers: {
           onrequest: (method, params, signal) => this.#back.ask(method, params, signal),
           onnotification: (method, params) => {
@@ -176,7 +164,14 @@ export class RelaySession {
           onclose: () => this.#linkEnded(),
         },
       });
-      return { ok: true, result: this.#link.server.raw };
+      this.#link = link;
+      this.#tools.read(await upstreams.stockOf(this.#seed.server, link, credential));
+      const { instructions: _words, ...hello } = link.server.raw;
+      const told = instructionsApproved(
+        await approvedParts(this.#core, this.#seed.server),
+        link.server.instructions,
+      );
+      return { ok: true, result: told ? link.server.raw : hello };
     } catch (error) {
       if (error instanceof UpstreamError) return { ok: false, error: error.info, rpc: null };
       throw error;
@@ -244,12 +239,13 @@ export class RelaySession {
     const open = openRequest(extra, deadline);
     this.#back.begin(open);
     try {
-      if (method === 'tools/call' && this.#tools.stale()) await this.#listTools(visitor, deadline);
+      if (needs === 'tools' && this.#tools.stale) await this.#listTools(visitor, deadline);
+      const approved = await approvedParts(this.#core, this.#seed.server);
       const token = extra._meta?.progressToken;
       const onprogress =
         token === undefined ? undefined : (progress: RpcParams) => this.#back.progress(open, token, progress);
-      const answer = await this.#call(visitor, method, params, { deadline, onprogress });
-      return this.#resultOf(visitor, method, answer);
+      const answer = await this.#call(visitor, { method, params, approved }, { deadline, onprogress });
+      return resultOf(method, answer);
     } finally {
       deadline.done();
       await this.#back.end(open);
@@ -260,40 +256,47 @@ export class RelaySession {
 
   #call(
     visitor: Visitor,
-    method: string,
-    params: RpcParams,
+    { method, params, approved }: { method: string; params: RpcParams; approved: ApprovedParts },
     {
       deadline,
       onprogress,
     }: { deadline: RelayDeadline; onprogress?: ((progress: RpcParams) => void) | undefined },
   ): Promise<RelayAnswer | Refusal> {
     return relayCall(this.#core, {
-      ...this.#requestOf(visitor, method, params),
+      ...this.#requestOf(visitor, method, params, approved),
       signal: deadline.signal,
       send: async (credential) => {
-        const link = this.#link;
-        if (link === null) throw new Error('the session is not open');
         const { signal } = deadline;
         const options = { signal, onprogress, timeout_ms: CALL_MS_MAX, credential };
-        const answer = deadline.judge(await link.request(method, params, options));
-        if (answer.ok && method === 'tools/list') this.#tools.learn(answer.result);
-        return answer;
+        const answer = deadline.judge(await this.#linked().request(method, params, options));
+        if (!answer.ok || method !== 'tools/list') return answer;
+        const permitted = (name: string): boolean =>
+          !isRefused(admitRelay(this.#core, this.#requestOf(visitor, 'tools/call', { name }, approved)));
+        return { ok: true, result: this.#tools.page(answer.result, approved, permitted) };
       },
     });
   }
 
-  /** Reads the server's whole list, so that a call can be decided by what the server says now. */
+  /** Reads the server's whole list, so that a call is decided by what the server says now. */
   async #listTools(visitor: Visitor, deadline: RelayDeadline): Promise<void> {
-    let cursor: unknown;
-    for (let page = 0; page < PAGES_MAX; page += 1) {
-      const params = typeof cursor === 'string' ? { cursor } : {};
-      const answer = await this.#call(visitor, 'tools/list', params, { deadline });
-      if (isRefusal(answer) || !answer.ok) return;
-      cursor = answer.result['nextCursor'];
-      if (typeof cursor === 'string') continue;
-      this.#tools.complete();
-      return;
-    }
+    await relayCall(this.#core, {
+      ...this.#requestOf(visitor, 'tools/list', {}, NOTHING_APPROVED),
+      signal: deadline.signal,
+      send: async (credential) => {
+        try {
+          this.#tools.read(await this.#core.upstreams.stockOf(this.#seed.server, this.#linked(), credential));
+          return { ok: true, result: {} };
+        } catch (error) {
+          if (error instanceof UpstreamError) return { ok: false, error: error.info, rpc: null };
+          throw error;
+        }
+      },
+    });
+  }
+
+  #linked(): Link {
+    if (this.#link === null) throw new Error('the session is not open');
+    return this.#link;
   }
 
   #upstream(): McpUpstream {
@@ -302,28 +305,26 @@ export class RelaySession {
     return upstream;
   }
 
-  #requestOf(visitor: Visitor, method: string, params: RpcParams) {
+  #requestOf(visitor: Visitor, method: string, params: RpcParams, approved: ApprovedParts) {
     const { grant, token } = visitor;
-    const offers = (tool: string): boolean => this.#tools.offers(tool);
+    const offers = (tool: string): boolean => this.#tools.offers(tool, approved);
     return { grant, token, server: this.#seed.server, method, params, offers, scrub: this.#scrub };
   }
+}
 
-  #resultOf(visitor: Visitor, method: string, answer: RelayAnswer | Refusal): RpcParams {
-    if (isRefusal(answer)) {
-      const { code, reason, remedy } = answer;
-      if (code === 'tool-unknown') throw new RpcFault(-32_602, reason);
-      const words = `${reason} ${remedy}`.trim();
-      if (method !== 'tools/call') throw new RpcFault(-32_000, words, { code });
-      // So that the agent reads the reason and the next step instead of a broken protocol.
-      return { isError: true, content: [{ type: 'text', text: words }] };
-    }
-    if (!answer.ok) throw new RpcFault(answer.rpc.code, answer.rpc.message, answer.rpc.data);
-    if (method !== 'tools/list') return answer.result;
-    return offeredPage(answer.result, (name) => {
-      const about = this.#requestOf(visitor, 'tools/call', { name });
-      return !isRefused(admitRelay(this.#core, about));
-    });
+const NOTHING_APPROVED: ApprovedParts = { tools: new Map(), instructions: null };
+
+function resultOf(method: string, answer: RelayAnswer | Refusal): RpcParams {
+  if (isRefusal(answer)) {
+    const { code, reason, remedy } = answer;
+    if (code === 'tool-unknown') throw new RpcFault(-32_602, reason);
+    const words = `${reason} ${remedy}`.trim();
+    if (method !== 'tools/call') throw new RpcFault(-32_000, words, { code });
+    // So that the agent reads the reason and the next step instead of a broken protocol.
+    return { isError: true, content: [{ type: 'text', text: words }] };
   }
+  if (!answer.ok) throw new RpcFault(answer.rpc.code, answer.rpc.message, answer.rpc.data);
+  return answer.result;
 }
 
 function openRequest(extra: Extra, deadline: RelayDeadline): OpenRequest {

@@ -1,7 +1,7 @@
 import { refuse, isRefusal, type Refusal } from '../../contract/verdict.ts';
 import type { Visitor } from '../endpoint/visitor.ts';
 import type { GatewayCore } from '../pipeline/core.ts';
-import { RelaySession, type RelayUpstreams } from './relay-session.ts';
+import { RelaySession } from './relay-session.ts';
 
 /** The sessions that are open: bounded in number, in idle time and in life, and known to their own token only. */
 export interface RelayLimits {
@@ -30,16 +30,14 @@ interface Entry {
 
 export class RelaySessions {
   readonly #core: GatewayCore;
-  readonly #upstreams: RelayUpstreams;
   readonly #limits: RelayLimits;
   readonly #entries = new Map<string, Entry>();
   /** Places that are taken by sessions whose server is still being reached, by token. */
   readonly #opening: string[] = [];
   #sweeper: NodeJS.Timeout | null = null;
 
-  constructor(core: GatewayCore, upstreams: RelayUpstreams, limits: RelayLimits) {
+  constructor(core: GatewayCore, limits: RelayLimits) {
     this.#core = core;
-    this.#upstreams = upstreams;
     this.#limits = limits;
   }
 
@@ -63,7 +61,7 @@ export class RelaySessions {
     const id = this.#core.ids.secret(ID_BYTES);
     try {
       const onend = (): void => void this.#entries.delete(id);
-      const session = new RelaySession(this.#core, this.#upstreams, { id, server, visitor, hello, onend });
+      const session = new RelaySession(this.#core, { id, server, visitor, hello, onend });
       const refused = await session.open();
       if (isRefusal(refused)) return refused;
       const now = this.#core.clock.now();

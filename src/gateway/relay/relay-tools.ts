@@ -1,51 +1,47 @@
-import { z } from 'zod';
+import type { RpcParams } from '../upstreams/link.ts';
+import { listedHash, type ApprovedParts } from './relay-upstreams.ts';
 
 /**
- * The tools of one session's server. Another session, or another process of the same server, may list something else,
- * so what was approved is compared with what this very server says, each time it says it.
+ * The tools of one session's server, as that very server lists them: another session, or another process of the same
+ * server, may list something else.
  */
-export interface RelayTools {
+export class RelayTools {
+  #listed = new Map<string, string>();
+  #stale = true;
+
   /** True until the whole list was read, and again after the server said that it changed. */
-  stale(): boolean;
-  /** Takes in one page as the server sent it. */
-  learn(page: unknown): void;
-  complete(): void;
-  changed(): void;
-  offers(name: string): boolean;
-}
+  get stale(): boolean {
+    return this.#stale;
+  }
 
-const Page = z.object({ tools: z.array(z.looseObject({ name: z.string() })).max(2000) });
+  changed(): void {
+    this.#stale = true;
+  }
 
-/** @param approved declared to read, and described exactly as a person approved it. */
-export function relayTools(approved: (tool: Readonly<Record<string, unknown>>) => boolean): RelayTools {
-  const offered = new Set<string>();
-  let stale = true;
-  return {
-    stale: () => stale,
-    learn(page) {
-      const parsed = Page.safeParse(page);
-      for (const tool of parsed.success ? parsed.data.tools : []) {
-        if (approved(tool)) offered.add(tool.name);
-        else offered.delete(tool.name);
-      }
-    },
-    complete() {
-      stale = false;
-    },
-    changed() {
-      offered.clear();
-      stale = true;
-    },
-    offers: (name) => offered.has(name),
-  };
-}
+  /** The whole list, name to hash. */
+  read(listed: ReadonlyMap<string, string>): void {
+    this.#listed = new Map(listed);
+    this.#stale = false;
+  }
 
-/** One page for the client: what is not offered does not exist. */
-export function offeredPage(
-  result: Readonly<Record<string, unknown>>,
-  offers: (name: string) => boolean,
-): Record<string, unknown> {
-  const parsed = Page.safeParse(result);
-  const tools = parsed.success ? parsed.data.tools : [];
-  return { ...result, tools: tools.filter((tool) => offers(tool.name)) };
+  /** Listed exactly as a person approved it. */
+  offers(name: string, approved: ApprovedParts): boolean {
+    const hash = this.#listed.get(name);
+    return hash !== undefined && !this.#stale && hash === approved.tools.get(name);
+  }
+
+  /**
+   * One page of the list for the client, before anything in it is redacted: each definition is compared by itself, so
+   * that a second one under an approved name is not shown. What the page says newly counts for calls from now on.
+   */
+  page(result: RpcParams, approved: ApprovedParts, permitted: (name: string) => boolean): RpcParams {
+    const tools = Array.isArray(result['tools']) ? (result['tools'] as unknown[]) : [];
+    const kept = tools.filter((raw) => {
+      const listed = listedHash(raw);
+      if (listed === null) return false;
+      this.#listed.set(listed.name, listed.hash);
+      return listed.hash === approved.tools.get(listed.name) && permitted(listed.name);
+    });
+    return { ...result, tools: kept };
+  }
 }

@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Readable } from 'node:stream';
 import type { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import type { Secret } from '../../contract/secret.ts';
 import type { Credential } from '../credentials/credential.ts';
 import type { Egress, EgressOrigin, EgressStream } from '../egress.ts';
 import { authorizationOf, refusedBy } from '../transport.ts';
@@ -18,7 +17,7 @@ export interface HttpSpec {
   readonly url: string;
   readonly ca_file?: string | undefined;
   /** Sent with every request. */
-  readonly headers: Readonly<Record<string, Secret>>;
+  readonly headers: Readonly<Record<string, string>>;
   /** For the session itself and for requests that bring none. */
   readonly credential: Credential | null;
 }
@@ -143,8 +142,7 @@ class HttpWire implements Wire {
   #headers(init: RequestInit, flight: Flight | null): Record<string, string> {
     const headers: Record<string, string> = { 'user-agent': 'aegis' };
     new Headers(init.headers).forEach((value, name) => (headers[name] = value));
-    for (const [name, value] of Object.entries(this.#spec.headers))
-      headers[name.toLowerCase()] = value.reveal();
+    for (const [name, value] of Object.entries(this.#spec.headers)) headers[name.toLowerCase()] = value;
     const credential = flight?.credential === undefined ? this.#spec.credential : flight.credential;
     if (credential !== null) headers['authorization'] = authorizationOf(credential);
     return headers;

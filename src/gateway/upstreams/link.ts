@@ -75,6 +75,8 @@ export interface LinkOptions {
   readonly handshake_timeout_ms: number;
   /** One message of the server; a longer one ends the link. */
   readonly message_bytes_max: number;
+  /** Ends a handshake that is still under way. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a server may send without anything being asked or answered, before it counts as a flood. */

@@ -90,7 +90,7 @@ class Session implements Link {
           capabilities: this.#options.capabilities,
           clientInfo: CLIENT_INFO,
         },
-        { timeout_ms: this.#options.handshake_timeout_ms },
+        { timeout_ms: this.#options.handshake_timeout_ms, signal: this.#options.signal },
       );
       if (!answer.ok) throw new UpstreamError(handshakeProblem(answer.error));
       const parsed = Initialized.safeParse(answer.result);
