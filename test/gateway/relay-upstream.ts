@@ -26,6 +26,9 @@ export const PLANTED = [
 /** Lent by the gateway for each call; the server repeats it wherever it can. */
 export const LENT = 'lent-credential-zq81-not-of-any-known-shape';
 
+/** The tools that its operator declares to read; one of them the tests forbid by policy. */
+export const READS = ['leak', 'ask', 'fail', 'tool_error', 'fine', 'large', 'hang', 'forbidden'];
+
 const SAID = `${PLANTED.join(' and ')} and ${LENT} and ${Buffer.from(LENT).toString('base64')}`;
 
 type Extra = RequestHandlerExtra<ServerRequest, ServerNotification>;
@@ -38,6 +41,8 @@ export interface RelayUpstream extends McpHttpServer {
   readonly cancelled: string[];
   /** Lets `hang` finish. */
   release(): void;
+  /** As in `upstreams` of aegis.yaml. */
+  settings(more?: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>>;
   /** Another definition of `leak` from now on. */
   redefine(): void;
 }
@@ -56,6 +61,7 @@ export async function startRelayUpstream(): Promise<RelayUpstream> {
     fail: () => Promise.reject(new McpError(-32_050, `failed with ${SAID}`, { note: SAID })),
     tool_error: () => Promise.resolve({ isError: true, content: [text(SAID)] }),
     fine: () => Promise.resolve(says('fine')),
+    forbidden: () => Promise.resolve(says('must not happen')),
     large: () => Promise.resolve(says('x'.repeat(300_000))),
     undeclared: () => Promise.resolve(says('must not be seen')),
     writes: () => Promise.resolve(says('must not happen')),
@@ -93,6 +99,14 @@ export async function startRelayUpstream(): Promise<RelayUpstream> {
     release: () => {
       for (const go of held.splice(0)) go();
     },
+    settings: (more = {}) => ({
+      transport: 'http',
+      url: http.url,
+      relay: true,
+      credentials: { engine: 'token', token: { env: 'LENT' } },
+      tools: { ...Object.fromEntries(READS.map((name) => [name, 'read'])), writes: 'write' },
+      ...more,
+    }),
     redefine: () => {
       redefined = true;
     },

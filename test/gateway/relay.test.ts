@@ -2,24 +2,21 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import {
-  CreateMessageRequestSchema,
   LoggingMessageNotificationSchema,
   ResourceUpdatedNotificationSchema,
   type CallToolResult,
-  type ClientCapabilities,
 } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { CallPayload } from '../../src/contract/ledger.ts';
+import { call, connectRelay, textOf, type RelayClient } from './relay-client.ts';
 import { startRelayStage, type RelayStage } from './relay-stage.ts';
-import { LENT, PLANTED, startRelayUpstream, type RelayUpstream } from './relay-upstream.ts';
+import { LENT, PLANTED, READS, startRelayUpstream, type RelayUpstream } from './relay-upstream.ts';
 import { POLICIES_DIR } from './stage.ts';
 
 // What the relay promises besides being transparent: who gets in, what exists for them, what leaves, what is written down.
 
-const READS = ['leak', 'ask', 'fail', 'tool_error', 'fine', 'large', 'hang', 'forbidden'];
 const PATIENCE = { timeout: 20_000 };
 const INITIALIZE = {
   jsonrpc: '2.0',
@@ -39,7 +36,7 @@ beforeAll(async () => {
   writeFileSync(join(policies_dir, 'own.cedar'), `@id("own-never")\nforbid (principal, action, ${never});\n`);
   upstream = await startRelayUpstream();
   stage = await startRelayStage({
-    upstreams: { leaky: leaky(), private: leaky({ relay: false }) },
+    upstreams: { leaky: upstream.settings(), private: upstream.settings({ relay: false }) },
     secrets: { LENT },
     policies_dir,
   });
@@ -51,70 +48,16 @@ afterAll(async () => {
   rmSync(policies_dir, { recursive: true, force: true });
 });
 
-const clients: Client[] = [];
 afterEach(async () => {
-  for (const client of clients.splice(0)) await client.close();
+  for (const { client } of clients.splice(0)) await client.close();
 });
 
-function leaky(more: Record<string, unknown> = {}): Record<string, unknown> {
-  return {
-    transport: 'http',
-    url: upstream.url,
-    relay: true,
-    credentials: { engine: 'token', token: { env: 'LENT' } },
-    tools: { ...Object.fromEntries(READS.map((name) => [name, 'read'])), writes: 'write' },
-    ...more,
-  };
-}
-
-interface Connected {
-  readonly client: Client;
-  readonly session: string;
-  /** Everything that came over the wire. */
-  readonly wire: () => string;
-}
-
-async function connect(
-  token: string,
-  options: {
-    capabilities?: ClientCapabilities;
-    at?: RelayStage;
-    server?: string;
-    before?: (client: Client) => void;
-  } = {},
-): Promise<Connected> {
-  const pieces: string[] = [];
-  const client = new Client(
-    { name: 'outside-agent', version: '1' },
-    { capabilities: options.capabilities ?? {} },
-  );
-  options.before?.(client);
-  const transport = new StreamableHTTPClientTransport(
-    new URL((options.at ?? stage).url(options.server ?? 'leaky')),
-    {
-      requestInit: { headers: { authorization: `Bearer ${token}` } },
-      fetch: async (url, init) => {
-        const response = await fetch(url, init);
-        const tee = new TransformStream<Uint8Array, Uint8Array>({
-          transform(chunk, controller) {
-            pieces.push(Buffer.from(chunk).toString());
-            controller.enqueue(chunk);
-          },
-        });
-        const { status, headers } = response;
-        return new Response(response.body?.pipeThrough(tee) ?? null, { status, headers });
-      },
-    },
-  );
-  await client.connect(transport);
-  clients.push(client);
-  return { client, session: transport.sessionId ?? '', wire: () => pieces.join('') };
-}
-
-const call = (client: Client, name: string, args: Record<string, unknown> = {}) =>
-  client.callTool({ name, arguments: args }) as Promise<CallToolResult>;
-const textOf = ({ content }: CallToolResult): string =>
-  content.map((part) => (part.type === 'text' ? part.text : part.type)).join('\n');
+const clients: RelayClient[] = [];
+const connect = async (token: string, before?: (client: Client) => void): Promise<RelayClient> => {
+  const connected = await connectRelay(stage.url('leaky'), token, before === undefined ? {} : { before });
+  clients.push(connected);
+  return connected;
+};
 
 /** A request as anything but an MCP client would send it. */
 function raw(
@@ -258,14 +201,12 @@ describe('what leaves', () => {
     const logs: unknown[] = [];
     const progress: unknown[] = [];
     const updated: string[] = [];
-    const { client, wire } = await connect(await stage.token(), {
-      before: (one) => {
-        one.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => void logs.push(params));
-        one.setNotificationHandler(
-          ResourceUpdatedNotificationSchema,
-          ({ params }) => void updated.push(params.uri),
-        );
-      },
+    const { client, wire } = await connect(await stage.token(), (one) => {
+      one.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => void logs.push(params));
+      one.setNotificationHandler(
+        ResourceUpdatedNotificationSchema,
+        ({ params }) => void updated.push(params.uri),
+      );
     });
     await client.listTools();
     await client.listResources();
