@@ -127,7 +127,8 @@ async function wire(config: LoadedConfig, ports: Ports) {
     secret: secrets(trigger.secret),
   }));
   const mcp = mcpRoute({ gateway, store, settings, policies_dir, clock, log });
-  const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log), mcp].map((route) =>
+  const relayed = gateway.relayRoutes(settings.http.host);
+  const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log), mcp, ...relayed].map((route) =>
     recordRefusals(route, { ledger: store.ledger, clock, log }),
   );
   return { gateway, runner, slack, routes };

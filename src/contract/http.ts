@@ -13,10 +13,13 @@ export interface HttpResponse {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Instead of `body`: sent as it comes. It is cancelled when the asker is gone or a limit of the listener is reached. */
+  readonly stream?: ReadableStream<Uint8Array>;
 }
 
 export interface HttpRoute {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** One that ends in `/*` stands for every path with exactly one more segment there. */
   readonly path: string;
   /** A longer body is answered 413 before it is read to the end. */
   readonly body_bytes_max: number;

@@ -30,6 +30,8 @@ const Common = {
   result_bytes_max: z.int().min(1024).max(4_194_304).default(262_144),
   /** Without a call for so long, the session (and the process) is ended; the next call starts it again. */
   idle_stop_s: z.int().min(1).max(86_400).default(600),
+  /** Also serves it as it is, on `/mcp/<name>`, to holders of a token whose team and environment own it. */
+  relay: z.boolean().default(false),
 };
 
 const HttpUpstreamServer = z.strictObject({

@@ -22,6 +22,8 @@ import { route } from './pipeline/route.ts';
 import { Throttle } from './pipeline/throttle.ts';
 import { loadPolicySet, type PolicyLoad } from './policy/policy-set.ts';
 import { redactedLog } from './sanitize/redacted-log.ts';
+import { RELAY_LIMITS, RelaySessions } from './relay/relay-sessions.ts';
+import { relayRoutes } from './relay/relay-routes.ts';
 import { sanitizeText } from './sanitize/sanitize.ts';
 import { refuse } from '../contract/verdict.ts';
 import { lookAtUpstream } from './pipeline/look-at-upstream.ts';
@@ -85,11 +87,14 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     mirrors: new GitMirrors(settings.home, clock),
     in_flight: new Set(),
   };
+  const sessions = new RelaySessions(core, RELAY_LIMITS);
   return {
     ...doors(core),
     ...facts(core),
+    relayRoutes: (listening_on) => relayRoutes(core, sessions, listening_on),
     sweepLeases: () => broker.sweep(),
     close: async () => {
+      await sessions.close();
       await broker.close();
       await core.peers.close();
       await core.upstreams.close();
@@ -110,7 +115,7 @@ function doors(core: GatewayCore): Pick<Gateway, Door> {
   };
 }
 
-function facts(core: GatewayCore): Omit<Gateway, Door | 'sweepLeases' | 'close'> {
+function facts(core: GatewayCore): Omit<Gateway, Door | 'relayRoutes' | 'sweepLeases' | 'close'> {
   const { registry, policies, settings } = core;
   return {
     classify: (action) => classify(core, action),

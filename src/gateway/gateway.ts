@@ -1,3 +1,4 @@
+import type { HttpRoute } from '../contract/http.ts';
 import type { ActionClass, Preview, ToolDefinition, ToolOutcome } from '../contract/tool.ts';
 import type { Guardrails } from '../contract/guardrails.ts';
 import type { Refusal } from '../contract/verdict.ts';
@@ -83,5 +84,10 @@ export interface Gateway extends GatewayRead {
   sweepLeases(): Promise<{ revoked: number; failed: number }>;
   /** Redacts free text with the same rules as results (Slack text, logs, prompts). */
   redactText(text: string): string;
+  /**
+   * The doors of external MCP servers that are served as they are (`relay: true`). `listening_on` is the address that
+   * Aegis listens on: the one name besides loopback under which they may be called.
+   */
+  relayRoutes(listening_on: string): readonly HttpRoute[];
   close(): Promise<void>;
 }

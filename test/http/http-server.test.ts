@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { HttpRequest, HttpRoute } from '../../src/contract/http.ts';
 import type { Log, LogFields } from '../../src/contract/ports.ts';
 import { startHttpServer } from '../../src/http-server.ts';
-import type { RunningServer } from '../../src/http-server.ts';
+import type { RunningServer, StreamLimits } from '../../src/http-server.ts';
 
 let server: RunningServer | null = null;
 let logged: string[] = [];
@@ -21,7 +21,11 @@ const keep =
 const log: Log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
 
 /** Starts a server whose POST /echo answers what it was given, and counts what reached it. */
-async function start(more: readonly HttpRoute[] = [], request_timeout_ms?: number) {
+async function start(
+  more: readonly HttpRoute[] = [],
+  request_timeout_ms?: number,
+  streams: Partial<StreamLimits> = {},
+) {
   logged = [];
   const seen: HttpRequest[] = [];
   const echo: HttpRoute = {
@@ -39,6 +43,7 @@ async function start(more: readonly HttpRoute[] = [], request_timeout_ms?: numbe
     port: 0,
     routes,
     log,
+    streams,
     ...(request_timeout_ms === undefined ? {} : { request_timeout_ms }),
   });
   return { url: `http://127.0.0.1:${server.port}`, port: server.port, seen };
@@ -189,6 +194,130 @@ describe('a handler that fails', () => {
     expect(response.status).toBe(500);
     expect(await response.text()).not.toContain('secret detail');
     expect(logged.join()).toContain('secret detail');
+  });
+});
+
+/** GET /stream: the test writes it and sees when nobody wants it any more. */
+function streamRoute() {
+  const streams: { controller: ReadableStreamDefaultController<Uint8Array>; cancelled: boolean }[] = [];
+  const route: HttpRoute = {
+    method: 'GET',
+    path: '/stream',
+    body_bytes_max: 0,
+    handle() {
+      const stream = new ReadableStream<Uint8Array>({
+        start: (controller) => void streams.push({ controller, cancelled: false }),
+        cancel: () => {
+          const mine = streams[at];
+          if (mine !== undefined) mine.cancelled = true;
+        },
+      });
+      const at = streams.length - 1;
+      return Promise.resolve({ status: 200, headers: { 'content-type': 'text/event-stream' }, stream });
+    },
+  };
+  const write = (index: number, text: string): void =>
+    streams[index]?.controller.enqueue(new TextEncoder().encode(text));
+  return { route, streams, write };
+}
+
+describe('answers that last', () => {
+  it('arrive piece by piece, before they are complete', async () => {
+    const { route, streams, write } = streamRoute();
+    const { url } = await start([route]);
+    const response = await fetch(`${url}/stream`);
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    for (const text of ['first', 'second']) {
+      write(0, text);
+      expect(await reader?.read()).toEqual({ done: false, value: text });
+    }
+    streams[0]?.controller.close();
+    expect((await reader?.read())?.done).toBe(true);
+  });
+
+  it('are cancelled when the asker goes away', async () => {
+    const { route, streams } = streamRoute();
+    const { url } = await start([route]);
+    const asker = new AbortController();
+    await fetch(`${url}/stream`, { signal: asker.signal });
+    asker.abort();
+    await expect.poll(() => streams[0]?.cancelled).toBe(true);
+  });
+
+  it('are cancelled when the listener stops', async () => {
+    const { route, streams } = streamRoute();
+    const { url } = await start([route]);
+    const response = await fetch(`${url}/stream`);
+    await server?.close();
+    await expect(response.text()).rejects.toThrow();
+    expect(streams[0]?.cancelled).toBe(true);
+  });
+
+  it('end after their time, in order', async () => {
+    const { route, streams, write } = streamRoute();
+    const { url } = await start([route], undefined, { ms_max: 50 });
+    const response = await fetch(`${url}/stream`);
+    write(0, 'said');
+    expect(await response.text()).toBe('said');
+    expect(streams[0]?.cancelled).toBe(true);
+  });
+
+  it('beyond their number get 503, and a place is free again when one ends', async () => {
+    const { route, streams } = streamRoute();
+    const { url } = await start([route], undefined, { open_max: 1 });
+    const first = await fetch(`${url}/stream`);
+    const second = await fetch(`${url}/stream`);
+    expect([second.status, await second.text()]).toEqual([503, expect.stringContaining('streams are open')]);
+    expect(streams[1]?.cancelled).toBe(true);
+    streams[0]?.controller.close();
+    await first.text();
+    await expect
+      .poll(async () => {
+        const again = await fetch(`${url}/stream`);
+        await again.body?.cancel();
+        return again.status;
+      })
+      .toBe(200);
+  });
+
+  it('to a reader who does not read are cut off, so that memory stays bounded', async () => {
+    const { route, streams, write } = streamRoute();
+    const { port } = await start([route], undefined, { unsent_bytes_max: 1_000_000 });
+    let resume = (): void => {};
+    const ended = speak(port, (socket) => {
+      socket.pause();
+      resume = () => void socket.resume();
+      socket.write('GET /stream HTTP/1.1\r\nhost: x\r\n\r\n');
+    });
+    await expect.poll(() => streams.length).toBe(1);
+    await expect
+      .poll(() => {
+        if (streams[0]?.cancelled !== true) write(0, 'x'.repeat(500_000));
+        return streams[0]?.cancelled;
+      })
+      .toBe(true);
+    expect(logged.join()).toContain('too slow');
+    resume();
+    expect((await ended).text).toMatch(/^HTTP\/1\.1 200/);
+  });
+});
+
+describe('a route for all names below a path', () => {
+  it('gets one more segment, no less and no more', async () => {
+    const below: HttpRoute = {
+      method: 'DELETE',
+      path: '/below/*',
+      body_bytes_max: 0,
+      handle: ({ path }) => Promise.resolve({ status: 200, body: JSON.stringify(path) }),
+    };
+    const { url } = await start([below]);
+    const status = async (path: string) => (await fetch(`${url}${path}`, { method: 'DELETE' })).status;
+    expect(await (await fetch(`${url}/below/name`, { method: 'DELETE' })).json()).toBe('/below/name');
+    expect(await Promise.all(['/below', '/below/', '/below/a/b', '/other/a'].map(status))).toEqual([
+      404, 404, 404, 404,
+    ]);
+    expect((await fetch(`${url}/below/name`)).status).toBe(405);
   });
 });
 

@@ -79,7 +79,7 @@ export async function admit(
   return { grant, policy, route: routed, entry, args, action_class, owners, tier };
 }
 
-export function isRefused(value: Admission | Refused): value is Refused {
+export function isRefused(value: object): value is Refused {
   return 'refusal' in value;
 }
 
@@ -135,7 +135,7 @@ function classOf(
 }
 
 /** Asks Cedar. Any evaluation error is a deny. */
-export function authorize(admission: Admission, door: DoorFacts): Refusal | null {
+export function authorize(admission: Authorized, door: DoorFacts): Refusal | null {
   const { grant, route: routed, entry, policy } = admission;
   const facts = {
     tool: entry.tool.name,
@@ -168,5 +168,9 @@ export function authorize(admission: Admission, door: DoorFacts): Refusal | null
   );
 }
 
+/** What the question to Cedar is made of. */
+type Authorized = Omit<Admission, 'entry' | 'args'> & {
+  readonly entry: { readonly tool: { readonly name: string } };
+};
 type DistributiveOmit<T, K extends string> = T extends unknown ? Omit<T, K> : never;
 type DoorFacts = DistributiveOmit<AuthorizationRequest['call'], 'tool' | 'action_class' | 'env' | 'tier'>;

@@ -11,11 +11,17 @@ import type { GatewayCore } from './core.ts';
 const ACTOR = 'aegis:gateway';
 const SYSTEM_CHAIN = 'SYSTEM';
 
-export interface CallFacts {
+/** What the rows say of a call: who, what, where, under which policies. */
+type AuditSubject = Pick<Admission, 'grant' | 'policy' | 'action_class' | 'args'> & {
+  readonly route: Pick<Admission['route'], 'uri'>;
+  readonly entry: { readonly tool: { readonly name: string } };
+};
+
+export interface CallFacts<Subject extends AuditSubject = Admission> {
   readonly call_id: string;
   readonly trace_id: string;
   readonly door: CallPayload['door'];
-  readonly admission: Admission;
+  readonly admission: Subject;
   readonly why: string;
   readonly started_ms: number;
   readonly write?: {
@@ -26,10 +32,10 @@ export interface CallFacts {
 }
 
 /** The facts of a call that begins now: every door starts one the same way. */
-export function beginCall(
+export function beginCall<Subject extends AuditSubject>(
   core: GatewayCore,
-  call: Pick<CallFacts, 'door' | 'admission' | 'why' | 'write'>,
-): CallFacts {
+  call: Pick<CallFacts<Subject>, 'door' | 'admission' | 'why' | 'write'>,
+): CallFacts<Subject> {
   return {
     call_id: core.ids.next('call'),
     trace_id: core.ids.next('trace'),
@@ -50,7 +56,7 @@ function chainOf(grant: TokenGrant | null): string {
   return grant?.incident_id ?? SYSTEM_CHAIN;
 }
 
-export function beforeEntry(facts: CallFacts): NewLedgerEntry {
+export function beforeEntry(facts: CallFacts<AuditSubject>): NewLedgerEntry {
   return entry(facts, {
     phase: 'before',
     credential: null,
@@ -62,7 +68,10 @@ export function beforeEntry(facts: CallFacts): NewLedgerEntry {
 }
 
 /** Null: the row is written. A refusal: it could not be, so nothing may be called. */
-export async function auditBefore(core: GatewayCore, facts: CallFacts): Promise<Refusal | null> {
+export async function auditBefore(
+  core: GatewayCore,
+  facts: CallFacts<AuditSubject>,
+): Promise<Refusal | null> {
   try {
     await core.store.ledger.append(chainOf(facts.admission.grant), [beforeEntry(facts)]);
     return null;
@@ -81,7 +90,11 @@ export function auditUnavailable(core: Pick<GatewayCore, 'log'>, call_id: string
 }
 
 /** False: the row could not be written. What was called cannot be undone, but its result is not handed out. */
-export async function auditAfter(core: GatewayCore, facts: CallFacts, end: CallEnd): Promise<boolean> {
+export async function auditAfter(
+  core: GatewayCore,
+  facts: CallFacts<AuditSubject>,
+  end: CallEnd,
+): Promise<boolean> {
   const rules = facts.admission.policy.redaction;
   const credential = end.lease === null ? null : { ...pick(end.lease), revoked: end.revoked };
   const after = entry(facts, {
@@ -143,7 +156,7 @@ function cleanWords(
 type EntryParts = Pick<CallPayload, 'phase' | 'credential' | 'status' | 'summary' | 'redactions' | 'cost'>;
 
 function entry(
-  { call_id, trace_id, door, admission, why, write }: CallFacts,
+  { call_id, trace_id, door, admission, why, write }: CallFacts<AuditSubject>,
   parts: EntryParts,
 ): NewLedgerEntry {
   const { grant, policy, route, entry: tool, action_class } = admission;

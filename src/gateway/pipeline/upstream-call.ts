@@ -64,7 +64,7 @@ export function callExternal(
 
 export function leaseFor(
   core: GatewayCore,
-  admission: Admission,
+  admission: Pick<Admission, 'grant' | 'route'>,
   call_id: string,
   access: 'read' | 'write',
   signal: AbortSignal | undefined,
@@ -96,7 +96,7 @@ export function scrubOf(lease: Lease, standing: readonly string[] = []): ExactSc
 
 /** The names under which calls of one system are throttled together. */
 export function laneOf(
-  admission: Admission,
+  admission: Pick<Admission, 'grant' | 'route'>,
   lane: 'read' | 'write',
 ): { upstream: string; tenant: string; lane: 'read' | 'write' } {
   const { upstream } = admission.route;

@@ -1,11 +1,16 @@
-import { bulkhead } from 'cockatiel';
+import { bulkhead, BulkheadRejectedError } from 'cockatiel';
 import type { SecretRef } from '../../contract/credentials.ts';
 import type { Clock, Log } from '../../contract/ports.ts';
 import type { Secret } from '../../contract/secret.ts';
 import type { McpUpstream } from '../../contract/system-mcp.ts';
 import type { ToolDefinition } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
-import { INSTRUCTIONS_PIN, type UpstreamPin, type UpstreamPinStore } from '../../store/authority.ts';
+import {
+  INSTRUCTIONS_PIN,
+  type SeenTool,
+  type UpstreamPin,
+  type UpstreamPinStore,
+} from '../../store/authority.ts';
 import type { Credential } from '../credentials/credential.ts';
 import type { Egress } from '../egress.ts';
 import type { PeerAnswer } from '../mcp-peer.ts';
@@ -15,7 +20,7 @@ import { UpstreamError } from '../upstream-error.ts';
 import { argumentSchema, type ArgumentSchema } from './argument-schema.ts';
 import { seenInstructions } from './definition.ts';
 import { Keeper } from './keeper.ts';
-import type { Link, LinkHandlers, LinkOptions } from './link.ts';
+import type { Link, LinkOptions } from './link.ts';
 import { listTools } from './list-tools.ts';
 import { quarantine, toolDefinition } from './offered-tool.ts';
 import { registryNames, upstreamTarget, type UpstreamToolId } from './registry-names.ts';
@@ -144,8 +149,46 @@ export class Upstreams {
     credential: Credential | null,
   ): Promise<{ readonly undeclared: readonly string[] }> {
     return this.#keeper(server).use(credential, async (link) => ({
-      undeclared: await this.#takeStock(server, link, credential),
+      undeclared: (await this.#takeStock(server, link, credential))
+        .map(({ tool }) => tool)
+        .filter((tool) => !Object.hasOwn(this.#config(server)?.tools ?? {}, tool)),
     }));
+  }
+
+  /** The registry's name of a declared tool; null for every other. */
+  nameOf({ server, tool }: UpstreamToolId): string | null {
+    for (const [name, id] of this.#names) if (id.server === server && id.tool === tool) return name;
+    return null;
+  }
+
+  /**
+   * A link of its own, for a relayed session: what its server says reaches the client of that session and nobody else.
+   * @throws UpstreamError
+   */
+  async openOwn(
+    server: string,
+    credential: Credential | null,
+    session: Pick<LinkOptions, 'capabilities' | 'handlers' | 'signal'>,
+  ): Promise<Link> {
+    const config = this.#config(server);
+    if (config === undefined) throw new Error(`no MCP server "${server}" is configured`);
+    try {
+      return await this.#starts.execute(() => this.#open(config, credential, session));
+    } catch (error) {
+      if (!(error instanceof BulkheadRejectedError)) throw error;
+      const message = 'too many MCP servers are being started; ask again in a moment';
+      throw new UpstreamError({ problem: 'throttled', sent: 'no', status: null, message });
+    }
+  }
+
+  /** What the server of such a link lists now, by hash; noted in the pins, so that a change is held back everywhere. */
+  async stockOf(
+    server: string,
+    link: Link,
+    credential: Credential | null,
+  ): Promise<ReadonlyMap<string, string>> {
+    const tools = await this.#takeStock(server, link, credential);
+    return new Map(tools.map(({ tool, hash }) => [tool, hash]));
   }
 
   async close(): Promise<void> {
@@ -186,7 +229,9 @@ export class Upstreams {
       const { clock, log, redactText } = this.#deps;
       keeper = new Keeper({
         name: server,
-        open: (credential, handlers, signal) => this.#open(config, credential, handlers, signal),
+        // Nothing is advertised: no server gets to use Aegis' model, its people or its directories.
+        open: (credential, handlers, signal) =>
+          this.#open(config, credential, { capabilities: {}, handlers, signal }),
         takeStock: async (link, credential) => void (await this.#takeStock(server, link, credential)),
         starts: this.#starts,
         idle_stop_ms: config.idle_stop_s * 1000,
@@ -202,16 +247,12 @@ export class Upstreams {
   async #open(
     config: McpUpstream,
     credential: Credential | null,
-    handlers: LinkHandlers,
-    signal: AbortSignal,
+    session: Pick<LinkOptions, 'capabilities' | 'handlers' | 'signal'>,
   ): Promise<Link> {
     const options: LinkOptions = {
-      // Nothing is advertised: no server gets to use Aegis' model, its people or its directories.
-      capabilities: {},
-      handlers,
+      ...session,
       handshake_timeout_ms: config.handshake_timeout_ms,
       message_bytes_max: MESSAGE_BYTES_MAX,
-      signal,
     };
     if (config.transport === 'stdio') {
       const { openStdioLink } = await import('./link-stdio.ts');
@@ -257,7 +298,7 @@ export class Upstreams {
     });
   }
 
-  async #takeStock(server: string, link: Link, credential: Credential | null): Promise<readonly string[]> {
+  async #takeStock(server: string, link: Link, credential: Credential | null): Promise<readonly SeenTool[]> {
     const { tools, instructions } = await listTools(link, credential);
     const declared = this.#config(server)?.tools ?? {};
     const known = tools.filter(({ tool }) => Object.hasOwn(declared, tool));
@@ -267,7 +308,7 @@ export class Upstreams {
         { server, changes },
         'an MCP server describes its tools anew; a person must look: aegis upstreams diff',
       );
-    return tools.map(({ tool }) => tool).filter((tool) => !Object.hasOwn(declared, tool));
+    return tools;
   }
 }
 
