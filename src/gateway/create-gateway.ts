@@ -17,7 +17,7 @@ import { reconcileCall } from './pipeline/reconcile-call.ts';
 import { buildRegistry } from './pipeline/registry.ts';
 import { route } from './pipeline/route.ts';
 import { Throttle } from './pipeline/throttle.ts';
-import { loadPolicySet, type PolicyLoad } from './policy/policy-set.ts';
+import { PolicyKeeper } from './policy/policy-keeper.ts';
 import { sanitizeText } from './sanitize/sanitize.ts';
 import { refuse } from '../contract/verdict.ts';
 
@@ -39,8 +39,7 @@ const WITHHELD = '[WITHHELD: policies/redaction.yaml did not load]';
 
 export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   const { store, settings, secrets, clock, ids, log } = deps;
-  const policies = await loadPolicySet(deps.policies_dir);
-  await recordLoad(deps, policies);
+  const keeper = await PolicyKeeper.open({ dir: deps.policies_dir, ledger: store.ledger, log });
   const egress = new Egress(settings.unsafe_endpoints);
   const broker = new CredentialBroker({
     store: store.leases,
@@ -57,7 +56,10 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     clock,
     ids,
     log,
-    policies,
+    // Read anew by each call, which then keeps what it was admitted with.
+    get policies() {
+      return keeper.current;
+    },
     registry: buildRegistry(DRIVERS),
     peers: new Peers(DRIVERS),
     broker,
@@ -68,6 +70,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   return {
     ...doors(core),
     ...facts(core),
+    refreshPolicies: () => keeper.refresh(),
     sweepLeases: () => broker.sweep(),
     close: async () => {
       await broker.close();
@@ -88,20 +91,23 @@ function doors(core: GatewayCore): Pick<Gateway, 'read' | 'preview' | 'execute' 
 
 function facts(
   core: GatewayCore,
-): Omit<Gateway, 'read' | 'preview' | 'execute' | 'reconcile' | 'sweepLeases' | 'close'> {
-  const { registry, policies, settings } = core;
+): Omit<Gateway, 'read' | 'preview' | 'execute' | 'reconcile' | 'refreshPolicies' | 'sweepLeases' | 'close'> {
+  const { registry, settings } = core;
   return {
     classify: (action) => classify(core, action),
     definitions: () => registry.definitions,
     toolDefinitionsDigest: () => registry.digest,
-    policyDigest: () => policies.set?.digest ?? null,
-    guardrails: () => policies.set?.guardrails ?? null,
+    policyDigest: () => core.policies.set?.digest ?? null,
+    guardrails: () => core.policies.set?.guardrails ?? null,
+    authorizer: () => core.policies.set?.authorizer ?? null,
     credentialRevocable: (target) => {
       const routed = route(settings, target);
       return !isRefusal(routed) && routed.credentials.engine === 'vault_kubernetes';
     },
-    redactText: (text) =>
-      policies.redaction === null ? WITHHELD : sanitizeText(text, policies.redaction).text,
+    redactText: (text) => {
+      const { redaction } = core.policies;
+      return redaction === null ? WITHHELD : sanitizeText(text, redaction).text;
+    },
   };
 }
 
@@ -135,17 +141,3 @@ const classify = (
     );
   return classifyFields(policy.guardrails, tool, routed.target, tool.touched(args.data));
 };
-
-/** Which rules are in force is part of the story: the SYSTEM chain says so at each load. */
-async function recordLoad({ store, log }: GatewayDeps, { set, files, problems }: PolicyLoad): Promise<void> {
-  const payload = {
-    type: 'policies_loaded',
-    in_force: set !== null,
-    digest: set?.digest ?? null,
-    files: [...files],
-    problems: problems.map((problem) => problem.slice(0, 300)).slice(0, 20),
-  };
-  await store.ledger.append('SYSTEM', [{ kind: 'event', actor: 'aegis:gateway', payload }]);
-  if (set === null)
-    log.error({ problems: payload.problems }, 'policies are not in force: nothing is allowed');
-}

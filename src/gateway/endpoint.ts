@@ -5,7 +5,6 @@ import { isRefusal } from '../contract/verdict.ts';
 import type { Store } from '../store/store.ts';
 import { faceTools, type FaceDeps } from './endpoint/face-tools.ts';
 import { authenticate } from './pipeline/authenticate.ts';
-import { loadPolicySet, type PolicySet } from './policy/policy-set.ts';
 
 /**
  * The MCP face, `POST /mcp`: agents that are not Aegis get the read tools of their token's scope, through the same read
@@ -16,7 +15,6 @@ export interface EndpointDeps {
   readonly gateway: FaceDeps['gateway'];
   readonly store: Pick<Store, 'tokens' | 'ledger'>;
   readonly settings: FaceDeps['settings'] & { readonly http: { readonly host: string } };
-  readonly policies_dir: string;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -34,8 +32,7 @@ export function mcpRoute(deps: EndpointDeps): HttpRoute {
   const { gateway, store, settings, clock, log } = deps;
   const bound = settings.http.host.toLowerCase();
   const hosts = new Set(WILDCARDS.includes(bound) ? LOOPBACK : [...LOOPBACK, bound]);
-  const policies = policiesInForce(deps);
-  const face: FaceDeps = { gateway, ledger: store.ledger, settings, policies, log };
+  const face: FaceDeps = { gateway, ledger: store.ledger, settings, log };
   return {
     method: 'POST',
     path: '/mcp',
@@ -54,27 +51,6 @@ export function mcpRoute(deps: EndpointDeps): HttpRoute {
       const { serveMcp } = await import('./endpoint/serve-mcp.ts');
       return serveMcp(faceTools(face, grant, token), request, parsed.value);
     },
-  };
-}
-
-/**
- * The set that lists must be the one that decides calls, by its digest. It is read with the first list, since a start
- * must not wait for it; files that were changed since the gateway read them list nothing until the next start.
- */
-function policiesInForce({ gateway, policies_dir, log }: EndpointDeps): FaceDeps['policies'] {
-  let known: PolicySet | null = null;
-  return async () => {
-    const digest = gateway.policyDigest();
-    if (digest === null) return null;
-    if (known?.digest === digest) return known;
-    const { set } = await loadPolicySet(policies_dir);
-    known = set?.digest === digest ? set : null;
-    if (known === null)
-      log.warn(
-        { in_force: digest },
-        'policies were changed since the start: /mcp lists no tool until the next',
-      );
-    return known;
   };
 }
 

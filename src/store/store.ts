@@ -188,7 +188,7 @@ export interface EvidenceStore {
 // ---------------------------------------------------------------- inbox, outbox, timers, effects
 
 export interface NewInboxRow {
-  readonly source: 'slack' | 'alertmanager' | 'cli' | 'effect' | 'timer';
+  readonly source: 'slack' | 'alertmanager' | 'cli' | 'effect' | 'timer' | 'policies';
   /** The same key a second time changes nothing (redelivery, double click, effect result after a restart). */
   readonly dedup_key: string;
   readonly incident_id: string | null;

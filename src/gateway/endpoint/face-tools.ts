@@ -6,18 +6,15 @@ import type { TokenGrant } from '../../store/authority.ts';
 import type { Store } from '../../store/store.ts';
 import type { Gateway } from '../gateway.ts';
 import type { TeamSettings } from '../pipeline/tenancy.ts';
-import type { PolicySet } from '../policy/policy-set.ts';
 import type { ReadResult } from '../read.ts';
 import { toolNames } from './tool-names.ts';
 import { visibleTools, type VisibleTool } from './visible-tools.ts';
 
 /** What one outside agent may list and call. Every call goes through the read door with the agent's own token. */
 export interface FaceDeps {
-  readonly gateway: Pick<Gateway, 'read' | 'definitions' | 'policyDigest' | 'redactText'>;
+  readonly gateway: Pick<Gateway, 'read' | 'definitions' | 'authorizer' | 'redactText'>;
   readonly ledger: Pick<Store['ledger'], 'append'>;
   readonly settings: TeamSettings;
-  /** The policies that decide calls, to ask them what to list; null: nothing is listed. */
-  readonly policies: () => Promise<PolicySet | null>;
   readonly log: Log;
 }
 
@@ -45,13 +42,14 @@ const Input = z.strictObject({
 });
 
 export function faceTools(deps: FaceDeps, grant: TokenGrant, token: string): FaceTools {
-  const { gateway, settings, policies, log } = deps;
+  const { gateway, settings, log } = deps;
   const names = toolNames(gateway.definitions().map((definition) => definition.name));
   return {
     async list() {
-      const set = await policies();
-      if (set === null) return [];
-      const visible = await visibleTools(gateway.definitions(), settings, set.authorizer, grant);
+      // The policies that decide calls also decide what is listed.
+      const authorizer = gateway.authorizer();
+      if (authorizer === null) return [];
+      const visible = await visibleTools(gateway.definitions(), settings, authorizer, grant);
       return visible.map((tool) => faceTool(tool, names.outside.get(tool.definition.name) ?? ''));
     },
     async call(name, input) {

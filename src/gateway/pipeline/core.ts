@@ -20,6 +20,7 @@ export interface GatewayCore {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
+  /** Those in force at this moment; a call keeps the set that admitted it. */
   readonly policies: PolicyLoad;
   readonly registry: Registry;
   readonly peers: Peers;
@@ -37,7 +38,7 @@ export function policyInForce({ policies }: Pick<GatewayCore, 'policies'>): Poli
     refuse(
       'policy-not-in-force',
       `The policy set did not load: ${policies.problems[0] ?? 'unknown reason'}. Nothing is allowed until it does.`,
-      'Run `aegis policy check`, mend the file it names and start again.',
+      'Run `aegis policy check` and mend the file it names; a running Aegis takes it up within seconds.',
     )
   );
 }
