@@ -10,6 +10,7 @@ import type { Gateway } from './gateway.ts';
 import { classifyFields } from './pipeline/classify.ts';
 import { policyInForce, type GatewayCore, type GatewaySettings } from './pipeline/core.ts';
 import { executeCall } from './pipeline/execute-call.ts';
+import { Flights } from './pipeline/flights.ts';
 import { Peers } from './pipeline/peers.ts';
 import { previewCall } from './pipeline/preview-call.ts';
 import { readCall } from './pipeline/read-call.ts';
@@ -63,8 +64,9 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     registry: buildRegistry(DRIVERS),
     peers: new Peers(DRIVERS),
     broker,
-    throttle: new Throttle(clock),
+    throttle: new Throttle({ clock, log, store: store.throttle, quotas: settings.quotas ?? [] }),
     egress,
+    flights: new Flights(),
     in_flight: new Set(),
   };
   return {

@@ -18,6 +18,7 @@ export interface CallFacts {
   readonly admission: Admission;
   readonly why: string;
   readonly started_ms: number;
+  readonly shared_with?: string;
   readonly write?: {
     readonly journal_key: string;
     readonly journal_phase: CallPayload['journal_phase'];
@@ -28,7 +29,7 @@ export interface CallFacts {
 /** The facts of a call that begins now: every door starts one the same way. */
 export function beginCall(
   core: GatewayCore,
-  call: Pick<CallFacts, 'door' | 'admission' | 'why' | 'write'>,
+  call: Pick<CallFacts, 'door' | 'admission' | 'why' | 'write' | 'shared_with'>,
 ): CallFacts {
   return {
     call_id: core.ids.next('call'),
@@ -124,7 +125,7 @@ export async function recordRefusal(
 type EntryParts = Pick<CallPayload, 'phase' | 'credential' | 'status' | 'summary' | 'redactions' | 'cost'>;
 
 function entry(
-  { call_id, trace_id, door, admission, why, write }: CallFacts,
+  { call_id, trace_id, door, admission, why, write, shared_with }: CallFacts,
   parts: EntryParts,
 ): NewLedgerEntry {
   const { grant, policy, route, entry: tool, action_class } = admission;
@@ -143,6 +144,7 @@ function entry(
     journal_key: write?.journal_key ?? null,
     journal_phase: write?.journal_phase ?? null,
     permit_id: write?.permit_id ?? null,
+    ...(shared_with === undefined ? {} : { shared_with }),
     credential: parts.credential,
     status: parts.status,
     summary: parts.summary,

@@ -5,13 +5,22 @@ import type { Store } from '../../store/store.ts';
 import type { CredentialBroker } from '../credentials/broker.ts';
 import type { Egress } from '../egress.ts';
 import type { PolicyLoad, PolicySet } from '../policy/policy-set.ts';
+import type { ReadResult } from '../read.ts';
 import type { Peers } from './peers.ts';
+import type { Flights } from './flights.ts';
 import type { Registry } from './registry.ts';
 import type { RouteSettings } from './route.ts';
 import type { Throttle } from './throttle.ts';
 
 export type GatewaySettings = RouteSettings &
-  Pick<Settings, 'vault' | 'unsafe_endpoints' | 'teams' | 'services'>;
+  Pick<Settings, 'vault' | 'unsafe_endpoints' | 'teams' | 'services'> &
+  Partial<Pick<Settings, 'quotas'>>;
+
+/** What a read brought, as every caller of the same read may know it. */
+export interface SharedRead {
+  readonly call_id: string;
+  readonly result: ReadResult | Refusal;
+}
 
 /** What the three doors share; each step takes only the parts that it needs. */
 export interface GatewayCore {
@@ -27,6 +36,8 @@ export interface GatewayCore {
   readonly broker: CredentialBroker;
   readonly throttle: Throttle;
   readonly egress: Egress;
+  /** Reads under way that identical ones may join. */
+  readonly flights: Flights<SharedRead>;
   /** Journal keys that this process is sending right now: nobody else may conclude that they were lost. */
   readonly in_flight: Set<string>;
 }

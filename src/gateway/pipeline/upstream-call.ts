@@ -11,6 +11,7 @@ import type { Admission } from './admit.ts';
 import type { GatewayCore } from './core.ts';
 import { operationsOf } from '../drivers/driver-server.ts';
 import { firstNamespace } from './tenancy.ts';
+import type { ThrottlePlace } from './throttle.ts';
 
 /** What one operation of a call may do and how long. */
 export interface OperationLimits {
@@ -83,10 +84,7 @@ export function scrubOf(lease: Lease): ExactScrub | undefined {
 }
 
 /** The names under which calls of one system are throttled together. */
-export function laneOf(
-  admission: Admission,
-  lane: 'read' | 'write',
-): { upstream: string; tenant: string; lane: 'read' | 'write' } {
-  const { upstream } = admission.route;
-  return { upstream: `${upstream.system}/${upstream.name}`, tenant: tenantKey(admission.grant), lane };
+export function laneOf({ route, grant }: Admission, lane: ThrottlePlace['lane']): ThrottlePlace {
+  const { system, name } = route.upstream;
+  return { upstream: `${system}/${name}`, team: grant.team, env: grant.env, lane };
 }
