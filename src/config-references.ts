@@ -42,6 +42,9 @@ export function referenceProblems(settings: Settings): Problem[] {
       if (scope.cluster !== undefined) known.cluster([...path, 'cluster'], scope.cluster);
     }),
   );
+  settings.quotas.forEach(({ team, env }, n) => {
+    if (team !== '*') known.tenant(['quotas', n], team, env === '*' ? null : env);
+  });
   duplicates(settings, report);
   credentialProblems(settings, report);
   return problems;

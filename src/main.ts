@@ -37,6 +37,8 @@ export interface Aegis {
   stop(): Promise<void>;
 }
 
+/** How often the policy files are looked at; two looks that agree exchange them. */
+const POLICY_LOOK_EVERY_MS = 1000;
 /** A checkpoint is made when something moved, at most this often. */
 const CHECKPOINT_EVERY_MS = 60_000;
 
@@ -46,6 +48,7 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
   const { gateway, runner, slack } = rooms;
   let server: RunningServer | null = null;
   let checkpoints: NodeJS.Timeout | null = null;
+  let policies: NodeJS.Timeout | null = null;
   let ready = false;
   const routes = [
     ...rooms.routes,
@@ -59,6 +62,11 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
     store.ledger
       .checkpoint(reason)
       .catch((error: unknown) => log.error({ error: String(error) }, 'checkpoint failed'));
+  const lookAtPolicies = () =>
+    gateway
+      .refreshPolicies()
+      .then((change) => (change === null ? undefined : runner.policiesChanged()))
+      .catch((error: unknown) => log.error({ error: String(error) }, 'policies could not be looked at'));
   return {
     gateway,
     async start() {
@@ -74,12 +82,14 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
           (swept) =>
             swept.revoked + swept.failed > 0 && log.warn(swept, 'leases of an earlier run were swept'),
         );
+      policies = setInterval(() => void lookAtPolicies(), POLICY_LOOK_EVERY_MS);
       checkpoints = setInterval(() => void checkpoint('interval'), CHECKPOINT_EVERY_MS);
       log.info({ port: server.port, unsafe_endpoints: config.settings.unsafe_endpoints }, 'Aegis is ready');
       return { port: server.port };
     },
     async stop() {
       if (checkpoints !== null) clearInterval(checkpoints);
+      if (policies !== null) clearInterval(policies);
       await server?.close();
       await runner.stop();
       await slack.stop();
@@ -126,7 +136,7 @@ async function wire(config: LoadedConfig, ports: Ports) {
     settings: trigger,
     secret: secrets(trigger.secret),
   }));
-  const mcp = mcpRoute({ gateway, store, settings, policies_dir, clock, log });
+  const mcp = mcpRoute({ gateway, store, settings, clock, log });
   const relayed = gateway.relayRoutes(settings.http.host);
   const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log), mcp, ...relayed].map((route) =>
     recordRefusals(route, { ledger: store.ledger, clock, log }),

@@ -142,6 +142,8 @@ export const CallPayload = z.strictObject({
   journal_key: z.string().nullable(),
   journal_phase: Phase.nullable(),
   permit_id: z.string().nullable(),
+  /** The call that did the work, when an identical read was under way already and both share its answer. */
+  shared_with: z.string().optional(),
   /** Only in `after`. The accessor or lease id names the credential; the credential itself is never written. */
   credential: z
     .strictObject({

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Role } from './approval.ts';
 import { CredentialSource, SecretRef } from './credentials.ts';
 import { Autonomy, Budget, PrincipalId, Severity } from './incident.ts';
+import { Quota } from './quotas.ts';
 import { Name, Tier } from './scope.ts';
 import { AwsAccount } from './system-aws.ts';
 import { GitRepository } from './system-git.ts';
@@ -211,6 +212,8 @@ export const Settings = z.strictObject({
   services: z.array(Service).max(5000).default([]),
   identity: z.array(Identity).max(10_000).default([]),
   triggers: z.array(AlertmanagerTrigger).max(50).default([]),
+  /** How often teams may call; the first row that matches wins, built-in defaults come last. */
+  quotas: z.array(Quota).max(500).default([]),
   policies_dir: z.string().max(1000).optional(),
   skills_dir: z.string().max(1000).optional(),
   /** `true` also writes signed checkpoints to an append-only file in `home`. */

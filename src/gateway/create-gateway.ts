@@ -12,6 +12,7 @@ import { GitMirrors } from './git/git-mirrors.ts';
 import { classifyFields } from './pipeline/classify.ts';
 import { policyInForce, type GatewayCore, type GatewaySettings } from './pipeline/core.ts';
 import { executeCall } from './pipeline/execute-call.ts';
+import { Flights } from './pipeline/flights.ts';
 import { Peers } from './pipeline/peers.ts';
 import { previewCall } from './pipeline/preview-call.ts';
 import { proveCredential } from './pipeline/prove-credential.ts';
@@ -20,7 +21,7 @@ import { reconcileCall } from './pipeline/reconcile-call.ts';
 import { buildRegistry } from './pipeline/registry.ts';
 import { route } from './pipeline/route.ts';
 import { Throttle } from './pipeline/throttle.ts';
-import { loadPolicySet, type PolicyLoad } from './policy/policy-set.ts';
+import { PolicyKeeper } from './policy/policy-keeper.ts';
 import { redactedLog } from './sanitize/redacted-log.ts';
 import { RELAY_LIMITS, RelaySessions } from './relay/relay-sessions.ts';
 import { relayRoutes } from './relay/relay-routes.ts';
@@ -48,9 +49,9 @@ const WITHHELD = '[WITHHELD: policies/redaction.yaml did not load]';
 export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   const { store, settings, secrets, clock, ids } = deps;
   await checkStatements(settings.databases);
-  const policies = await loadPolicySet(deps.policies_dir);
-  const log = redactedLog(deps.log, policies.redaction);
-  await recordLoad(deps, policies);
+  // What is wrong with the rules is said as it is: the rules that would redact it may be those that are wrong.
+  const keeper = await PolicyKeeper.open({ dir: deps.policies_dir, ledger: store.ledger, log: deps.log });
+  const log = redactedLog(deps.log, () => keeper.current.redaction);
   const egress = new Egress(settings.unsafe_endpoints);
   const broker = new CredentialBroker({
     store: store.leases,
@@ -69,7 +70,10 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     clock,
     ids,
     log,
-    policies,
+    // Read anew by each call, which then keeps what it was admitted with.
+    get policies() {
+      return keeper.current;
+    },
     registry: buildRegistry(DRIVERS),
     peers: new Peers(DRIVERS),
     upstreams: new Upstreams({
@@ -79,12 +83,13 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
       secrets,
       clock,
       log,
-      redactText: (text) => redactWith(policies, text),
+      redactText: (text) => redactWith(keeper.current, text),
     }),
     broker,
-    throttle: new Throttle(clock),
+    throttle: new Throttle({ clock, log, store: store.throttle, quotas: settings.quotas ?? [] }),
     egress,
     mirrors: new GitMirrors(settings.home, clock),
+    flights: new Flights(),
     in_flight: new Set(),
   };
   const sessions = new RelaySessions(core, RELAY_LIMITS);
@@ -92,6 +97,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     ...doors(core),
     ...facts(core),
     relayRoutes: (listening_on) => relayRoutes(core, sessions, listening_on),
+    refreshPolicies: () => keeper.refresh(),
     sweepLeases: () => broker.sweep(),
     close: async () => {
       await sessions.close();
@@ -115,25 +121,28 @@ function doors(core: GatewayCore): Pick<Gateway, Door> {
   };
 }
 
-function facts(core: GatewayCore): Omit<Gateway, Door | 'relayRoutes' | 'sweepLeases' | 'close'> {
-  const { registry, policies, settings } = core;
+function facts(
+  core: GatewayCore,
+): Omit<Gateway, Door | 'relayRoutes' | 'refreshPolicies' | 'sweepLeases' | 'close'> {
+  const { registry, settings } = core;
   return {
     classify: (action) => classify(core, action),
     definitions: () => registry.definitions,
     toolDefinitionsDigest: () => registry.digest,
-    policyDigest: () => policies.set?.digest ?? null,
-    guardrails: () => policies.set?.guardrails ?? null,
+    policyDigest: () => core.policies.set?.digest ?? null,
+    guardrails: () => core.policies.set?.guardrails ?? null,
+    authorizer: () => core.policies.set?.authorizer ?? null,
     credentialRevocable: (target) => {
       const routed = route(settings, target);
       return !isRefusal(routed) && isRevocable(routed.credentials);
     },
-    redactText: (text) => redactWith(policies, text),
+    redactText: (text) => redactWith(core.policies, text),
     upstreamDefinitions: () => core.upstreams.definitions(),
     lookAtUpstream: (server, signal) => lookAtUpstream(core, server, signal),
   };
 }
 
-function redactWith({ redaction }: PolicyLoad, text: string): string {
+function redactWith({ redaction }: Pick<GatewayCore['policies'], 'redaction'>, text: string): string {
   return redaction === null ? WITHHELD : sanitizeText(text, redaction).text;
 }
 
@@ -178,18 +187,4 @@ const classify = (
 async function checkStatements(databases: GatewaySettings['databases']): Promise<void> {
   const [problem] = await statementProblems(databases);
   if (problem !== undefined) throw new Error(`${problem.path.join('.')}: ${problem.say}`);
-}
-
-/** Which rules are in force is part of the story: the SYSTEM chain says so at each load. */
-async function recordLoad({ store, log }: GatewayDeps, { set, files, problems }: PolicyLoad): Promise<void> {
-  const payload = {
-    type: 'policies_loaded',
-    in_force: set !== null,
-    digest: set?.digest ?? null,
-    files: [...files],
-    problems: problems.map((problem) => problem.slice(0, 300)).slice(0, 20),
-  };
-  await store.ledger.append('SYSTEM', [{ kind: 'event', actor: 'aegis:gateway', payload }]);
-  if (set === null)
-    log.error({ problems: payload.problems }, 'policies are not in force: nothing is allowed');
 }

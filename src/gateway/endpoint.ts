@@ -4,7 +4,6 @@ import type { Clock, Log } from '../contract/ports.ts';
 import type { Store } from '../store/store.ts';
 import { faceTools, type FaceDeps } from './endpoint/face-tools.ts';
 import { isVisitor, visitors } from './endpoint/visitor.ts';
-import { loadPolicySet, type PolicySet } from './policy/policy-set.ts';
 
 /**
  * The MCP face, `POST /mcp`: agents that are not Aegis get the read tools of their token's scope, through the same read
@@ -15,7 +14,6 @@ export interface EndpointDeps {
   readonly gateway: FaceDeps['gateway'];
   readonly store: Pick<Store, 'tokens' | 'ledger'>;
   readonly settings: FaceDeps['settings'] & { readonly http: { readonly host: string } };
-  readonly policies_dir: string;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -27,8 +25,7 @@ const BODY_LIMITS = { bytes_max: BODY_BYTES_MAX, depth_max: 20, keys_max: 2000 }
 export function mcpRoute(deps: EndpointDeps): HttpRoute {
   const { gateway, store, settings, clock, log } = deps;
   const visitorOf = visitors(settings.http.host, store.tokens, clock);
-  const policies = policiesInForce(deps);
-  const face: FaceDeps = { gateway, ledger: store.ledger, settings, policies, log };
+  const face: FaceDeps = { gateway, ledger: store.ledger, settings, log };
   return {
     method: 'POST',
     path: '/mcp',
@@ -42,27 +39,6 @@ export function mcpRoute(deps: EndpointDeps): HttpRoute {
       const { serveMcp } = await import('./endpoint/serve-mcp.ts');
       return serveMcp(faceTools(face, visitor.grant, visitor.token), request, parsed.value);
     },
-  };
-}
-
-/**
- * The set that lists must be the one that decides calls, by its digest. It is read with the first list, since a start
- * must not wait for it; files that were changed since the gateway read them list nothing until the next start.
- */
-function policiesInForce({ gateway, policies_dir, log }: EndpointDeps): FaceDeps['policies'] {
-  let known: PolicySet | null = null;
-  return async () => {
-    const digest = gateway.policyDigest();
-    if (digest === null) return null;
-    if (known?.digest === digest) return known;
-    const { set } = await loadPolicySet(policies_dir);
-    known = set?.digest === digest ? set : null;
-    if (known === null)
-      log.warn(
-        { in_force: digest },
-        'policies were changed since the start: /mcp lists no tool until the next',
-      );
-    return known;
   };
 }
 

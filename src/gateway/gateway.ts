@@ -2,6 +2,8 @@ import type { HttpRoute } from '../contract/http.ts';
 import type { ActionClass, Preview, ToolDefinition, ToolOutcome } from '../contract/tool.ts';
 import type { Guardrails } from '../contract/guardrails.ts';
 import type { Refusal } from '../contract/verdict.ts';
+import type { Authorizer } from './policy/authorizer.ts';
+import type { PolicyChange } from './policy/policy-keeper.ts';
 import type { GatewayRead, ReadRequest } from './read.ts';
 
 /**
@@ -76,6 +78,13 @@ export interface Gateway extends GatewayRead {
   policyDigest(): string | null;
   /** The guardrails in force; null while the set failed to load. */
   guardrails(): Guardrails | null;
+  /** The policies in force, to ask them what may be listed; null while the set failed to load. */
+  authorizer(): Authorizer | null;
+  /**
+   * One look at the policy files; the service looks every second. A set that loads replaces the one in force, one that
+   * does not load leaves none in force; calls under way finish under the one that admitted them. Null: nothing changed.
+   */
+  refreshPolicies(): Promise<PolicyChange | null>;
   /** Whether a write to this target gets a credential that can be revoked, for the card. */
   credentialRevocable(target: string): boolean;
   /** A read with a credential of its own that is given back and tried once more, for the doctor. */

@@ -171,6 +171,11 @@ function kindEntries(event: HarnessEvent, to: Snapshot): NewLedgerEntry[] {
   return [];
 }
 
+function reasonOf(event: HarnessEvent, to: Snapshot): string {
+  if (event.type === 'policies_changed') return to.context.status_text;
+  return to.context.halt?.text ?? event.type;
+}
+
 function approvalEntries(from: Snapshot, event: HarnessEvent, to: Snapshot): NewLedgerEntry[] {
   const approval = to.context.approval;
   if (approval === null) return [];
@@ -199,7 +204,7 @@ function approvalEntries(from: Snapshot, event: HarnessEvent, to: Snapshot): New
         type: 'status',
         approval_id: approval.approval_id,
         status: approval.status,
-        reason: to.context.halt?.text.slice(0, 500) ?? event.type,
+        reason: reasonOf(event, to).slice(0, 500),
       },
     });
   return entries;

@@ -111,6 +111,14 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     kind: z.enum(['retry', 'approval_expiry', 'quiet', 'minutes']),
     armed_step: z.int(),
   }),
+  /** Another policy set is in force than the one that the plan of this approval was made under. */
+  z.strictObject({
+    type: z.literal('policies_changed'),
+    ...base,
+    approval_id: z.string(),
+    digest_of_plan: z.string(),
+    digest_now: z.string(),
+  }),
   z.strictObject({ type: z.literal('stopped'), ...person, reason: z.string().max(500) }),
   z.strictObject({ type: z.literal('resumed'), ...person }),
   z.strictObject({ type: z.literal('plan_again'), ...person }),

@@ -100,6 +100,13 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     );
   },
   timer: foldTimer,
+  policies_changed: (c, to, e) => {
+    const why = `The policies changed (${e.digest_of_plan.slice(0, 8)} is now ${e.digest_now.slice(0, 8)}), so what was approved no longer stands. Press Plan again for a plan under the new rules.`;
+    const next = voided(c, why);
+    if (to !== 'HALTED' || next.halt === null) return { ...next, running: null, retries: 0 };
+    const resume_to = next.halt.resume_to === 'PENDING_APPROVAL' ? null : next.halt.resume_to;
+    return { ...next, halt: { ...next.halt, next_step: why, resume_to } };
+  },
   stopped: (c, _to, e, from) => {
     const kept = { ...c, running: from === 'EXECUTING' || from === 'HALTED' ? c.running : null };
     const ran =

@@ -21,6 +21,8 @@ export function judge(snapshot: Snapshot, event: HarnessEvent): Refusal | null {
       return judgePlanAgain(snapshot);
     case 'resumed':
       return judgeResume(snapshot);
+    case 'policies_changed':
+      return judgePoliciesChanged(snapshot, event);
     case 'activated':
       return snapshot.state === 'TRIAGE' && !snapshot.context.activated ? null : alreadyActivated(snapshot);
     case 'stopped':
@@ -61,6 +63,18 @@ function judgeTimer(snapshot: Snapshot, event: EventOf<'timer'>): Refusal | null
   return fresh
     ? null
     : refuse('stale-timer', `Timer ${event.kind} no longer has a reason.`, 'Nothing to do; it is recorded.');
+}
+
+/** Counts only for the approval that waits, or was given and not used. */
+function judgePoliciesChanged({ context }: Snapshot, event: EventOf<'policies_changed'>): Refusal | null {
+  const { approval } = context;
+  const stands = approval !== null && ['open', 'approved'].includes(approval.status);
+  if (stands && approval.approval_id === event.approval_id) return null;
+  return refuse(
+    'stale-effect',
+    `${event.approval_id} no longer waits when the policies changed.`,
+    'Nothing to do; it is recorded.',
+  );
 }
 
 function judgePlanAgain(snapshot: Snapshot): Refusal | null {

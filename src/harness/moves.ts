@@ -76,6 +76,9 @@ export const MOVES: readonly Move[] = [
   { from: 'PENDING_APPROVAL', on: 'cleared', to: 'DIAGNOSING', when: 'clear_may_recollect' },
   { from: 'PENDING_APPROVAL', on: 'cleared', to: 'HALTED' },
   { from: 'PENDING_APPROVAL', on: 'plan_again', to: 'PLANNING' },
+  // What was approved stood under other rules. Only a person's Plan again goes on from there.
+  { from: 'PENDING_APPROVAL', on: 'policies_changed', to: 'PENDING_APPROVAL' },
+  { from: 'HALTED', on: 'policies_changed', to: 'HALTED' },
 
   { from: 'EXECUTING', on: 'executed', to: 'EXECUTING', when: 'outcome_done_more' },
   { from: 'EXECUTING', on: 'executed', to: 'VERIFYING', when: 'outcome_done_last' },

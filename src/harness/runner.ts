@@ -14,6 +14,7 @@ import { emptySnapshot } from './state.ts';
 import type { Snapshot } from './state.ts';
 import { takeIn } from './take-in.ts';
 import type { Origin, TakenIn } from './take-in.ts';
+import { voidUnderOldPolicies } from './void-approvals.ts';
 
 /** Rows taken in one round; a round ends and the next begins at once while rows are left. */
 const ROUND_ROWS_MAX = 200;
@@ -41,8 +42,14 @@ export class Runner {
 
   /** Resumes what a crash left behind, then works until `stop`. */
   async start(): Promise<void> {
+    await this.policiesChanged();
     await this.#effects.resumeOpen();
     this.wake();
+  }
+
+  /** Another set may be in force: approvals that were asked for under an older one are voided by an event of their own. */
+  async policiesChanged(): Promise<void> {
+    if (await voidUnderOldPolicies(this.#deps)) this.wake();
   }
 
   async stop(): Promise<void> {
@@ -156,6 +163,8 @@ export class Runner {
     await this.#deps.store.step.commit(commit);
     this.#deps.notify();
     this.#effects.afterStep(taken.incident_id, stepped.snapshot);
+    // A plan that was prepared while the policies changed, or approvals that the gateway no longer accepts.
+    if (event.type === 'prepared' || event.type === 'execute_refused') await this.policiesChanged();
   }
 
   async #cardView(incident_id: string, to: Snapshot): Promise<CardView> {

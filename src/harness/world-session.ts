@@ -96,6 +96,7 @@ export function isOutage(code: string): boolean {
     code.startsWith('upstream-') ||
     code.startsWith('credential-') ||
     code === 'breaker-open' ||
+    code === 'rate-limited' ||
     code === 'queue-full'
   );
 }

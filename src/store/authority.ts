@@ -98,6 +98,14 @@ export interface TokenStore {
   list(limit: number): Promise<readonly TokenGrant[]>;
 }
 
+export interface ThrottleStore {
+  /** The saved state of a breaker that is open; null: closed. */
+  breaker(key: string): Promise<unknown>;
+  saveBreaker(key: string, state: unknown): Promise<void>;
+  /** Hands out up to `wanted` calls of a day that holds `day_max`, counted over all processes; 0: the day is used up. */
+  claim(key: string, day: string, wanted: number, day_max: number): Promise<number>;
+}
+
 export interface FreezeRow {
   readonly freeze_id: string;
   /** `*`, `team`, `team/env` or `team/env/service`. */

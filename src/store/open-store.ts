@@ -17,6 +17,7 @@ import { cardPutter, outboxStore } from './outbox.ts';
 import { Owner } from './owner.ts';
 import { stepStore } from './step.ts';
 import type { Store } from './store.ts';
+import { throttleStore } from './throttle.ts';
 import { timerStore } from './timers.ts';
 import { tokenStore } from './tokens.ts';
 import { upstreamPinStore } from './upstream-pins.ts';
@@ -90,6 +91,7 @@ function assemble(core: Core, owner: Owner | null, group: GroupCommit): Store {
     tokens: tokenStore(core),
     freezes: freezeStore(core, append, brake),
     upstream_pins: upstreamPinStore(core, append),
+    throttle: throttleStore(core),
     inbox: inboxStore(core, appendInbox),
     outbox: outboxStore(core, putCard),
     timers: timerStore(core),

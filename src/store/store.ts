@@ -3,7 +3,14 @@ import type { EvidenceRecord } from '../contract/evidence.ts';
 import type { IncidentState } from '../contract/incident.ts';
 import type { LedgerEntry, LedgerKind, NewLedgerEntry } from '../contract/ledger.ts';
 import type { Notice } from '../contract/notice.ts';
-import type { FreezeStore, JournalStore, LeaseStore, TokenStore, UpstreamPinStore } from './authority.ts';
+import type {
+  FreezeStore,
+  JournalStore,
+  LeaseStore,
+  ThrottleStore,
+  TokenStore,
+  UpstreamPinStore,
+} from './authority.ts';
 
 /**
  * Persistence with named atomic operations, one file per aggregate. No SQL and no transaction crosses this door; each
@@ -21,6 +28,7 @@ export interface Store {
   readonly tokens: TokenStore;
   readonly freezes: FreezeStore;
   readonly upstream_pins: UpstreamPinStore;
+  readonly throttle: ThrottleStore;
   readonly inbox: InboxStore;
   readonly outbox: OutboxStore;
   readonly timers: TimerStore;
@@ -189,7 +197,7 @@ export interface EvidenceStore {
 // ---------------------------------------------------------------- inbox, outbox, timers, effects
 
 export interface NewInboxRow {
-  readonly source: 'slack' | 'alertmanager' | 'cli' | 'effect' | 'timer';
+  readonly source: 'slack' | 'alertmanager' | 'cli' | 'effect' | 'timer' | 'policies';
   /** The same key a second time changes nothing (redelivery, double click, effect result after a restart). */
   readonly dedup_key: string;
   readonly incident_id: string | null;

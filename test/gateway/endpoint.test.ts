@@ -61,7 +61,6 @@ async function serve(policies_dir?: string): Promise<Served> {
     gateway: stage.gateway,
     store: stage.store,
     settings: { ...stage.settings, http: { host: '127.0.0.1' } },
-    policies_dir: policies_dir ?? POLICIES_DIR,
     clock: stage.clock,
     log: LOG,
   });
@@ -159,8 +158,8 @@ describe('an agent with a read token', () => {
     const mounts = [{ kind: 'logs', source: 'main', namespaces: ['spark-jobs'], files: {} }];
     const teams = { data: { environments: { prod: { ...data, mounts } } } } as typeof settings.teams;
     const stage = { ...served.stage, settings: { ...settings, teams } };
-    const tools = await listed(POLICIES_DIR, stage, await readToken());
-    expect(tools.map((tool) => tool.name)).toEqual(['aegis_loki_query_range']);
+    const tools = await listed(stage, await readToken());
+    expect(tools).toEqual(['aegis_loki_query_range']);
   });
 
   it('reads through the whole pipeline: redacted, audited before and after in its own name', async () => {
@@ -355,7 +354,7 @@ describe('the door', () => {
     ['0.0.0.0', '0.0.0.0:7070', 403],
     ['0.0.0.0', '127.0.0.1:7070', 200],
   ])('listening on %s, Host "%s" is answered %i', async (listens_on, host, status) => {
-    const answer = await asked(POLICIES_DIR, served.stage, await readToken(), listens_on, host);
+    const answer = await asked(served.stage, await readToken(), listens_on, host);
     expect(answer.status).toBe(status);
   });
 
@@ -405,24 +404,17 @@ describe('the door', () => {
   });
 });
 
-/** What a route that lists for the first time, over these files, shows. */
-async function listed(policies_dir: string, stage: Stage, token: string): Promise<{ name: string }[]> {
-  const answer = await asked(policies_dir, stage, token, '127.0.0.1', 'localhost');
-  return (JSON.parse(answer.body ?? '') as { result: { tools: { name: string }[] } }).result.tools;
+async function listed(stage: Stage, token: string): Promise<string[]> {
+  const answer = await asked(stage, token, '127.0.0.1', 'localhost');
+  const { result } = JSON.parse(answer.body ?? '') as { result: { tools: { name: string }[] } };
+  return result.tools.map(({ name }) => name);
 }
 
-async function asked(
-  policies_dir: string,
-  stage: Stage,
-  token: string,
-  listens_on: string,
-  host: string,
-): Promise<HttpResponse> {
+async function asked(stage: Stage, token: string, listens_on: string, host: string): Promise<HttpResponse> {
   const route = mcpRoute({
     gateway: stage.gateway,
     store: stage.store,
     settings: { ...stage.settings, http: { host: listens_on } },
-    policies_dir,
     clock: stage.clock,
     log: LOG,
   });
@@ -457,10 +449,14 @@ describe('the same policies decide lists and calls', () => {
         isError: true,
         structuredContent: { code: 'policy-denied', reason: expect.stringContaining('no-logs') },
       });
-      // Edited under a running service: the rules in force are the old ones, so the new ones may not list either.
-      const edited = readFileSync(join(dir, 'read.cedar'), 'utf8').replaceAll('no-logs', 'no-logs-at-all');
-      writeFileSync(join(dir, 'read.cedar'), edited);
-      expect(await listed(dir, strict.stage, token)).toEqual([]);
+      // Edited under a running service: the old rules list and decide until the new ones are in force.
+      writeFileSync(join(dir, 'read.cedar'), rules);
+      expect(await listed(strict.stage, token)).not.toContain('aegis_k8s_logs');
+      for (let looks = 0; looks < 2; looks += 1) await strict.stage.gateway.refreshPolicies();
+      expect(await listed(strict.stage, token)).toContain('aegis_k8s_logs');
+      expect(await call(client, 'aegis_k8s_logs', { target, why: 'x' })).not.toMatchObject({
+        structuredContent: { code: 'policy-denied' },
+      });
     } finally {
       await strict.server.close();
       await strict.stage.close();

@@ -27,6 +27,8 @@ export interface Stage {
   readonly store: Store;
   readonly gateway: Gateway;
   readonly settings: GatewaySettings;
+  /** Values of the secrets that the settings name. */
+  readonly secrets: Readonly<Record<string, string>>;
   readonly clock: TestClock;
   readonly ids: Ids;
   readonly log_lines: string[];
@@ -139,22 +141,6 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
     log: collectingLog(log_lines),
   };
   const gateway = await createGateway(deps);
-  const token: Stage['token'] = async (grant = {}) => {
-    const text = `agt_${ids.secret(24)}`;
-    await store.tokens.mint(
-      {
-        token_id: ids.next('tok'),
-        principal: 'aegis',
-        incident_id: grant.incident_id === undefined ? INCIDENT : grant.incident_id,
-        team: grant.team ?? 'data',
-        env: grant.env ?? 'prod',
-        action_class: grant.action_class ?? 'write',
-        expires_at_ms: clock.now() + (grant.ttl_ms ?? 900_000),
-      },
-      text,
-    );
-    return text;
-  };
   const close = async (): Promise<void> => {
     await gateway.close();
     await store.close();
@@ -174,14 +160,42 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
     clock,
     ids,
     log_lines,
-    token,
+    secrets,
+    token: minter(store, clock, ids),
     beside: async (other) => {
       const second = await createGateway({ ...deps, ...other });
-      return { ...stage, gateway: second, store: other.store ?? store, close: () => second.close() };
+      const over = other.store ?? store;
+      return {
+        ...stage,
+        gateway: second,
+        store: over,
+        token: minter(over, clock, ids),
+        close: () => second.close(),
+      };
     },
     close,
   };
   return stage;
+}
+
+/** Mints tokens into one store. */
+function minter(store: Store, clock: Clock, ids: Ids): Stage['token'] {
+  return async (grant = {}) => {
+    const text = `agt_${ids.secret(24)}`;
+    await store.tokens.mint(
+      {
+        token_id: ids.next('tok'),
+        principal: 'aegis',
+        incident_id: grant.incident_id === undefined ? INCIDENT : grant.incident_id,
+        team: grant.team ?? 'data',
+        env: grant.env ?? 'prod',
+        action_class: grant.action_class ?? 'write',
+        expires_at_ms: clock.now() + (grant.ttl_ms ?? 900_000),
+      },
+      text,
+    );
+    return text;
+  };
 }
 
 function issuer(kubernetes: KubernetesTwin): Parameters<typeof startVaultTwin>[0]['kubernetes'] {

@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { EventOf, HarnessEvent } from '../../src/harness/events.ts';
 import { step } from '../../src/harness/machine.ts';
+import { approvalNotice } from '../../src/harness/notices/approval-notice.ts';
+import { incidentNotice } from '../../src/harness/notices/incident-notice.ts';
 import { at, decide, outcome, runningId, take, walkTo } from './fixtures.ts';
+
+const VIEW = { ledger_head: '0'.repeat(64), tool_calls: 0, simulated: true, approvers: 'Dan' };
 
 function refusalCode(snapshot: ReturnType<typeof walkTo>, event: HarnessEvent): string {
   const stepped = step(snapshot, event);
@@ -51,6 +55,49 @@ describe('a decision on a plan', () => {
     const risky = take(pending, decide(pending, 'dan', 'deny', 6));
     expect(risky.context.halt).toMatchObject({ reason: 'denied', resume_to: 'PLANNING' });
     expect(risky.context.approval?.status).toBe('denied');
+  });
+
+  it('is void when other policies are in force, and says so; Plan again is what is left', () => {
+    const changed = (s: ReturnType<typeof walkTo>, approval_id = s.context.approval?.approval_id ?? '') =>
+      ({
+        type: 'policies_changed',
+        at: at(7),
+        approval_id,
+        digest_of_plan: 'a'.repeat(64),
+        digest_now: 'b'.repeat(64),
+      }) as const;
+    for (const waiting of [pending, walkTo('CLEARING')]) {
+      const voided = take(waiting, changed(waiting));
+      expect(voided.state).toBe('PENDING_APPROVAL');
+      expect(voided.context.approval?.status).toBe('void');
+      expect(voided.context.running).toBeNull();
+      expect(approvalNotice(voided, VIEW)).toMatchObject({
+        status: 'void',
+        status_text: expect.stringMatching(/policies changed .* Press Plan again/),
+      });
+      expect(incidentNotice(voided, VIEW).buttons).toContain('plan_again');
+      expect(refusalCode(voided, decide(voided, 'omar', 'approve', 8))).toBe('approval-over');
+      expect(refusalCode(voided, changed(voided))).toBe('stale-effect');
+      expect(take(voided, { type: 'plan_again', at: at(9), by: 'maya' }).state).toBe('PLANNING');
+    }
+    expect(refusalCode(pending, changed(pending, 'APR-99'))).toBe('stale-effect');
+    const executing = walkTo('EXECUTING');
+    expect(refusalCode(executing, changed(executing))).toBe('illegal-move');
+    const refused = take(executing, {
+      type: 'execute_refused',
+      at: at(9),
+      effect_id: runningId(executing),
+      change_id: 'CHG-1',
+      code: 'policy-changed',
+      reason: 'The policies changed since the plan was approved.',
+      remedy: 'Plan again.',
+    });
+    const halted = take(refused, changed(refused));
+    expect(halted.context.approval?.status).toBe('void');
+    expect(halted.context.halt).toMatchObject({
+      resume_to: null,
+      next_step: expect.stringContaining('Press Plan again'),
+    });
   });
 
   it('expires by timer and then only a button makes a new plan', () => {

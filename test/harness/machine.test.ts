@@ -74,6 +74,13 @@ function possibleEvents(s: Snapshot, offset_s: number): HarnessEvent[] {
       kind,
       armed_step: 1,
     })),
+    {
+      type: 'policies_changed',
+      at: at(offset_s),
+      approval_id: s.context.approval?.approval_id ?? 'APR-1',
+      digest_of_plan: 'a'.repeat(64),
+      digest_now: 'b'.repeat(64),
+    },
     { type: 'stopped', at: at(offset_s), by: 'maya', reason: '' },
     { type: 'resumed', at: at(offset_s), by: 'maya' },
     { type: 'plan_again', at: at(offset_s), by: 'maya' },
@@ -82,7 +89,14 @@ function possibleEvents(s: Snapshot, offset_s: number): HarnessEvent[] {
 }
 
 /** Events that interrupt: taken now and then, so that walks still get to the end. */
-const DISTURBING = new Set(['alerts', 'stopped', 'handed_over', 'effect_failed', 'timer']);
+const DISTURBING = new Set([
+  'alerts',
+  'stopped',
+  'handed_over',
+  'effect_failed',
+  'timer',
+  'policies_changed',
+]);
 
 function leadsOn(event: HarnessEvent, stepped: ReturnType<typeof step>): boolean {
   if (!stepped.ok || stepped.snapshot.state === 'HALTED') return false;

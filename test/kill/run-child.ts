@@ -11,20 +11,28 @@ export interface ChildEnd {
 const TIMEOUT_MS = 30_000;
 
 /**
- * Runs a TypeScript entry in a process of its own, with nothing of the caller's environment but what a process needs.
+ * Runs an entry, TypeScript or compiled, in a process of its own, with nothing of the caller's environment but what a process needs.
  *
  * @throws Error with the child's last words when it is still alive after `timeout_ms`.
  */
 export async function runChild(
   entry: string,
-  options: { env?: Readonly<Record<string, string>>; args?: readonly string[]; timeout_ms?: number } = {},
+  options: {
+    env?: Readonly<Record<string, string>>;
+    args?: readonly string[];
+    timeout_ms?: number;
+    /** Called with the process id before the child does anything. */
+    started?: (pid: number) => void;
+  } = {},
 ): Promise<ChildEnd> {
   const { timeout_ms = TIMEOUT_MS } = options;
   const env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...options.env };
-  const child = spawn(process.execPath, ['--import', 'tsx', entry, ...(options.args ?? [])], {
+  const loader = entry.endsWith('.ts') ? ['--import', 'tsx'] : [];
+  const child = spawn(process.execPath, [...loader, entry, ...(options.args ?? [])], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  if (child.pid !== undefined) options.started?.(child.pid);
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')));

@@ -6,7 +6,6 @@ import type { TokenGrant } from '../../store/authority.ts';
 import type { Store } from '../../store/store.ts';
 import type { Gateway } from '../gateway.ts';
 import type { TeamSettings } from '../pipeline/tenancy.ts';
-import type { PolicySet } from '../policy/policy-set.ts';
 import type { ReadResult } from '../read.ts';
 import { toolNames, type ToolNames } from './tool-names.ts';
 import { visibleTools, type VisibleTool } from './visible-tools.ts';
@@ -15,12 +14,10 @@ import { visibleTools, type VisibleTool } from './visible-tools.ts';
 export interface FaceDeps {
   readonly gateway: Pick<
     Gateway,
-    'read' | 'definitions' | 'upstreamDefinitions' | 'policyDigest' | 'redactText'
+    'read' | 'definitions' | 'upstreamDefinitions' | 'authorizer' | 'redactText'
   >;
   readonly ledger: Pick<Store['ledger'], 'append'>;
   readonly settings: TeamSettings;
-  /** The policies that decide calls, to ask them what to list; null: nothing is listed. */
-  readonly policies: () => Promise<PolicySet | null>;
   readonly log: Log;
 }
 
@@ -48,17 +45,18 @@ const Input = z.strictObject({
 });
 
 export function faceTools(deps: FaceDeps, grant: TokenGrant, token: string): FaceTools {
-  const { gateway, settings, policies, log } = deps;
+  const { gateway, settings, log } = deps;
   const known = async (): Promise<{ definitions: readonly ToolDefinition[]; names: ToolNames }> => {
     const definitions = [...gateway.definitions(), ...(await gateway.upstreamDefinitions())];
     return { definitions, names: toolNames(definitions.map((definition) => definition.name)) };
   };
   return {
     async list() {
-      const set = await policies();
-      if (set === null) return [];
+      // The policies that decide calls also decide what is listed.
+      const authorizer = gateway.authorizer();
+      if (authorizer === null) return [];
       const { definitions, names } = await known();
-      const visible = await visibleTools(definitions, settings, set.authorizer, grant);
+      const visible = await visibleTools(definitions, settings, authorizer, grant);
       return visible.map((tool) => faceTool(tool, names.outside.get(tool.definition.name) ?? ''));
     },
     async call(name, input) {

@@ -24,6 +24,7 @@ export interface CallFacts<Subject extends AuditSubject = Admission> {
   readonly admission: Subject;
   readonly why: string;
   readonly started_ms: number;
+  readonly shared_with?: string;
   readonly write?: {
     readonly journal_key: string;
     readonly journal_phase: CallPayload['journal_phase'];
@@ -34,7 +35,7 @@ export interface CallFacts<Subject extends AuditSubject = Admission> {
 /** The facts of a call that begins now: every door starts one the same way. */
 export function beginCall<Subject extends AuditSubject>(
   core: GatewayCore,
-  call: Pick<CallFacts<Subject>, 'door' | 'admission' | 'why' | 'write'>,
+  call: Pick<CallFacts<Subject>, 'door' | 'admission' | 'why' | 'write' | 'shared_with'>,
 ): CallFacts<Subject> {
   return {
     call_id: core.ids.next('call'),
@@ -156,7 +157,7 @@ function cleanWords(
 type EntryParts = Pick<CallPayload, 'phase' | 'credential' | 'status' | 'summary' | 'redactions' | 'cost'>;
 
 function entry(
-  { call_id, trace_id, door, admission, why, write }: CallFacts<AuditSubject>,
+  { call_id, trace_id, door, admission, why, write, shared_with }: CallFacts<AuditSubject>,
   parts: EntryParts,
 ): NewLedgerEntry {
   const { grant, policy, route, entry: tool, action_class } = admission;
@@ -175,6 +176,7 @@ function entry(
     journal_key: write?.journal_key ?? null,
     journal_phase: write?.journal_phase ?? null,
     permit_id: write?.permit_id ?? null,
+    ...(shared_with === undefined ? {} : { shared_with }),
     credential: parts.credential,
     status: parts.status,
     summary: parts.summary,

@@ -6,14 +6,23 @@ import type { CredentialBroker } from '../credentials/broker.ts';
 import type { Egress } from '../egress.ts';
 import type { GitMirrors } from '../git/git-mirrors.ts';
 import type { PolicyLoad, PolicySet } from '../policy/policy-set.ts';
+import type { ReadResult } from '../read.ts';
 import type { Upstreams } from '../upstreams/upstreams.ts';
 import type { Peers } from './peers.ts';
+import type { Flights } from './flights.ts';
 import type { Registry } from './registry.ts';
 import type { RouteSettings } from './route.ts';
 import type { Throttle } from './throttle.ts';
 
 export type GatewaySettings = RouteSettings &
-  Pick<Settings, 'home' | 'vault' | 'sealed_file' | 'unsafe_endpoints' | 'teams' | 'services'>;
+  Pick<Settings, 'home' | 'vault' | 'sealed_file' | 'unsafe_endpoints' | 'teams' | 'services'> &
+  Partial<Pick<Settings, 'quotas'>>;
+
+/** What a read brought, as every caller of the same read may know it. */
+export interface SharedRead {
+  readonly call_id: string;
+  readonly result: ReadResult | Refusal;
+}
 
 /** What the three doors share; each step takes only the parts that it needs. */
 export interface GatewayCore {
@@ -22,6 +31,7 @@ export interface GatewayCore {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
+  /** Those in force at this moment; a call keeps the set that admitted it. */
   readonly policies: PolicyLoad;
   readonly registry: Registry;
   readonly peers: Peers;
@@ -30,6 +40,8 @@ export interface GatewayCore {
   readonly throttle: Throttle;
   readonly egress: Egress;
   readonly mirrors: GitMirrors;
+  /** Reads under way that identical ones may join. */
+  readonly flights: Flights<SharedRead>;
   /** Journal keys that this process is sending right now: nobody else may conclude that they were lost. */
   readonly in_flight: Set<string>;
 }
@@ -41,7 +53,7 @@ export function policyInForce({ policies }: Pick<GatewayCore, 'policies'>): Poli
     refuse(
       'policy-not-in-force',
       `The policy set did not load: ${policies.problems[0] ?? 'unknown reason'}. Nothing is allowed until it does.`,
-      'Run `aegis policy check`, mend the file it names and start again.',
+      'Run `aegis policy check` and mend the file it names; a running Aegis takes it up within seconds.',
     )
   );
 }

@@ -1,3 +1,5 @@
+import { canonicalJson } from '../../contract/canonical.ts';
+import { tenantKey } from '../../contract/scope.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { Lease } from '../credentials/lease.ts';
 import type { ReadAnswer } from '../drivers/driver.ts';
@@ -7,7 +9,8 @@ import { sanitizeText, sanitizeValue } from '../sanitize/sanitize.ts';
 import { meansIllness, type UpstreamErrorInfo } from '../upstream-error.ts';
 import { admit, authorize, isRefused, type Admission } from './admit.ts';
 import { auditAfter, auditBefore, recordRefusal, type CallFacts, beginCall } from './audit.ts';
-import type { GatewayCore } from './core.ts';
+import type { GatewayCore, SharedRead } from './core.ts';
+import type { JoinedFlight } from './flights.ts';
 import type { Guarded } from './throttle.ts';
 import { callExternal, callUpstream, laneOf, leaseFor, scrubOf } from './upstream-call.ts';
 import { upstreamRefusal } from './upstream-refusal.ts';
@@ -15,7 +18,10 @@ import { upstreamRefusal } from './upstream-refusal.ts';
 /** Characters of an upstream's own words that are shown; the cut comes after redaction. */
 const MESSAGE_CHARS_MAX = 500;
 
-/** The read door. */
+/**
+ * The read door. Callers that ask the same at the same time share one call of the upstream: each is admitted, counted
+ * and audited by itself, one does the work. Nothing is kept once it is done, and a failure is nobody's later answer.
+ */
 export async function readCall(
   core: GatewayCore,
   request: ReadRequest,
@@ -24,31 +30,107 @@ export async function readCall(
   const about = `read ${request.tool} ${request.target}`;
   const admission = await admit(core, request, 'read');
   if (isRefused(admission)) return recordRefusal(core, admission.grant, admission.refusal, about);
-  const denied = authorize(admission, { action: 'read' });
+  const lane = laneOf(admission, 'read');
+  const denied = authorize(admission, { action: 'read' }) ?? (await core.throttle.take(lane));
   if (denied !== null) return recordRefusal(core, admission.grant, denied, about);
-  const answer = await core.throttle.run(laneOf(admission, 'read'), () =>
-    audited(core, admission, request, signal),
-  );
+  const key = flightKey(admission);
+  const under_way = core.flights.join(key, signal);
+  const answer =
+    under_way === null
+      ? await lead(core, admission, request, key, signal)
+      : await follow(core, admission, request, under_way);
   return isRefusal(answer) ? recordRefusal(core, admission.grant, answer, about) : answer;
 }
 
-async function audited(
+/** Equal only for callers who may see the same: same tenant, incident and class of token, under the same policies. */
+function flightKey({ grant, policy, entry, route, args }: Admission): string {
+  return canonicalJson([
+    tenantKey(grant),
+    grant.incident_id,
+    grant.action_class,
+    policy.digest,
+    entry.tool.name,
+    route.uri,
+    args,
+  ]);
+}
+
+/** The first caller: through queue and breaker, with the audit rows around the call. */
+async function lead(
   core: GatewayCore,
   admission: Admission,
   request: ReadRequest,
+  key: string,
   signal: AbortSignal | undefined,
-): Promise<Guarded<ReadResult | Refusal>> {
-  const facts = beginCall(core, {
-    door: 'read',
-    admission,
-    why: request.why,
+): Promise<ReadResult | Refusal> {
+  const facts = beginCall(core, { door: 'read', admission, why: request.why });
+  const landed = await core.flights.lead(key, signal, async (shared_signal, land) => ({
+    call_id: facts.call_id,
+    result: await core.throttle.pass(laneOf(admission, 'read'), () =>
+      audited(core, facts, shared_signal, (result) => land({ call_id: facts.call_id, result })),
+    ),
+  }));
+  return landed === 'left' ? LEFT : landed.result;
+}
+
+/** A caller who joined: rows of its own, which name the call that did the work. */
+async function follow(
+  core: GatewayCore,
+  admission: Admission,
+  request: ReadRequest,
+  flight: JoinedFlight<SharedRead>,
+): Promise<ReadResult | Refusal> {
+  const facts = beginCall(core, { door: 'read', admission, why: request.why });
+  const unwritten = await auditBefore(core, facts);
+  if (unwritten !== null) {
+    flight.leave();
+    return unwritten;
+  }
+  const landed = await flight.landed;
+  const result = landed === 'left' ? LEFT : ownCopy(core, facts, landed.result);
+  const shared = landed === 'left' ? facts : { ...facts, shared_with: landed.call_id };
+  const refused = isRefusal(result);
+  const written = await auditAfter(core, shared, {
+    status: refused ? 'failed' : 'done',
+    summary: refused ? result.reason : summaryOf(result.result),
+    redactions: refused ? 0 : result.redactions,
+    lease: null,
+    revoked: false,
   });
+  return written || refused ? result : UNWRITTEN_AFTER;
+}
+
+/** Nobody can change what another caller holds. */
+function ownCopy(
+  core: GatewayCore,
+  { call_id, started_ms }: CallFacts,
+  result: ReadResult | Refusal,
+): ReadResult | Refusal {
+  if (isRefusal(result)) return result;
+  const latency_ms = Math.max(0, core.clock.now() - started_ms);
+  return { ...result, result: structuredClone(result.result), call_id, latency_ms };
+}
+
+const LEFT = refuse('call-aborted', 'The call was aborted.', 'Ask again if the answer is still wanted.');
+const UNWRITTEN_AFTER = refuse(
+  'audit-unavailable',
+  'The audit row after the call could not be written.',
+  'Check disk space and the database in AEGIS_HOME.',
+);
+
+async function audited(
+  core: GatewayCore,
+  facts: CallFacts,
+  signal: AbortSignal,
+  land: (result: ReadResult | Refusal) => void,
+): Promise<Guarded<ReadResult | Refusal>> {
   const unwritten = await auditBefore(core, facts);
   if (unwritten !== null) return { value: unwritten, ill: false };
-  const { answer, lease, revoked } = await callLeased(core, admission, facts.call_id, signal);
+  const { answer, lease, revoked } = await callLeased(core, facts.admission, facts.call_id, signal);
   const ill = !isRefusal(answer) && !answer.ok && meansIllness(answer.error);
   const result =
     isRefusal(answer) || lease === null ? (answer as Refusal) : present(core, facts, answer, lease);
+  land(result);
   const refused = isRefusal(result);
   const written = await auditAfter(core, facts, {
     status: !refused ? 'done' : isRefusal(answer) ? 'refused' : 'failed',
@@ -57,15 +139,7 @@ async function audited(
     lease,
     revoked,
   });
-  if (written || refused) return { value: result, ill };
-  return {
-    value: refuse(
-      'audit-unavailable',
-      'The audit row after the call could not be written.',
-      'Check disk space and the database in AEGIS_HOME.',
-    ),
-    ill,
-  };
+  return { value: written || refused ? result : UNWRITTEN_AFTER, ill };
 }
 
 interface Leased {

@@ -13,6 +13,7 @@ import { operationsOf } from '../drivers/driver-server.ts';
 import { lendFaces } from './lend-faces.ts';
 import type { RegisteredTool } from './registry.ts';
 import { firstNamespace } from './tenancy.ts';
+import type { ThrottlePlace } from './throttle.ts';
 
 /** What one operation of a call may do and how long. */
 export interface OperationLimits {
@@ -96,9 +97,9 @@ export function scrubOf(lease: Lease, standing: readonly string[] = []): ExactSc
 
 /** The names under which calls of one system are throttled together. */
 export function laneOf(
-  admission: Pick<Admission, 'grant' | 'route'>,
-  lane: 'read' | 'write',
-): { upstream: string; tenant: string; lane: 'read' | 'write' } {
-  const { upstream } = admission.route;
-  return { upstream: `${upstream.system}/${upstream.name}`, tenant: tenantKey(admission.grant), lane };
+  { route, grant }: Pick<Admission, 'grant' | 'route'>,
+  lane: ThrottlePlace['lane'],
+): ThrottlePlace {
+  const { system, name } = route.upstream;
+  return { upstream: `${system}/${name}`, team: grant.team, env: grant.env, lane };
 }

@@ -25,7 +25,8 @@ export interface PolicyLoad {
   readonly redaction: CompiledRules | null;
 }
 
-const POLICY_FILE = /\.(?:cedar|cedarschema|yaml)$/;
+/** What belongs to a set and to its digest. */
+export const POLICY_FILE = /\.(?:cedar|cedarschema|yaml)$/;
 
 /** Loads a policy directory. Never throws: an unreadable directory is a set that is not in force. */
 export async function loadPolicySet(dir: string): Promise<PolicyLoad> {
@@ -56,7 +57,8 @@ async function readTexts(dir: string, problems: string[]): Promise<Map<string, s
   const texts = new Map<string, string>();
   try {
     const names = (await readdir(dir, { withFileTypes: true }))
-      .filter((entry) => entry.isFile() && POLICY_FILE.test(entry.name))
+      // A mounted ConfigMap holds symbolic links to its files.
+      .filter((entry) => !entry.isDirectory() && POLICY_FILE.test(entry.name))
       .map((entry) => entry.name)
       .sort();
     for (const name of names) texts.set(name, await readFile(join(dir, name), 'utf8'));
