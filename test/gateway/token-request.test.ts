@@ -8,6 +8,7 @@ import type { CredentialSource } from '../../src/contract/credentials.ts';
 import { startKubernetesTwin, type KubernetesTwin } from '../../src/lab/kubernetes/kubernetes-twin.ts';
 import { prod1 } from '../../src/lab/world/prod-1.ts';
 import { World } from '../../src/lab/world/world.ts';
+import { readmeCluster } from './readme-blocks.ts';
 import { granted, openBench, refused, type Bench } from './broker-bench.ts';
 
 /** Kubernetes alone: a token that dies with a Secret which exists for nothing else. */
@@ -234,5 +235,14 @@ describe('kubernetes_token_request', () => {
       'no Kubernetes cluster',
     );
     await expect.poll(throwAways, { timeout: 10_000 }).toEqual([]);
+  });
+
+  it('works as the README writes it', async () => {
+    const cluster = readmeCluster(SOURCE.engine, { server: kubernetes.url, ca_file: join(dir, 'ca.pem') });
+    const source = { ...cluster.credentials, minter: SOURCE.minter } as CredentialSource;
+    const lease = granted(await bench.lease(source, { access: 'read', own: true }));
+    expect(await statusWith(textOf(lease))).toBe(200);
+    await lease.release();
+    expect(await statusWith(textOf(lease))).toBe(401);
   });
 });
