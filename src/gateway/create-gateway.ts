@@ -92,9 +92,7 @@ function doors(core: GatewayCore): Pick<Gateway, Door> {
   };
 }
 
-function facts(
-  core: GatewayCore,
-): Omit<Gateway, Door | 'sweepLeases' | 'close'> {
+function facts(core: GatewayCore): Omit<Gateway, Door | 'sweepLeases' | 'close'> {
   const { registry, policies, settings } = core;
   return {
     classify: (action) => classify(core, action),

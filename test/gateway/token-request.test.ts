@@ -39,14 +39,14 @@ beforeAll(async () => {
     const rules = [{ verbs, apiGroups: [''], resources: ['pods', 'configmaps'] }];
     const group = 'rbac.authorization.k8s.io';
     kubernetes.setResource({ apiVersion: 'v1', kind: 'ServiceAccount', metadata });
-    kubernetes.setResource({ apiVersion: `${group}/v1`, kind: 'Role', metadata, rules } as never);
+    kubernetes.setResource({ apiVersion: `${group}/v1`, kind: 'Role', metadata, rules });
     kubernetes.setResource({
       apiVersion: `${group}/v1`,
       kind: 'RoleBinding',
       metadata,
       roleRef: { apiGroup: group, kind: 'Role', name },
       subjects: [{ kind: 'ServiceAccount', name, namespace: NAMESPACE }],
-    } as never);
+    });
   }
 });
 afterAll(async () => {
@@ -208,7 +208,7 @@ describe('kubernetes_token_request', () => {
     ],
     ['a minter without tokens', MINTER_RULES.slice(0, 1), /403.*serviceaccounts\/token/s],
   ])('%s: refused with what it needs', async (_name, rules, words) => {
-    const poor = await openBench(config(rules as typeof MINTER_RULES));
+    const poor = await openBench(config(rules));
     const refusal = refused(await poor.lease(SOURCE));
     expect(`${refusal.reason} ${refusal.remedy}`).toMatch(words);
     expect(await poor.store.leases.outstanding()).toEqual([]);
