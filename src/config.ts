@@ -126,10 +126,17 @@ function withPaths(settings: Settings, base: string, env: NodeJS.ProcessEnv): Se
         s.ca_file === undefined ? s : { ...s, ca_file: at(s.ca_file) },
       ]),
     );
+  const aws = Object.fromEntries(
+    Object.entries(settings.aws).map(([name, a]) => [
+      name,
+      a.ca_file === undefined ? a : { ...a, ca_file: at(a.ca_file) },
+    ]),
+  );
   return {
     ...settings,
     home: env['AEGIS_HOME'] === undefined ? at(settings.home) : resolve(env['AEGIS_HOME']),
     clusters,
+    aws,
     sources: { loki: sources(settings.sources.loki), prometheus: sources(settings.sources.prometheus) },
     ...(settings.vault?.ca_file === undefined
       ? {}
@@ -187,6 +194,7 @@ function endpointProblems(settings: Settings): Problem[] {
   if (settings.vault !== undefined) check(['vault', 'address'], settings.vault.address);
   for (const [name, { server }] of Object.entries(settings.clusters))
     check(['clusters', name, 'server'], server);
+  for (const [name, { endpoint }] of Object.entries(settings.aws)) check(['aws', name, 'endpoint'], endpoint);
   for (const kind of ['loki', 'prometheus'] as const)
     for (const [name, { url }] of Object.entries(settings.sources[kind]))
       check(['sources', kind, name, 'url'], url);
