@@ -6,6 +6,7 @@ import { SecretRef } from './contract/credentials.ts';
 import { Settings } from './contract/settings.ts';
 import { isUnixSocket } from './contract/system-postgres.ts';
 import { explainIssue, explainPlace } from './config-issue.ts';
+import { withPaths } from './config-paths.ts';
 import { referenceProblems } from './config-references.ts';
 import type { Problem } from './config-references.ts';
 
@@ -118,57 +119,6 @@ function readText(path: string): string {
   }
 }
 
-/** Paths in the file are relative to the file; `AEGIS_HOME` wins over `home`. */
-function withPaths(settings: Settings, base: string, env: NodeJS.ProcessEnv): Settings {
-  const at = (path: string) => resolve(base, path);
-  const clusters = Object.fromEntries(
-    Object.entries(settings.clusters).map(([name, c]) => [
-      name,
-      c.ca_file === undefined ? c : { ...c, ca_file: at(c.ca_file) },
-    ]),
-  );
-  const sources = (list: Settings['sources']['loki']) =>
-    Object.fromEntries(
-      Object.entries(list).map(([name, s]) => [
-        name,
-        s.ca_file === undefined ? s : { ...s, ca_file: at(s.ca_file) },
-      ]),
-    );
-  const repositories = Object.fromEntries(
-    Object.entries(settings.repositories).map(([name, r]) => [
-      name,
-      r.ca_file === undefined ? r : { ...r, ca_file: at(r.ca_file) },
-    ]),
-  );
-  return {
-    ...settings,
-    repositories,
-    home: env['AEGIS_HOME'] === undefined ? at(settings.home) : resolve(env['AEGIS_HOME']),
-    clusters,
-    databases: Object.fromEntries(
-      Object.entries(settings.databases).map(([name, d]) => [
-        name,
-        d.ca_file === undefined ? d : { ...d, ca_file: at(d.ca_file) },
-      ]),
-    ),
-    sources: { loki: sources(settings.sources.loki), prometheus: sources(settings.sources.prometheus) },
-    upstreams: Object.fromEntries(
-      Object.entries(settings.upstreams).map(([name, u]) => [
-        name,
-        u.transport === 'stdio' || u.ca_file === undefined ? u : { ...u, ca_file: at(u.ca_file) },
-      ]),
-    ),
-    ...(settings.vault?.ca_file === undefined
-      ? {}
-      : { vault: { ...settings.vault, ca_file: at(settings.vault.ca_file) } }),
-    ...(settings.sealed_file === undefined
-      ? {}
-      : { sealed_file: { ...settings.sealed_file, file: at(settings.sealed_file.file) } }),
-    ...(settings.policies_dir === undefined ? {} : { policies_dir: at(settings.policies_dir) }),
-    ...(settings.skills_dir === undefined ? {} : { skills_dir: at(settings.skills_dir) }),
-  };
-}
-
 function resolveSecret(ref: SecretRef, base: string, env: NodeJS.ProcessEnv, file: string): Secret {
   if ('env' in ref) {
     const value = env[ref.env];
@@ -222,6 +172,7 @@ function endpointProblems(settings: Settings): Problem[] {
       });
   for (const [name, upstream] of Object.entries(settings.upstreams))
     if (upstream.transport === 'http') check(['upstreams', name, 'url'], upstream.url);
+  for (const [name, { endpoint }] of Object.entries(settings.aws)) check(['aws', name, 'endpoint'], endpoint);
   for (const kind of ['loki', 'prometheus'] as const)
     for (const [name, { url }] of Object.entries(settings.sources[kind]))
       check(['sources', kind, name, 'url'], url);

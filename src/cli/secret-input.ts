@@ -45,7 +45,7 @@ function typed(question: string): Promise<string> {
       for (const key of chunk) {
         if (key === '\r' || key === '\n' || key === '\u0004') return end(() => resolve(text));
         if (key === '\u0003') return end(() => reject(new CliError('stopped; nothing was changed')));
-        if (key === '\u007f' || key === '\b') text = [...text].slice(0, -1).join('');
+        if (key === '\u007f' || key === '\b') text = Array.from(text).slice(0, -1).join('');
         else if (text.length < SECRET_BYTES_MAX) text += key;
       }
     };

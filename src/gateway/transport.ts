@@ -1,4 +1,5 @@
 import type { Target } from '../contract/tool.ts';
+import { awsError, awsRequestProblem, signedHeaders } from './aws-request.ts';
 import type { Credential } from './credentials/credential.ts';
 import type { DriverHttp, DriverRequest, HttpUpstream, Upstream } from './drivers/driver.ts';
 import { KINDS } from './drivers/kubernetes/kinds.ts';
@@ -35,14 +36,20 @@ export function lendTransport(options: TransportOptions): DriverHttp {
         method: request.method,
         path: request.path,
         query,
-        headers: headersOf(upstream, options.credential, request),
+        headers:
+          upstream.system === 'aws'
+            ? await signedHeaders(upstream.config, options.credential, query)
+            : headersOf(upstream, options.credential, request),
         body: request.body === undefined ? null : JSON.stringify(request.body),
         timeout_ms: Math.max(1, Math.ceil(deadline_at - performance.now())),
         bytes_max: options.bytes_max,
         signal: options.signal,
       });
       if (answer.status >= 200 && answer.status < 300) return { status: answer.status, text: answer.text };
-      throw refusedBy(answer.status, answer.text, answer.headers['retry-after']);
+      throw (
+        (upstream.system === 'aws' ? awsError(answer.status, answer.text) : null) ??
+        refusedBy(answer.status, answer.text, answer.headers['retry-after'])
+      );
     },
   };
 }
@@ -60,6 +67,8 @@ function refuseRequest(
   if (mutating && mode === 'read') throw blocked('a read may not send a mutating request');
   if (upstream.system !== 'k8s') {
     if (mutating) throw blocked('this source is only read');
+    const problem = upstream.system === 'aws' ? awsRequestProblem(request.path, query, target) : null;
+    if (problem !== null) throw blocked(problem);
     return;
   }
   if (mutating && request.method !== 'PATCH' && request.method !== 'PUT')
@@ -91,7 +100,7 @@ function refuseKubernetesPath(path: string, target: Target, mutating: boolean): 
   if (mutating && name !== target.name) throw blocked('a write may only touch the object of the target');
 }
 
-const HTTP_SYSTEMS: ReadonlySet<Upstream['system']> = new Set(['k8s', 'loki', 'prometheus']);
+const HTTP_SYSTEMS: ReadonlySet<Upstream['system']> = new Set(['k8s', 'loki', 'prometheus', 'aws']);
 
 /** @throws UpstreamError `blocked` for a system that is not spoken to over this face. */
 function httpUpstream(upstream: Upstream): HttpUpstream {
@@ -100,13 +109,14 @@ function httpUpstream(upstream: Upstream): HttpUpstream {
 }
 
 function originOf(upstream: HttpUpstream): { url: string; ca_file?: string | undefined } {
+  if (upstream.system === 'aws') return { url: upstream.config.endpoint, ca_file: upstream.config.ca_file };
   return upstream.system === 'k8s'
     ? { url: upstream.config.server, ca_file: upstream.config.ca_file }
     : { url: upstream.config.url, ca_file: upstream.config.ca_file };
 }
 
 function headersOf(
-  upstream: HttpUpstream,
+  upstream: Exclude<HttpUpstream, { system: 'aws' }>,
   credential: Credential | null,
   request: DriverRequest,
 ): Record<string, string> {

@@ -68,7 +68,10 @@ describe('aegis doctor', () => {
       'credentials',
     ])
       expect(of(name), name).toBeDefined();
-    expect(of('cluster prod-1')?.detail).toContain('a credential was leased');
+    expect(of('cluster prod-1')?.detail).toContain(
+      'a credential was leased (vault_kubernetes), revoked, and is refused since',
+    );
+    expect(of('loki main')?.detail).toContain('it asks for no credential');
     expect(twins.vault.outstanding().leases).toEqual([]);
   });
 
@@ -93,6 +96,46 @@ describe('aegis doctor', () => {
     expect(of('prometheus main')).toMatchObject({ status: 'ok' });
     for (const name of ['slack', 'cluster prod-1', 'loki main']) expect(of(name)?.next, name).toBeTruthy();
   });
+
+  it('says which credential nobody can revoke', async () => {
+    const { token } = twins.kubernetes.issueToken({
+      serviceAccount: 'standing',
+      namespace: 'spark-jobs',
+      rules: [{ verbs: ['get', 'list'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'] }],
+    });
+    writeFileSync(join(dir, 'secrets', 'standing'), token, { mode: 0o600 });
+    const config = edited((text) =>
+      text.replace(
+        /credentials:\n(?: {6}\w+: .*\n)+/,
+        'credentials: { engine: token, token: { file: ./secrets/standing } }\n',
+      ),
+    );
+    const { code, of } = await examine(config);
+    expect([code, of('cluster prod-1')]).toEqual([
+      0,
+      { check: 'cluster prod-1', status: 'ok', detail: expect.stringContaining('(token) cannot be revoked') },
+    ]);
+  });
+
+  it('fails when a credential is revoked and still accepted', async () => {
+    const role = {
+      allowed_kubernetes_namespaces: ['spark-jobs', 'fraud'],
+      token_default_ttl_s: 600,
+      token_max_ttl_s: 900,
+    };
+    twins.vault.addKubernetesRole('aegis-read', { ...role, service_account_name: 'aegis-stays' });
+    const { code, of } = await examine();
+    twins.vault.addKubernetesRole('aegis-read', { ...role, kubernetes_role_name: 'aegis-read' });
+    expect([code, of('cluster prod-1')]).toEqual([
+      1,
+      {
+        check: 'cluster prod-1',
+        status: 'failed',
+        detail: expect.stringContaining('the system still accepts it'),
+        next: expect.stringContaining('instead of lending one that stays'),
+      },
+    ]);
+  }, 60_000);
 
   it('says that Vault is sealed', async () => {
     twins.vault.seal();

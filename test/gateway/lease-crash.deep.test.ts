@@ -22,6 +22,6 @@ describe('a broker that is killed at every single step', () => {
         await liveAndRecover(engine, death);
       });
     },
-    300_000,
+    600_000,
   );
 });

@@ -8,6 +8,7 @@ import type { CredentialSource } from '../../src/contract/credentials.ts';
 import { startKubernetesTwin, type KubernetesTwin } from '../../src/lab/kubernetes/kubernetes-twin.ts';
 import { prod1 } from '../../src/lab/world/prod-1.ts';
 import { World } from '../../src/lab/world/world.ts';
+import { readmeCluster } from './readme-blocks.ts';
 import { granted, openBench, refused, type Bench } from './broker-bench.ts';
 
 /** Kubernetes alone: a token that dies with a Secret which exists for nothing else. */
@@ -38,14 +39,14 @@ beforeAll(async () => {
     const rules = [{ verbs, apiGroups: [''], resources: ['pods', 'configmaps'] }];
     const group = 'rbac.authorization.k8s.io';
     kubernetes.setResource({ apiVersion: 'v1', kind: 'ServiceAccount', metadata });
-    kubernetes.setResource({ apiVersion: `${group}/v1`, kind: 'Role', metadata, rules } as never);
+    kubernetes.setResource({ apiVersion: `${group}/v1`, kind: 'Role', metadata, rules });
     kubernetes.setResource({
       apiVersion: `${group}/v1`,
       kind: 'RoleBinding',
       metadata,
       roleRef: { apiGroup: group, kind: 'Role', name },
       subjects: [{ kind: 'ServiceAccount', name, namespace: NAMESPACE }],
-    } as never);
+    });
   }
 });
 afterAll(async () => {
@@ -207,7 +208,7 @@ describe('kubernetes_token_request', () => {
     ],
     ['a minter without tokens', MINTER_RULES.slice(0, 1), /403.*serviceaccounts\/token/s],
   ])('%s: refused with what it needs', async (_name, rules, words) => {
-    const poor = await openBench(config(rules as typeof MINTER_RULES));
+    const poor = await openBench(config(rules));
     const refusal = refused(await poor.lease(SOURCE));
     expect(`${refusal.reason} ${refusal.remedy}`).toMatch(words);
     expect(await poor.store.leases.outstanding()).toEqual([]);
@@ -234,5 +235,14 @@ describe('kubernetes_token_request', () => {
       'no Kubernetes cluster',
     );
     await expect.poll(throwAways, { timeout: 10_000 }).toEqual([]);
+  });
+
+  it('works as the README writes it', async () => {
+    const cluster = readmeCluster(SOURCE.engine, { server: kubernetes.url, ca_file: join(dir, 'ca.pem') });
+    const source = { ...cluster.credentials, minter: SOURCE.minter } as CredentialSource;
+    const lease = granted(await bench.lease(source, { access: 'read', own: true }));
+    expect(await statusWith(textOf(lease))).toBe(200);
+    await lease.release();
+    expect(await statusWith(textOf(lease))).toBe(401);
   });
 });

@@ -94,7 +94,7 @@ describe('what each engine asks for', () => {
     '%s without an account that may write: nothing is minted for a write',
     async (engine) => {
       const { write: _w, write_role: _r, ...reading } = { write: 0, write_role: 0, ...SOURCES[engine] };
-      const refusal = refused(await place.bench.lease(reading as never));
+      const refusal = refused(await place.bench.lease(reading));
       expect(refusal.reason).toContain('no account that may write');
       expect(outstanding().leases).toEqual([]);
       expect((await place.bench.store.leases.outstanding()).map((r) => r.engine)).toEqual(['vault_login']);

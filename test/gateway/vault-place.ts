@@ -80,7 +80,7 @@ export async function openTwinPlace(more: BenchConfig = {}): Promise<TwinPlace> 
       role_id: { env: 'ROLE_ID' },
       secret_id: { env: 'SECRET_ID' },
     },
-    timeout_ms: 5000,
+    timeout_ms: 30_000,
   };
   const secrets = { ROLE_ID: role_id, SECRET_ID: secret_id, ...more.secrets };
   const bench = await openBench({ vault: config, ...more, secrets });

@@ -232,7 +232,9 @@ async function quietHome(home: string): Promise<{ state: IncidentState; halt: st
       return waiting.length === 0 ? true : undefined;
     });
     expect((await store.ledger.verify({ witness: true })).problems).toEqual([]);
-    expect(await store.leases.outstanding()).toEqual([]);
+    // The running product's own login stays for as long as it runs.
+    const leases = (await store.leases.outstanding()).filter(({ engine }) => engine !== 'vault_login');
+    expect(leases).toEqual([]);
     const [incident, ...others] = await store.incidents.list({ limit: 10 });
     if (incident === undefined) throw new Error('no incident was opened');
     expect(others.map((o) => o.incident_id)).toEqual([]);

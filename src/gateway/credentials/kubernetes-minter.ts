@@ -17,7 +17,7 @@ export interface Minter {
   remove(path: string): Promise<void>;
 }
 
-const TIMEOUT_MS = 5000;
+const TIMEOUT_MS = 10_000;
 const ANSWER_BYTES_MAX = 1024 * 1024;
 const TRIES_MAX = 3;
 const PAUSE_MS = 150;

@@ -37,10 +37,11 @@ export async function takeLease(
   queue.begin(lease_id);
   let known: string | null = null;
   try {
-    const { accessor, mint } = await engine.anchor(request, lease_id);
+    const anchor = await engine.anchor(request, lease_id);
+    const { accessor } = anchor;
     known = accessor;
     await store.live(lease_id, accessor);
-    const credential = await mint();
+    const credential = await anchor.mint();
     refuseShort(credential);
     return {
       credential,

@@ -50,13 +50,54 @@ interface Login {
   readonly expires_at_ms: number;
 }
 
-export function createVaultSession({
-  client,
-  config,
-  secrets,
-  clock,
-  journal,
-}: VaultSessionDeps): VaultSession {
+export function createVaultSession(deps: VaultSessionDeps): VaultSession {
+  const { client, journal } = deps;
+  const logins = keepLogins(deps);
+
+  return {
+    async call(call) {
+      const used = await logins.current();
+      try {
+        return await client.call({ ...call, token: used.token });
+      } catch (error) {
+        if (!(error instanceof VaultError) || error.problem !== 'denied') throw error;
+        // 403 is both "this token is dead" and "this token may not": only the first is mended by a new login.
+        if (await isAlive(client, used)) throw error;
+        logins.forget(used);
+        return client.call({ ...call, token: (await logins.current()).token });
+      }
+    },
+    callAs: (token, call) => client.call({ ...call, token }),
+    async close() {
+      const { last, former } = logins.end();
+      if (last === null) return;
+      // Best effort: the tokens die by themselves when Vault is away, and the next start sweeps their rows.
+      const end = async (path: string, { lease_id }: Login, data: Readonly<Record<string, string>>) => {
+        const call = { method: 'write', path: ['auth', 'token', path], data, retry: 'unsent' } as const;
+        await client
+          .call({ ...call, token: last.token })
+          .catch((error: unknown) => {
+            if (!(error instanceof VaultError && error.status === 400)) throw error;
+          })
+          .then(() => journal.ended(lease_id))
+          .catch(() => undefined);
+      };
+      for (const old of former) await end('revoke-accessor', old, { accessor: old.accessor });
+      await end('revoke-self', last, {});
+    },
+  };
+}
+
+interface Logins {
+  current(): Promise<Login>;
+  /** This one is dead. */
+  forget(used: Login): void;
+  /** Gives all that may still be alive, and keeps none. */
+  end(): { readonly last: Login | null; readonly former: readonly Login[] };
+}
+
+function keepLogins(deps: VaultSessionDeps): Logins {
+  const { clock, journal } = deps;
   let login: Login | null = null;
   let pending: Promise<Login> | null = null;
   /** Logins that were replaced: leases that were taken with them live on until they end. */
@@ -64,18 +105,13 @@ export function createVaultSession({
 
   async function logIn(): Promise<Login> {
     const lease_id = await journal.begin();
-    const fresh = await askLogin({ client, config, secrets, clock, journal }, lease_id);
-    await retire(login);
+    const fresh = await askLogin(deps, lease_id);
+    const all = login === null ? former : [...former, login];
     login = fresh;
-    return fresh;
-  }
-
-  /** Keeps a replaced login in mind until its time is over. */
-  async function retire(replaced: Login | null): Promise<void> {
-    const all = replaced === null ? former : [...former, replaced];
     const now = clock.now();
     former = all.filter(({ expires_at_ms }) => expires_at_ms > now);
-    for (const { lease_id, expires_at_ms } of all) if (expires_at_ms <= now) await journal.ended(lease_id);
+    for (const old of all) if (old.expires_at_ms <= now) await journal.ended(old.lease_id);
+    return fresh;
   }
 
   function freshLogin(): Promise<Login> {
@@ -85,41 +121,36 @@ export function createVaultSession({
     return pending;
   }
 
-  async function currentLogin(): Promise<Login> {
-    if (login === null || clock.now() >= login.expires_at_ms) return freshLogin();
-    if (clock.now() < login.renew_at_ms) return login;
-    // The old token works until the new one does.
-    return freshLogin().catch(() => login as Login);
-  }
-
   return {
-    async call(call) {
-      const used = await currentLogin();
-      try {
-        return await client.call({ ...call, token: used.token });
-      } catch (error) {
-        if (!(error instanceof VaultError) || error.problem !== 'denied') throw error;
-        if (login === used) login = null;
-        return client.call({ ...call, token: (await currentLogin()).token });
-      }
+    async current() {
+      if (login === null || clock.now() >= login.expires_at_ms) return freshLogin();
+      if (clock.now() < login.renew_at_ms) return login;
+      // The old token works until the new one does.
+      const old = login;
+      return freshLogin().catch(() => old);
     },
-    callAs: (token, call) => client.call({ ...call, token }),
-    async close() {
-      const last = login;
+    forget(used) {
+      if (login !== used) return;
+      former.push(used);
       login = null;
-      if (last === null) return;
-      // Best effort: the tokens die by themselves when Vault is away, and the next start sweeps their rows.
-      const end = async (path: string, { lease_id }: Login, data: Readonly<Record<string, string>>) => {
-        const call = { method: 'write', path: ['auth', 'token', path], data, retry: 'unsent' } as const;
-        await client
-          .call({ ...call, token: last.token })
-          .then(() => journal.ended(lease_id))
-          .catch(() => undefined);
-      };
-      for (const old of former) await end('revoke-accessor', old, { accessor: old.accessor });
-      await end('revoke-self', last, {});
+    },
+    end() {
+      const ended = { last: login, former };
+      login = null;
+      former = [];
+      return ended;
     },
   };
+}
+
+/** A token may always look at itself. When Vault does not answer that, nothing is concluded. */
+async function isAlive(client: VaultClient, { token }: Login): Promise<boolean> {
+  try {
+    await client.call({ method: 'read', path: ['auth', 'token', 'lookup-self'], token, retry: 'always' });
+    return true;
+  } catch (error) {
+    return !(error instanceof VaultError && error.problem === 'denied');
+  }
 }
 
 async function askLogin(deps: VaultSessionDeps, lease_id: string): Promise<Login> {

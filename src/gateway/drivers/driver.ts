@@ -81,7 +81,7 @@ export type Upstream =
   | { readonly system: 'mcp'; readonly name: string; readonly config: McpUpstream };
 
 /** Systems that the HTTP face speaks to. */
-export type HttpUpstream = Extract<Upstream, { system: 'k8s' | 'loki' | 'prometheus' }>;
+export type HttpUpstream = Extract<Upstream, { system: 'k8s' | 'loki' | 'prometheus' | 'aws' }>;
 
 export interface Precondition {
   readonly object_uid: string;

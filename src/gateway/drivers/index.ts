@@ -1,3 +1,4 @@
+import { AWS_DRIVER } from './aws.ts';
 import type { Driver } from './driver.ts';
 import { GIT_DRIVER } from './git.ts';
 import { KUBERNETES_DRIVER } from './kubernetes.ts';
@@ -7,6 +8,7 @@ import { PROMETHEUS_DRIVER } from './prometheus.ts';
 
 /** Every built-in driver; a new one adds its line here. */
 export const DRIVERS: readonly Driver[] = [
+  AWS_DRIVER,
   GIT_DRIVER,
   KUBERNETES_DRIVER,
   LOKI_DRIVER,
