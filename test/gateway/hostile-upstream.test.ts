@@ -51,13 +51,13 @@ async function whileAsking(
   server: string,
   args: Record<string, unknown> = {},
 ): Promise<Awaited<ReturnType<UpstreamStage['call']>>> {
-  let settled = false;
-  const asked = s.call(server, 'look', args).finally(() => (settled = true));
+  const state = { settled: false };
+  const asked = s.call(server, 'look', args).finally(() => (state.settled = true));
   let answers = 0;
   do {
     expect(textOf(await s.call('good', 'look', { at: 'this' }))).toBe('saw this');
     answers += 1;
-  } while (!settled && answers < 20);
+  } while (!state.settled && answers < 20);
   const answer = await asked;
   expect(textOf(await s.call('good', 'look', { at: 'that' }))).toBe('saw that');
   return answer;

@@ -77,7 +77,7 @@ async function startHttpUpstream(): Promise<HttpUpstream> {
           content: [{ type: 'text', text: `${word} ${String(extra.requestInfo?.headers['authorization'])}` }],
         }),
       );
-      await server.connect(fresh as Parameters<McpServer['connect']>[0]);
+      await server.connect(fresh);
       transport = fresh;
     }
     await transport.handleRequest(request, response);
@@ -148,6 +148,14 @@ beforeAll(async () => {
         tools: { whoami: 'read' },
       },
       dead: hostile('dies'),
+      kube: {
+        transport: 'stdio',
+        command: 'node',
+        args: [KUBERNETES],
+        env: { ALLOW_ONLY_READONLY_TOOLS: 'true', KUBECONFIG: join(dir, 'kubeconfig') },
+        tools: { kubectl_get: 'read', kubectl_delete: 'read' },
+        call_timeout_ms: 40_000,
+      },
     },
     { secrets: { EVERYTHING_KEY: 'everything-standing-secret', RECORDER_TOKEN: HTTP_TOKEN } },
   );
@@ -299,7 +307,7 @@ describe('outside agents on /mcp', () => {
     const transport = new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${face.port}/mcp`), {
       requestInit,
     });
-    await client.connect(transport as Parameters<Client['connect']>[0]);
+    await client.connect(transport);
     return client;
   };
 
@@ -337,58 +345,23 @@ describe('outside agents on /mcp', () => {
 
 describe('mcp-server-kubernetes against the Kubernetes twin', () => {
   it.skipIf(!KUBECTL)(
-    'reads what kubectl would, with the standing credential of its kubeconfig',
+    'reads what kubectl would, with the standing credential of its kubeconfig; its writes wait for a person',
     async () => {
-      const kubeconfig = join(dir, 'kubeconfig');
-      const own = await startUpstreamStage({
-        kube: {
-          transport: 'stdio',
-          command: 'node',
-          args: [KUBERNETES],
-          env: { ALLOW_ONLY_READONLY_TOOLS: 'true', KUBECONFIG: kubeconfig },
-          tools: { kubectl_get: 'read', kubectl_delete: 'read' },
-        },
+      const { token } = stage.kubernetes.issueToken({
+        serviceAccount: 'mcp',
+        namespace: 'spark-jobs',
+        rules: [{ verbs: ['get', 'list'], apiGroups: [''], resources: ['pods'] }],
       });
-      try {
-        const { token } = own.kubernetes.issueToken({
-          serviceAccount: 'mcp',
-          namespace: 'spark-jobs',
-          rules: [{ verbs: ['get', 'list'], apiGroups: [''], resources: ['pods'] }],
-        });
-        writeFileSync(kubeconfig, kubeconfigOf(own.kubernetes.url, own.kubernetes.ca_pem, token), {
-          mode: 0o600,
-        });
-        await own.approve('kube');
-        const pods = await own.call('kube', 'kubectl_get', {
-          resourceType: 'pods',
-          namespace: 'spark-jobs',
-          output: 'json',
-          name: '',
-        });
-        expect(textOf(pods)).toContain('nightly-settlement');
-        expect(await own.call('kube', 'kubectl_delete', {})).toMatchObject({ code: 'tool-quarantined' });
-      } finally {
-        await own.close();
-      }
+      const config = stage.kubernetes.kubeconfig(token, { namespace: 'spark-jobs' });
+      writeFileSync(join(dir, 'kubeconfig'), config, { mode: 0o600 });
+      await stage.approve('kube');
+      const args = { resourceType: 'pods', namespace: 'spark-jobs', output: 'json', name: '' };
+      expect(textOf(await stage.call('kube', 'kubectl_get', args))).toContain('nightly-settlement');
+      expect(await stage.call('kube', 'kubectl_delete', {})).toMatchObject({ code: 'tool-quarantined' });
     },
+    60_000,
   );
 });
-
-function kubeconfigOf(server: string, ca_pem: string, token: string): string {
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [
-      {
-        name: 'twin',
-        cluster: { server, 'certificate-authority-data': Buffer.from(ca_pem).toString('base64') },
-      },
-    ],
-    users: [{ name: 'mcp', user: { token } }],
-    contexts: [{ name: 'twin', context: { cluster: 'twin', user: 'mcp', namespace: 'spark-jobs' } }],
-    'current-context': 'twin',
-  });
-}
 
 describe('the configuration of an external server', () => {
   it.each([
