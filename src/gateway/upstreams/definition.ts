@@ -88,7 +88,13 @@ export function findingsIn({ tool, definition }: Omit<SeenTool, 'hash'>, others:
       kind: 'hidden-text',
       text: `it holds characters that nobody sees: ${hidden.slice(0, 10).map(codePoint).join(', ')}`,
     });
-  const words = new Set(text.toLowerCase().match(/[a-z0-9][a-z0-9._-]*/g) ?? []);
+  // Its own name is no mention; a name at the end of a sentence is one.
+  const { name: _own, ...rest } = definition;
+  const words = new Set(
+    canonicalJson(rest)
+      .toLowerCase()
+      .match(/[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?/g) ?? [],
+  );
   const named = [...others.servers, ...others.tools].filter((name) => words.has(name.toLowerCase()));
   if (named.length > 0)
     findings.push({
