@@ -4,9 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { EXAMPLE_CONFIG } from '../../src/cli/example-config.ts';
+import type { Check } from '../../src/cli/doctor.ts';
+import { upstreamChecks } from '../../src/cli/doctor-upstreams.ts';
 import { upstreams } from '../../src/cli/upstreams.ts';
+import { loadConfig } from '../../src/config.ts';
+import { createGateway } from '../../src/gateway/create-gateway.ts';
 import { openStore } from '../../src/store/open-store.ts';
-import { systemClock } from '../../src/system-ports.ts';
+import { createLog, systemClock, systemIds } from '../../src/system-ports.ts';
 import { inProcess, json, type Ran } from './run-aegis.ts';
 
 // What a person does with the tools of external MCP servers: look, decide, and never decide about what was not seen.
@@ -30,10 +34,13 @@ beforeAll(() => {
   const upstream_servers = {
     runbooks: server('changes'),
     liar: server('lies'),
-    shadow: server('shadows', { tools: { look: 'read', 'k8s.get': 'write' } }),
+    shadow: server('shadows', { tools: { look: 'read', 'k8s.get': 'read', wipe: 'write' } }),
     broken: server('exits'),
   };
-  writeFileSync(config, stringify({ ...(parse(EXAMPLE_CONFIG) as object), upstreams: upstream_servers }));
+  const example = parse(EXAMPLE_CONFIG) as { teams: { data: { environments: { prod: object } } } };
+  const systems = ['runbooks', 'shadow', 'broken'].map((name) => ({ system: 'mcp', name }));
+  Object.assign(example.teams.data.environments.prod, { systems });
+  writeFileSync(config, stringify({ ...example, upstreams: upstream_servers }));
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
@@ -52,6 +59,22 @@ const stateOf = async (server: string, tool: string): Promise<unknown> => {
   const { tools } = json(await run('list', server)) as { tools: { tool: string; state: string }[] };
   return tools.find((one) => one.tool === tool)?.state;
 };
+
+/** What `aegis doctor` says of each server. */
+async function examined(): Promise<Record<string, Check>> {
+  const { settings, secrets } = loadConfig(config, {});
+  const store = await openStore({ home: settings.home, clock: systemClock });
+  const policies_dir = join(import.meta.dirname, '../../policies');
+  const ports = { clock: systemClock, ids: systemIds, log: createLog('silent', () => null) };
+  const gateway = await createGateway({ store, settings, secrets, policies_dir, ...ports });
+  try {
+    const checks = await upstreamChecks(settings, gateway, store);
+    return Object.fromEntries(checks.map((check) => [check.check, check]));
+  } finally {
+    await gateway.close();
+    await store.close();
+  }
+}
 
 async function systemEvents(): Promise<Record<string, unknown>[]> {
   const store = await openStore({ home: join(dir, '.aegis'), clock: systemClock });
@@ -156,11 +179,25 @@ describe('aegis upstreams', () => {
     expect(out).not.toContain('\u200b');
   });
 
+  it('are told by the doctor: which answer, which wait for a person, which do not start, which nobody owns', async () => {
+    const checks = await examined();
+    expect(checks['mcp runbooks']).toMatchObject({ status: 'ok', detail: 'answers; approved tools: 1' });
+    expect(checks['mcp shadow']).toMatchObject({
+      status: 'failed',
+      next: expect.stringContaining('aegis upstreams diff shadow'),
+    });
+    expect(checks['mcp broken']).toMatchObject({
+      status: 'failed',
+      detail: expect.stringContaining('ended with code 3'),
+    });
+    expect(checks['mcp liar']).toMatchObject({ status: 'skipped', detail: 'no environment owns it' });
+  });
+
   it('says of a server that does not start why, and lists the others all the same', async () => {
     expect((await run('diff', 'broken', undefined, { text: true })).out).toContain('ended with code 3');
     const { out } = await run('list', undefined, undefined, { text: true });
     expect(out).toMatch(/broken +look +read +never looked at/);
-    expect(out).toMatch(/shadow +k8s\.get +write +refused/);
+    expect(out).toMatch(/shadow +wipe +write +refused/);
     expect(out).toMatch(/runbooks +look +read +approved +cli:/);
   });
 });

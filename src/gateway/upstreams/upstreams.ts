@@ -18,6 +18,7 @@ import { Keeper } from './keeper.ts';
 import type { Link, LinkHandlers, LinkOptions } from './link.ts';
 import { listTools } from './list-tools.ts';
 import { quarantine, toolDefinition } from './offered-tool.ts';
+import { plainWords } from './plain-words.ts';
 import { registryNames, upstreamTarget, type UpstreamToolId } from './registry-names.ts';
 import { toolAnswer } from './tool-answer.ts';
 
@@ -46,6 +47,7 @@ export interface UpstreamCall {
 const STARTING_MAX = 8;
 const STARTS_QUEUED_MAX = 200;
 const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
+const NAME_CHARS_SHOWN = 128;
 /** Compiled argument schemas kept, by the hash of their definition. */
 const SCHEMAS_MAX = 1000;
 
@@ -275,7 +277,9 @@ export class Upstreams {
         { server, changes },
         'an MCP server describes its tools anew; a person must look: aegis upstreams diff',
       );
-    return tools.map(({ tool }) => tool).filter((tool) => !Object.hasOwn(declared, tool));
+    return tools
+      .filter(({ tool }) => !Object.hasOwn(declared, tool))
+      .map(({ tool }) => plainWords(tool, NAME_CHARS_SHOWN));
   }
 }
 
