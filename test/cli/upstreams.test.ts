@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { EXAMPLE_CONFIG } from '../../src/cli/example-config.ts';
 import type { Check } from '../../src/cli/doctor.ts';
@@ -15,6 +15,7 @@ import { inProcess, json, type Ran } from './run-aegis.ts';
 
 // What a person does with the tools of external MCP servers: look, decide, and never decide about what was not seen.
 
+vi.setConfig({ testTimeout: 60_000 });
 const SERVER = join(import.meta.dirname, '../gateway/hostile-server.mjs');
 let dir = '';
 let config = '';

@@ -13,7 +13,8 @@ import { entryPoint } from './entry-point.ts';
 // The link to an external MCP server, against the reference server over both transports.
 
 const EVERYTHING = entryPoint('@modelcontextprotocol/server-everything', 'dist/index.js');
-const PATIENCE = { timeout: 30_000 };
+const PATIENCE = { timeout: 40_000 };
+vi.setConfig({ testTimeout: 60_000 });
 
 const open: { close(): Promise<void> }[] = [];
 const egress = new Egress(true);
@@ -23,7 +24,7 @@ afterEach(async () => {
 afterAll(() => egress.close());
 
 function options(handlers: LinkHandlers = {}, capabilities: Record<string, unknown> = {}): LinkOptions {
-  return { capabilities, handlers, handshake_timeout_ms: 30_000, message_bytes_max: 4_000_000 };
+  return { capabilities, handlers, handshake_timeout_ms: 40_000, message_bytes_max: 4_000_000 };
 }
 
 async function everything(limits = options(), env: Record<string, string> = {}): Promise<Link> {
@@ -32,7 +33,7 @@ async function everything(limits = options(), env: Record<string, string> = {}):
   return link;
 }
 
-const ASK = { timeout_ms: 20_000 };
+const ASK = { timeout_ms: 40_000 };
 
 describe('a link over stdio', () => {
   it('says who the server is and answers requests', async () => {
@@ -183,7 +184,7 @@ describe('a hostile server over HTTP is contained', () => {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
   }
 
-  async function ask(behave: Behaviour, timeout_ms = 15_000): Promise<LinkAnswer> {
+  async function ask(behave: Behaviour, timeout_ms = 40_000): Promise<LinkAnswer> {
     const url = await serve(behave);
     const link = await openHttpLink({ url, headers: {}, credential: null }, egress, options());
     open.push(link);

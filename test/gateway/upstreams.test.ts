@@ -9,7 +9,7 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { McpUpstream } from '../../src/contract/system-mcp.ts';
 import { mcpRoute } from '../../src/gateway/endpoint.ts';
@@ -25,6 +25,7 @@ const FILESYSTEM = entryPoint('@modelcontextprotocol/server-filesystem', 'dist/i
 const KUBERNETES = entryPoint('mcp-server-kubernetes', 'dist/index.js');
 const KUBECTL = hasKubectl();
 const LOG = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 const HTTP_TOKEN = 'http-upstream-token-0123456789';
 
 function hasKubectl(): boolean {
@@ -154,7 +155,8 @@ beforeAll(async () => {
         args: [KUBERNETES],
         env: { ALLOW_ONLY_READONLY_TOOLS: 'true', KUBECONFIG: join(dir, 'kubeconfig') },
         tools: { kubectl_get: 'read', kubectl_delete: 'read' },
-        call_timeout_ms: 40_000,
+        handshake_timeout_ms: 60_000,
+        call_timeout_ms: 60_000,
       },
     },
     { secrets: { EVERYTHING_KEY: 'everything-standing-secret', RECORDER_TOKEN: HTTP_TOKEN } },
@@ -359,7 +361,7 @@ describe('mcp-server-kubernetes against the Kubernetes twin', () => {
       expect(textOf(await stage.call('kube', 'kubectl_get', args))).toContain('nightly-settlement');
       expect(await stage.call('kube', 'kubectl_delete', {})).toMatchObject({ code: 'tool-quarantined' });
     },
-    60_000,
+    120_000,
   );
 });
 
