@@ -9,7 +9,8 @@ import { hostile, startUpstreamStage, textOf, type UpstreamStage } from './upstr
 
 // External MCP servers that mean harm or are merely broken: each is contained, and others keep their answers meanwhile.
 
-const PATIENCE = { timeout: 15_000 };
+const PATIENCE = { timeout: 40_000 };
+vi.setConfig({ testTimeout: 60_000 });
 const BAD_KEY = 'plain-words-that-no-rule-knows';
 const dir = mkdtempSync(join(tmpdir(), 'aegis-hostile-'));
 const note = (name: string): string => join(dir, name);
@@ -27,7 +28,7 @@ beforeAll(async () => {
       changes: hostile('changes', {}, note('changes')),
       returns: hostile('changes', { idle_stop_s: 1 }, note('returns')),
       flips: hostile('changes', {}, note('flips')),
-      malformed: hostile('malformed', { call_timeout_ms: 5000 }),
+      malformed: hostile('malformed'),
       deep: hostile('deep'),
       curious: hostile('curious', { env: { REGION: 'eu' } }),
       blabs: hostile('blabs', { env: { API_KEY: { env: 'BAD_KEY' } } }),
@@ -51,13 +52,13 @@ async function whileAsking(
   server: string,
   args: Record<string, unknown> = {},
 ): Promise<Awaited<ReturnType<UpstreamStage['call']>>> {
-  let settled = false;
-  const asked = s.call(server, 'look', args).finally(() => (settled = true));
+  const state = { settled: false };
+  const asked = s.call(server, 'look', args).finally(() => (state.settled = true));
   let answers = 0;
   do {
     expect(textOf(await s.call('good', 'look', { at: 'this' }))).toBe('saw this');
     answers += 1;
-  } while (!settled && answers < 20);
+  } while (!state.settled && answers < 20);
   const answer = await asked;
   expect(textOf(await s.call('good', 'look', { at: 'that' }))).toBe('saw that');
   return answer;
@@ -262,9 +263,9 @@ describe('nothing of a hostile MCP server is left after close', () => {
     const server = join(import.meta.dirname, 'hostile-server.mjs');
     const script = `
       const { openStdioLink } = await import(${JSON.stringify(link)});
-      const options = { capabilities: {}, handlers: {}, handshake_timeout_ms: 20000, message_bytes_max: 100000 };
+      const options = { capabilities: {}, handlers: {}, handshake_timeout_ms: 40000, message_bytes_max: 100000 };
       const link = await openStdioLink({ command: process.execPath, args: [${JSON.stringify(server)}, 'forks'], env: {} }, options);
-      const answer = await link.request('tools/call', { name: 'look', arguments: {} }, { timeout_ms: 10000 });
+      const answer = await link.request('tools/call', { name: 'look', arguments: {} }, { timeout_ms: 40000 });
       console.log(answer.result.content[0].text);
       setInterval(() => undefined, 1000);`;
     const aegis = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {

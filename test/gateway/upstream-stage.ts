@@ -24,8 +24,8 @@ export function hostile(mode: string, more: UpstreamInput = {}, note = ''): Upst
     command: 'node',
     args: [HOSTILE, mode, note],
     tools: { look: 'read' },
-    handshake_timeout_ms: 10_000,
-    call_timeout_ms: 10_000,
+    handshake_timeout_ms: 40_000,
+    call_timeout_ms: 40_000,
     ...more,
   };
 }

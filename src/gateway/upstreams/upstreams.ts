@@ -23,6 +23,7 @@ import { Keeper } from './keeper.ts';
 import type { Link, LinkOptions } from './link.ts';
 import { listTools } from './list-tools.ts';
 import { quarantine, toolDefinition } from './offered-tool.ts';
+import { plainWords } from './plain-words.ts';
 import { registryNames, upstreamTarget, type UpstreamToolId } from './registry-names.ts';
 import { toolAnswer } from './tool-answer.ts';
 
@@ -51,6 +52,7 @@ export interface UpstreamCall {
 const STARTING_MAX = 8;
 const STARTS_QUEUED_MAX = 200;
 const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
+const NAME_CHARS_SHOWN = 128;
 /** Compiled argument schemas kept, by the hash of their definition. */
 const SCHEMAS_MAX = 1000;
 
@@ -59,6 +61,8 @@ export class Upstreams {
   readonly #names: ReadonlyMap<string, UpstreamToolId>;
   readonly #keepers = new Map<string, Keeper>();
   readonly #schemas = new Map<string, Promise<ArgumentSchema>>();
+  /** What each link listed itself, since the store only knows who listed last. */
+  readonly #listed = new WeakMap<Link, ReadonlyMap<string, string>>();
   readonly #starts = bulkhead(STARTING_MAX, STARTS_QUEUED_MAX);
 
   constructor(deps: UpstreamsDeps) {
@@ -127,6 +131,11 @@ export class Upstreams {
     const work = this.#keeper(server).use(credential, async (link) => {
       const pin = await this.#checked({ server, tool });
       if (isRefusal(pin)) return pin;
+      if (this.#listed.get(link)?.get(tool) !== pin.hash) {
+        // Approved is what another instance listed (the server was upgraded beneath this one): a fresh one decides.
+        this.#keeper(server).drop(link);
+        return outdated();
+      }
       const answer = await link.request(
         'tools/call',
         { name: tool, arguments: { ...args } },
@@ -151,7 +160,8 @@ export class Upstreams {
     return this.#keeper(server).use(credential, async (link) => ({
       undeclared: (await this.#takeStock(server, link, credential))
         .map(({ tool }) => tool)
-        .filter((tool) => !Object.hasOwn(this.#config(server)?.tools ?? {}, tool)),
+        .filter((tool) => !Object.hasOwn(this.#config(server)?.tools ?? {}, tool))
+        .map((tool) => plainWords(tool, NAME_CHARS_SHOWN)),
     }));
   }
 
@@ -300,6 +310,7 @@ export class Upstreams {
 
   async #takeStock(server: string, link: Link, credential: Credential | null): Promise<readonly SeenTool[]> {
     const { tools, instructions } = await listTools(link, credential);
+    this.#listed.set(link, new Map(tools.map(({ tool, hash }) => [tool, hash])));
     const declared = this.#config(server)?.tools ?? {};
     const known = tools.filter(({ tool }) => Object.hasOwn(declared, tool));
     const changes = await this.#deps.pins.see(server, [...known, seenInstructions(instructions)]);
@@ -318,6 +329,11 @@ function writeRefused({ server, tool }: UpstreamToolId): Refusal {
     `${tool} of ${server} changes things, and Aegis cannot preview what a foreign server would change.`,
     'Make the change by hand, or with a tool that Aegis can preview; external MCP servers are only read.',
   );
+}
+
+function outdated(): PeerAnswer {
+  const message = 'was started before its tools were approved as they are now; it is started anew';
+  return { ok: false, error: { problem: 'dropped', sent: 'no', status: null, message } };
 }
 
 /** The server may need longer to start than the call may take; it goes on starting for the next one. */
