@@ -22,6 +22,8 @@ export const RELAY_LIMITS: RelayLimits = {
 const SWEEP_EVERY_MS = 30_000;
 const ID_BYTES = 24;
 
+const CLOSING = refuse('gateway-closing', 'Aegis is stopping.', 'Connect again when it is back.');
+
 interface Entry {
   readonly session: RelaySession;
   readonly opened_ms: number;
@@ -35,6 +37,7 @@ export class RelaySessions {
   /** Places that are taken by sessions whose server is still being reached, by token. */
   readonly #opening: string[] = [];
   #sweeper: NodeJS.Timeout | null = null;
+  #closed = false;
 
   constructor(core: GatewayCore, limits: RelayLimits) {
     this.#core = core;
@@ -54,6 +57,7 @@ export class RelaySessions {
   /** @param hello `params` of the client's `initialize`. */
   async open(server: string, visitor: Visitor, hello: unknown): Promise<RelaySession | Refusal> {
     await this.#sweep();
+    if (this.#closed) return CLOSING;
     const { token_id } = visitor.grant;
     const full = this.#makeRoom(token_id);
     if (full !== null) return full;
@@ -64,6 +68,10 @@ export class RelaySessions {
       const session = new RelaySession(this.#core, { id, server, visitor, hello, onend });
       const refused = await session.open();
       if (isRefusal(refused)) return refused;
+      if (this.#closed) {
+        await session.close();
+        return CLOSING;
+      }
       const now = this.#core.clock.now();
       this.#entries.set(id, { session, opened_ms: now, used_ms: now });
       this.#sweeper ??= setInterval(() => void this.#sweep(), SWEEP_EVERY_MS).unref();
@@ -74,6 +82,7 @@ export class RelaySessions {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     if (this.#sweeper !== null) clearInterval(this.#sweeper);
     this.#sweeper = null;
     await Promise.all([...this.#entries.values()].map(({ session }) => session.close()));
@@ -104,6 +113,7 @@ export class RelaySessions {
   }
 
   async #sweep(): Promise<void> {
+    if (this.#closed) return;
     const { idle_ms_max, life_ms_max } = this.#limits;
     const now = this.#core.clock.now();
     for (const { session, opened_ms, used_ms } of this.#entries.values()) {
