@@ -121,6 +121,17 @@ program
     (await import('./token.ts')).token(globals(), action, id, o),
   );
 program
+  .command('upstreams')
+  .argument('<action>', 'list | diff | approve')
+  .argument('[server]', 'name of an external MCP server in aegis.yaml')
+  .argument('[tool]', 'one of its tools')
+  .option('--seen <mark>', 'approve: the mark that diff printed with what you looked at')
+  .description('look at what external MCP servers say of their tools, and approve it')
+  .action(
+    async (action: string, server: string | undefined, tool: string | undefined, o: { seen?: string }) =>
+      (await import('./upstreams.ts')).upstreams(globals(), action, server, tool, o),
+  );
+program
   .command('freeze')
   .argument('<scope>', '"*", team, team/env or team/env/service')
   .argument('<reason...>', 'why, for everybody who will read it')

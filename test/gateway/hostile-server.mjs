@@ -67,6 +67,8 @@ function call(id, args) {
     far.unref();
     return send({ id, result: text(JSON.stringify([process.pid, near.pid, far.pid])) });
   }
+  if (mode === 'stays')
+    return send({ id, result: text(JSON.stringify({ pid: process.pid, home: homedir() })) });
   if (mode === 'curious')
     return send({
       id,

@@ -63,7 +63,7 @@ export async function startUpstreamStage(
     call: (server, tool, args = {}) =>
       stage.gateway.read({
         token,
-        tool: `mcp.${server}.${tool.replaceAll('-', '_').toLowerCase()}`,
+        tool: `mcp.${server}.${tool}`.replaceAll('-', '_').toLowerCase(),
         target: `mcp://mcp/${server}/-/tool/${tool}`,
         args,
         why: 'a test asks',

@@ -73,7 +73,7 @@ export async function admit(
       ),
     );
   }
-  const args = parsed.data as Record<string, unknown>;
+  const args: Record<string, unknown> = parsed.data;
   const action_class = classOf(policy, entry, routed, args);
   if (isRefusal(action_class)) return refused(action_class);
   return { grant, policy, route: routed, entry, args, action_class, owners, tier };

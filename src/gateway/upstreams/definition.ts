@@ -103,7 +103,7 @@ export function findingsIn({ tool, definition }: Omit<SeenTool, 'hash'>, others:
 
 /** Zero-width, direction, invisible operators, soft hyphen, variation selectors, tag characters, controls. */
 const HIDDEN =
-  /[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}\u007f-\u009f]|\\u00(?:0[0-8be-f]|1[0-9a-f])/gu;
+  /\u{34f}|[\u{fe00}-\u{fe0f}]|[\u{ad}\u{61c}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{200b}-\u{200f}\u{202a}-\u{202e}\u{2060}-\u{206f}\u{3164}\u{feff}\u{ffa0}\u{e0000}-\u{e0fff}\u{7f}-\u{9f}]|\\u00(?:0[0-8be-f]|1[0-9a-f])/gu;
 
 function codePoint(char: string): string {
   return char.startsWith('\\u')

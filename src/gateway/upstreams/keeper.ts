@@ -68,6 +68,13 @@ export class Keeper {
     }
   }
 
+  /** Ends this link, if it is still the one; the next use opens another. */
+  drop(link: Link): void {
+    if (this.#link !== link) return;
+    this.#link = null;
+    void link.close();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#closing.abort();
@@ -179,10 +186,7 @@ export class Keeper {
   #watchIdle(): void {
     if (this.#in_flight > 0 || this.#link === null || this.#closed) return;
     this.#idle = setTimeout(() => {
-      const link = this.#link;
-      if (link === null || this.#in_flight > 0) return;
-      this.#link = null;
-      void link.close();
+      if (this.#link !== null && this.#in_flight === 0) this.drop(this.#link);
     }, this.#deps.idle_stop_ms);
     this.#idle.unref();
   }

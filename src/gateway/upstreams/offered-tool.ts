@@ -51,7 +51,8 @@ export function toolDefinition(
   approved: Readonly<Record<string, unknown>>,
   unavailable: string | null,
 ): ToolDefinition {
-  const words = String(approved['description'] ?? approved['title'] ?? id.tool).trim();
+  const said = approved['description'] ?? approved['title'];
+  const words = typeof said === 'string' && said.trim() !== '' ? said.trim() : id.tool;
   const now = unavailable === null ? '' : `(unavailable now: ${unavailable.slice(0, REASON_CHARS_MAX)}) `;
   return ToolDefinition.parse({
     name,

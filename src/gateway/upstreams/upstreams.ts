@@ -59,6 +59,8 @@ export class Upstreams {
   readonly #names: ReadonlyMap<string, UpstreamToolId>;
   readonly #keepers = new Map<string, Keeper>();
   readonly #schemas = new Map<string, Promise<ArgumentSchema>>();
+  /** What each link listed itself, since the store only knows who listed last. */
+  readonly #listed = new WeakMap<Link, ReadonlyMap<string, string>>();
   readonly #starts = bulkhead(STARTING_MAX, STARTS_QUEUED_MAX);
 
   constructor(deps: UpstreamsDeps) {
@@ -127,6 +129,11 @@ export class Upstreams {
     const work = this.#keeper(server).use(credential, async (link) => {
       const pin = await this.#checked({ server, tool });
       if (isRefusal(pin)) return pin;
+      if (this.#listed.get(link)?.get(tool) !== pin.hash) {
+        // Approved is what another instance listed (the server was upgraded beneath this one): a fresh one decides.
+        this.#keeper(server).drop(link);
+        return outdated();
+      }
       const answer = await link.request(
         'tools/call',
         { name: tool, arguments: { ...args } },
@@ -300,6 +307,7 @@ export class Upstreams {
 
   async #takeStock(server: string, link: Link, credential: Credential | null): Promise<readonly SeenTool[]> {
     const { tools, instructions } = await listTools(link, credential);
+    this.#listed.set(link, new Map(tools.map(({ tool, hash }) => [tool, hash])));
     const declared = this.#config(server)?.tools ?? {};
     const known = tools.filter(({ tool }) => Object.hasOwn(declared, tool));
     const changes = await this.#deps.pins.see(server, [...known, seenInstructions(instructions)]);
@@ -318,6 +326,11 @@ function writeRefused({ server, tool }: UpstreamToolId): Refusal {
     `${tool} of ${server} changes things, and Aegis cannot preview what a foreign server would change.`,
     'Make the change by hand, or with a tool that Aegis can preview; external MCP servers are only read.',
   );
+}
+
+function outdated(): PeerAnswer {
+  const message = 'was started before its tools were approved as they are now; it is started anew';
+  return { ok: false, error: { problem: 'dropped', sent: 'no', status: null, message } };
 }
 
 /** The server may need longer to start than the call may take; it goes on starting for the next one. */
