@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { Credential } from '../credentials/credential.ts';
 import type { Egress, EgressOrigin, EgressStream } from '../egress.ts';
@@ -212,7 +212,7 @@ class HttpWire implements Wire {
         controller.error(new UpstreamError(reason));
       },
     });
-    return (Readable.toWeb(body) as ReadableStream<Uint8Array>).pipeThrough(bound);
+    return webStreamOf(body).pipeThrough(bound);
   }
 
   #fail(reason: UpstreamErrorInfo): void {
@@ -221,6 +221,22 @@ class HttpWire implements Wire {
     this.onclose(reason);
     void this.#transport.close();
   }
+}
+
+/**
+ * Pulled, not pushed: the SDK cancels bodies that it does not want (of 202, of 405), and what `Readable.toWeb` still
+ * pushes into a cancelled stream is an uncaught exception that would end this process.
+ */
+function webStreamOf(body: Readable): ReadableStream<Uint8Array> {
+  const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const next = await chunks.next();
+      if (next.done === true) controller.close();
+      else controller.enqueue(next.value);
+    },
+    cancel: () => void body.destroy(),
+  });
 }
 
 /** One own controller for each exchange, released when it has ended. */
