@@ -12,6 +12,7 @@ import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import { createLog, systemClock, systemIds } from '../system-ports.ts';
 import { slackCheck, systemChecks, vaultCheck } from './doctor-systems.ts';
+import { upstreamChecks } from './doctor-upstreams.ts';
 import type { GlobalOptions } from './output.ts';
 import { EXIT, print, table } from './output.ts';
 import { skillFiles } from './skill-library.ts';
@@ -190,12 +191,13 @@ async function outsideChecks(config: LoadedConfig, store: Store, log: Log): Prom
   });
   let checks: Check[];
   try {
-    const [slack, vault, systems] = await Promise.all([
+    const [slack, vault, systems, upstreams] = await Promise.all([
       guarded('slack', () => slackCheck(config, log)),
       vaultCheck(settings),
       systemChecks(config, gateway, store),
+      upstreamChecks(settings, gateway, store),
     ]);
-    checks = [slack, ...(vault === null ? [] : [vault]), ...systems];
+    checks = [slack, ...(vault === null ? [] : [vault]), ...systems, ...upstreams];
   } finally {
     await gateway.close();
   }

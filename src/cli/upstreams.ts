@@ -4,7 +4,7 @@ import { isoTime } from '../contract/ports.ts';
 import { isRefusal } from '../contract/verdict.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
-import { decisionOf, reviewServer, type ReviewedTool } from '../gateway/upstreams/review.ts';
+import { decisionOf, reviewServer, waits, type ReviewedTool } from '../gateway/upstreams/review.ts';
 import { packageRoot } from '../package-paths.ts';
 import { INSTRUCTIONS_PIN, type UpstreamPin } from '../store/authority.ts';
 import { systemClock, systemIds } from '../system-ports.ts';
@@ -50,7 +50,7 @@ async function list(options: GlobalOptions, only: string | undefined): Promise<v
     const tools = servers.flatMap((server) => reviewed(context, server, pins));
     const rows = tools.map((t) => {
       const approval = approvalOf(pins, t.server, t.tool);
-      return [t.server, t.tool, t.declared, t.declared === 'write' ? 'refused' : STATES[t.state], approval];
+      return [t.server, t.tool, t.declared, stateWords(t), approval];
     });
     const text =
       rows.length === 0
@@ -102,19 +102,23 @@ async function diff(
 function risky(all: readonly ReviewedTool[], tool: string | undefined): string[] {
   if (tool !== undefined) return [];
   return all
-    .filter((t) => t.state === 'new' || t.state === 'changed')
+    .filter(waits)
     .filter((t) => t.findings.some(({ kind }) => kind === 'raises-risk'))
     .map((t) => t.tool);
 }
 
-function linesOf({ tool, declared, state, findings, diff: lines }: ReviewedTool): string[] {
-  const waits = state === 'new' || state === 'changed';
+function linesOf(one: ReviewedTool): string[] {
+  const { tool, declared, findings, diff: lines } = one;
   return [
-    `${tool} (${declared}): ${STATES[state]}`,
+    `${tool} (${declared}): ${stateWords(one)}`,
     ...findings.map(({ text }) => `  LOOK: ${text}`),
-    ...(waits ? lines.map((line) => `  ${line}`) : []),
+    ...(waits(one) ? lines.map((line) => `  ${line}`) : []),
     '',
   ];
+}
+
+function stateWords({ declared, state }: ReviewedTool): string {
+  return declared === 'write' ? 'refused' : STATES[state];
 }
 
 async function approve(

@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { Egress } from '../../src/gateway/egress.ts';
 import { openHttpLink } from '../../src/gateway/upstreams/link-http.ts';
 import { openStdioLink } from '../../src/gateway/upstreams/link-stdio.ts';
-import type { Link, LinkHandlers, LinkOptions } from '../../src/gateway/upstreams/link.ts';
+import type { Link, LinkAnswer, LinkHandlers, LinkOptions } from '../../src/gateway/upstreams/link.ts';
 import type { UpstreamErrorInfo } from '../../src/gateway/upstream-error.ts';
 import { entryPoint } from './entry-point.ts';
 
@@ -145,6 +146,126 @@ describe('a link over stdio', () => {
     await link.close();
     expect(reasons).toHaveLength(1);
     expect(await link.request('ping', {}, ASK)).toMatchObject({ ok: false, error: { sent: 'no' } });
+  });
+});
+
+describe('a hostile server over HTTP is contained', () => {
+  type Behaviour = (id: unknown, response: ServerResponse) => void;
+  const servers: Server[] = [];
+  afterEach(async () => {
+    for (const one of servers.splice(0)) {
+      one.closeAllConnections();
+      await new Promise((resolve) => one.close(resolve));
+    }
+  });
+
+  /** Shakes hands like any server, and answers everything else as the case says. */
+  async function serve(behave: Behaviour): Promise<string> {
+    const server = createHttpServer((request, response) => {
+      let body = '';
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      request.on('end', () => {
+        if (request.method !== 'POST') return void response.writeHead(405).end();
+        const { id, method } = JSON.parse(body) as { id?: unknown; method: string };
+        if (id === undefined) return void response.writeHead(202).end();
+        if (method !== 'initialize') return behave(id, response);
+        const result = {
+          protocolVersion: '2025-06-18',
+          capabilities: {},
+          serverInfo: { name: 'hostile', version: '1' },
+        };
+        response.writeHead(200, { 'content-type': 'application/json', 'mcp-session-id': 'session-1' });
+        response.end(JSON.stringify({ jsonrpc: '2.0', id, result }));
+      });
+    });
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+  }
+
+  async function ask(behave: Behaviour, timeout_ms = 15_000): Promise<LinkAnswer> {
+    const url = await serve(behave);
+    const link = await openHttpLink({ url, headers: {}, credential: null }, egress, options());
+    open.push(link);
+    return link.request('tools/call', { name: 'look' }, { timeout_ms });
+  }
+
+  const events = { 'content-type': 'text/event-stream' };
+  const unanswered = (problem: string, sent: string) => ({ ok: false, rpc: null, error: { problem, sent } });
+
+  it.each<[string, Behaviour, object]>([
+    [
+      'a flood of 50 MB as one answer',
+      (id, response) => {
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(`{"jsonrpc":"2.0","id":${String(id)},"result":{"x":"${'x'.repeat(50 * 1024 * 1024)}"}}`);
+      },
+      unanswered('too-large', 'answered'),
+    ],
+    [
+      'a flood of 50 MB as one event without an end',
+      (_id, response) => {
+        response.writeHead(200, events);
+        response.write(`data: ${'x'.repeat(50 * 1024 * 1024)}`);
+      },
+      unanswered('too-large', 'answered'),
+    ],
+    [
+      'a stream that ends before the answer',
+      (_id, response) => {
+        response.writeHead(200, events);
+        response.end('data: {"jsonrpc":"2.0","method":"notifications/message","params":{}}\n\n');
+      },
+      unanswered('dropped', 'maybe'),
+    ],
+    [
+      'a connection that breaks in the middle of the answer',
+      (_id, response) => {
+        response.writeHead(200, { ...events });
+        response.write('data: {"jsonrpc"');
+        setTimeout(() => response.destroy(), 50);
+      },
+      unanswered('dropped', 'maybe'),
+    ],
+    [
+      'a redirect to somewhere else',
+      (_id, response) => response.writeHead(307, { location: 'http://169.254.169.254/latest' }).end(),
+      unanswered('redirect', 'answered'),
+    ],
+    [
+      'an answer that is no JSON',
+      (_id, response) => response.writeHead(200, { 'content-type': 'application/json' }).end('<html>'),
+      unanswered('malformed', 'maybe'),
+    ],
+    [
+      'an answer of another kind',
+      (_id, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'),
+      unanswered('malformed', 'maybe'),
+    ],
+    [
+      'a refusal with its words',
+      (_id, response) => response.writeHead(403).end('{"error":"not for you"}'),
+      {
+        ok: false,
+        error: { problem: 'forbidden', sent: 'answered', message: expect.stringContaining('not for you') },
+      },
+    ],
+    [
+      'an error of a proxy in front',
+      (_id, response) => response.writeHead(502).end('bad gateway'),
+      unanswered('failed', 'maybe'),
+    ],
+    [
+      'a session that is no longer known',
+      (_id, response) => response.writeHead(404).end('no such session'),
+      unanswered('dropped', 'no'),
+    ],
+  ])('%s', async (_what, behave, expected) => {
+    expect(await ask(behave)).toMatchObject(expected);
+  });
+
+  it('one that hangs costs the time of the request', async () => {
+    expect(await ask(() => undefined, 300)).toMatchObject(unanswered('timeout', 'maybe'));
   });
 });
 

@@ -43,14 +43,15 @@ const PATH = [dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'].j
 export async function startProcess(spec: ProcessSpec): Promise<RunningProcess> {
   const home = await mkdtemp(join(tmpdir(), 'aegis-upstream-'));
   const mark = randomBytes(16).toString('hex');
-  const child = spawn(spec.command, [...spec.args], {
-    cwd: home,
-    env: { PATH, HOME: home, TMPDIR: home, ...spec.env, [MARK]: mark },
-    stdio: ['pipe', 'pipe', 'pipe'],
-    detached: true,
-    shell: false,
-  });
+  let child: ChildProcess;
   try {
+    child = spawn(spec.command, [...spec.args], {
+      cwd: home,
+      env: { PATH, HOME: home, TMPDIR: home, ...spec.env, [MARK]: mark },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+      shell: false,
+    });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', reject);

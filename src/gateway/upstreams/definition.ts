@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { canonicalJson, sha256Hex } from '../../contract/canonical.ts';
 import { INSTRUCTIONS_PIN, type SeenTool, type UpstreamPin } from '../../store/authority.ts';
+import { hiddenIn, visible } from './plain-words.ts';
 
 /** What a server says about a tool, what of it is pinned, and what a person should be shown before believing it. Pure. */
 const ListedTool = z.object({
@@ -82,13 +83,19 @@ export function findingsIn({ tool, definition }: Omit<SeenTool, 'hash'>, others:
       text: 'its server says that it changes things (readOnlyHint: false)',
     });
   const text = canonicalJson(definition);
-  const hidden = [...new Set(text.match(HIDDEN) ?? [])];
+  const hidden = hiddenIn(text);
   if (hidden.length > 0)
     findings.push({
       kind: 'hidden-text',
-      text: `it holds characters that nobody sees: ${hidden.slice(0, 10).map(codePoint).join(', ')}`,
+      text: `it holds characters that nobody sees: ${hidden.slice(0, 10).join(', ')}`,
     });
-  const words = new Set(text.toLowerCase().match(/[a-z0-9][a-z0-9._-]*/g) ?? []);
+  // Its own name is no mention; a name at the end of a sentence is one.
+  const { name: _own, ...rest } = definition;
+  const words = new Set(
+    canonicalJson(rest)
+      .toLowerCase()
+      .match(/[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?/g) ?? [],
+  );
   const named = [...others.servers, ...others.tools].filter((name) => words.has(name.toLowerCase()));
   if (named.length > 0)
     findings.push({
@@ -99,16 +106,6 @@ export function findingsIn({ tool, definition }: Omit<SeenTool, 'hash'>, others:
   if (shadowed.length > 0)
     findings.push({ kind: 'shadows', text: `its name reads like ${shadowed.slice(0, 10).join(', ')}` });
   return findings;
-}
-
-/** Zero-width, direction, invisible operators, soft hyphen, variation selectors, tag characters, controls. */
-const HIDDEN =
-  /\u{34f}|[\u{fe00}-\u{fe0f}]|[\u{ad}\u{61c}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{200b}-\u{200f}\u{202a}-\u{202e}\u{2060}-\u{206f}\u{3164}\u{feff}\u{ffa0}\u{e0000}-\u{e0fff}\u{7f}-\u{9f}]|\\u00(?:0[0-8be-f]|1[0-9a-f])/gu;
-
-function codePoint(char: string): string {
-  return char.startsWith('\\u')
-    ? `U+${char.slice(2).toUpperCase()}`
-    : `U+${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
 /** `files/read_file`, `Read-File` and `k8s.get` without what the eye skips. */
@@ -125,7 +122,8 @@ const SHOWN_LINES_MAX = 400;
 export function definitionDiff(pin: UpstreamPin): string[] {
   const before = pin.approved === null ? [] : linesOf(pin.approved.definition);
   const after = pin.seen === null ? [] : linesOf(pin.seen.definition);
-  const kept = new Set(after.filter((line) => before.includes(line)));
+  const known = new Set(before);
+  const kept = new Set(after.filter((line) => known.has(line)));
   const lines = [
     ...before.filter((line) => !kept.has(line)).map((line) => `- ${line}`),
     ...after.map((line) => `${kept.has(line) ? ' ' : '+'} ${line}`),
@@ -145,8 +143,4 @@ function linesOf(value: unknown, place = ''): string[] {
       linesOf(child, `${place}${place === '' ? '' : '.'}${visible(key)}`),
     );
   return [`${place}: ${visible(JSON.stringify(value))}`];
-}
-
-function visible(text: string): string {
-  return text.replaceAll(HIDDEN, (char) => `[${codePoint(char)}]`);
 }

@@ -28,6 +28,8 @@ export interface KeeperDeps {
 
 /** A link that ends sooner than this after it was opened counts as a failed start. */
 const STABLE_MS = 30_000;
+/** Not more often without a call that needs it. */
+const RESTOCK_EVERY_MS = 1000;
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 60_000;
 
@@ -37,6 +39,7 @@ export class Keeper {
   #opening: Promise<Link> | null = null;
   #restocking: Promise<void> | null = null;
   #stale = false;
+  #restocked_at = -Infinity;
   #opened_at_ms = 0;
   #failures = 0;
   #retry_at_ms = 0;
@@ -143,14 +146,16 @@ export class Keeper {
   #toolsChanged(link: Link | null, credential: Credential | null): void {
     this.#stale = true;
     if (link === null || this.#link !== link) return;
+    if (performance.now() - this.#restocked_at < RESTOCK_EVERY_MS) return;
     // Nobody waits for this; whoever calls next takes stock first if it failed.
     this.#restock(link, credential).catch(() => undefined);
   }
 
-  /** One at a time; a server that shouts "changed" without end is asked once after another, never in parallel. */
+  /** One at a time; for a server that shouts "changed" without end, stock is taken when somebody calls. */
   #restock(link: Link, credential: Credential | null): Promise<void> {
     this.#restocking ??= (async () => {
       this.#stale = false;
+      this.#restocked_at = performance.now();
       try {
         await this.#deps.takeStock(link, credential);
       } catch (error) {

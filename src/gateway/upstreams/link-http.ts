@@ -133,9 +133,10 @@ class HttpWire implements Wire {
       throw error;
     }
     answer.body.once('close', bridge.done);
+    // A body that breaks is told through the stream; without this it would be nobody's error, and end the process.
+    answer.body.on('error', () => undefined);
     const ok = answer.status >= 200 && answer.status < 300;
     if (method === 'POST' && !ok) throw await this.#refused(answer, init);
-    if (!ok) answer.body.resume();
     return this.#response(answer, flight, method);
   }
 
@@ -190,29 +191,23 @@ class HttpWire implements Wire {
       setTimeout(() => flight.ended(reason), SETTLE_MS);
     };
     body.once('close', ended);
-    body.on('error', () => undefined);
-    const bound = new TransformStream<Uint8Array, Uint8Array>({
-      transform: (chunk, controller) => {
-        const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1');
-        if (events && EVENT_ID.test(text)) resumable = true;
-        event_bytes = events && EVENT_END.test(text) ? 0 : event_bytes + chunk.byteLength;
-        if (standing || events) this.#unasked_bytes += chunk.byteLength;
-        const flood = this.#unasked_bytes > UNASKED_BYTES_MAX;
-        if (!flood && event_bytes <= message_bytes_max) {
-          controller.enqueue(chunk);
-          return;
-        }
-        const what = flood
-          ? `sent more than ${UNASKED_BYTES_MAX} bytes that nobody asked for`
-          : `sent a message of more than ${message_bytes_max} bytes`;
-        const reason = reasonOf('too-large', what, 'answered');
-        body.destroy();
-        if (flight === null || flood) this.#fail(reason);
-        else flight.ended(reason);
-        controller.error(new UpstreamError(reason));
-      },
-    });
-    return webStreamOf(body).pipeThrough(bound);
+    /** What is wrong with this chunk; null when it may pass. */
+    const problemOf = (chunk: Buffer): UpstreamErrorInfo | null => {
+      const text = chunk.toString('latin1');
+      if (events && EVENT_ID.test(text)) resumable = true;
+      event_bytes = events && EVENT_END.test(text) ? 0 : event_bytes + chunk.length;
+      if (standing || events) this.#unasked_bytes += chunk.length;
+      const flood = this.#unasked_bytes > UNASKED_BYTES_MAX;
+      if (!flood && event_bytes <= message_bytes_max) return null;
+      const what = flood
+        ? `sent more than ${UNASKED_BYTES_MAX} bytes that nobody asked for`
+        : `sent a message of more than ${message_bytes_max} bytes`;
+      const reason = reasonOf('too-large', what, 'answered');
+      if (flight === null || flood) this.#fail(reason);
+      else flight.ended(reason);
+      return reason;
+    };
+    return webStream(body, problemOf);
   }
 
   #fail(reason: UpstreamErrorInfo): void {
@@ -224,16 +219,27 @@ class HttpWire implements Wire {
 }
 
 /**
- * Pulled, not pushed: the SDK cancels bodies that it does not want (of 202, of 405), and what `Readable.toWeb` still
- * pushes into a cancelled stream is an uncaught exception that would end this process.
+ * A body as the SDK reads it. Node's own adapter throws out of an event when a stream is cancelled while data comes, and
+ * that would end the process: here every fault stays in the stream.
  */
-function webStreamOf(body: Readable): ReadableStream<Uint8Array> {
-  const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+function webStream(
+  body: Readable,
+  problemOf: (chunk: Buffer) => UpstreamErrorInfo | null,
+): ReadableStream<Uint8Array> {
+  const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       const next = await chunks.next();
-      if (next.done === true) controller.close();
-      else controller.enqueue(next.value);
+      if (next.done === true) {
+        controller.close();
+        return;
+      }
+      const problem = problemOf(next.value);
+      if (problem === null) controller.enqueue(next.value);
+      else {
+        body.destroy();
+        throw new UpstreamError(problem);
+      }
     },
     cancel: () => void body.destroy(),
   });

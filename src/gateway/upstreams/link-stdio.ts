@@ -3,6 +3,7 @@ import { UpstreamError, type UpstreamErrorInfo } from '../upstream-error.ts';
 import { startProcess, type ProcessSpec, type RunningProcess } from './child-process.ts';
 import { lineReader } from './line-reader.ts';
 import { UNASKED_BYTES_MAX, type Link, type LinkHandlers, type LinkOptions } from './link.ts';
+import { plainWords } from './plain-words.ts';
 import { openSession } from './session.ts';
 import type { Wire } from './wire.ts';
 
@@ -151,7 +152,7 @@ function stderrTo(handlers: LinkHandlers, remember: (line: string) => void): (ch
     if (too_long) reader = lineReader(STDERR_LINE_BYTES_MAX);
     for (const line of lines) {
       if (line.trim() === '') continue;
-      remember(line.trim().slice(0, LAST_WORDS_CHARS));
+      remember(plainWords(line, LAST_WORDS_CHARS));
       handlers.onstderr?.(line);
     }
   };

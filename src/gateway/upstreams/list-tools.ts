@@ -6,7 +6,8 @@ import type { Link } from './link.ts';
 
 const PAGES_MAX = 50;
 const TOOLS_MAX = 2000;
-const PAGE_TIMEOUT_MS = 15_000;
+/** For all pages together. */
+const LIST_TIMEOUT_MS = 20_000;
 
 /** Everything that the server lists now. @throws UpstreamError when it does not list, or lists without end. */
 export async function listTools(
@@ -17,9 +18,11 @@ export async function listTools(
   const tools = new Map<string, SeenTool>();
   if (capabilities['tools'] === undefined) return { tools: [], instructions };
   let cursor: string | undefined;
+  const deadline_ms = performance.now() + LIST_TIMEOUT_MS;
   for (let page = 1; ; page += 1) {
     const params = cursor === undefined ? {} : { cursor };
-    const answer = await link.request('tools/list', params, { timeout_ms: PAGE_TIMEOUT_MS, credential });
+    const timeout_ms = Math.max(1, Math.ceil(deadline_ms - performance.now()));
+    const answer = await link.request('tools/list', params, { timeout_ms, credential });
     if (!answer.ok)
       throw new UpstreamError({ ...answer.error, message: `its tools: ${answer.error.message}` });
     const parsed = ToolPage.safeParse(answer.result);

@@ -62,9 +62,14 @@ export interface Decision {
 
 const MARK_CHARS = 12;
 
+/** A tool that is declared to write is refused whatever it says of itself: there is nothing to decide. */
+export function waits({ declared, state }: ReviewedTool): boolean {
+  return declared !== 'write' && (state === 'new' || state === 'changed');
+}
+
 /** What an approval of this server (or of one tool) would cover now; null when nothing waits. */
 export function decisionOf(reviewed: readonly ReviewedTool[], tool: string | undefined): Decision | null {
-  const waiting = reviewed.filter(({ state }) => state === 'new' || state === 'changed');
+  const waiting = reviewed.filter(waits);
   const risky = (one: ReviewedTool): boolean => one.findings.some(({ kind }) => kind === 'raises-risk');
   const covered = waiting.filter((one) => (tool === undefined ? !risky(one) : one.tool === tool));
   const approvals = covered.flatMap((one) => (one.hash === null ? [] : [{ tool: one.tool, hash: one.hash }]));

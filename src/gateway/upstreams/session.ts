@@ -11,6 +11,7 @@ import type {
   RpcParams,
   RpcReply,
 } from './link.ts';
+import { plainWords } from './plain-words.ts';
 import type { Flight, Wire } from './wire.ts';
 
 /**
@@ -261,7 +262,7 @@ function paramsOf(
 /** An error that the server words says that it is alive; only its own fault (-32603) counts as illness. */
 function problemOfRpc({ code, message }: RpcError): UpstreamErrorInfo {
   const problem = code === -32_603 ? 'failed' : code === -32_002 ? 'not-found' : 'invalid';
-  return info(problem, 'answered', `answered with an error: ${message}`.slice(0, 500));
+  return info(problem, 'answered', `answered with an error: ${plainWords(message, 400)}`);
 }
 
 function handshakeProblem({ problem, sent, message }: UpstreamErrorInfo): UpstreamErrorInfo {

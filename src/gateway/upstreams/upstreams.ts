@@ -23,6 +23,7 @@ import { Keeper } from './keeper.ts';
 import type { Link, LinkOptions } from './link.ts';
 import { listTools } from './list-tools.ts';
 import { quarantine, toolDefinition } from './offered-tool.ts';
+import { plainWords } from './plain-words.ts';
 import { registryNames, upstreamTarget, type UpstreamToolId } from './registry-names.ts';
 import { toolAnswer } from './tool-answer.ts';
 
@@ -51,6 +52,7 @@ export interface UpstreamCall {
 const STARTING_MAX = 8;
 const STARTS_QUEUED_MAX = 200;
 const MESSAGE_BYTES_MAX = 8 * 1024 * 1024;
+const NAME_CHARS_SHOWN = 128;
 /** Compiled argument schemas kept, by the hash of their definition. */
 const SCHEMAS_MAX = 1000;
 
@@ -157,8 +159,8 @@ export class Upstreams {
   ): Promise<{ readonly undeclared: readonly string[] }> {
     return this.#keeper(server).use(credential, async (link) => ({
       undeclared: (await this.#takeStock(server, link, credential))
-        .map(({ tool }) => tool)
-        .filter((tool) => !Object.hasOwn(this.#config(server)?.tools ?? {}, tool)),
+        .filter(({ tool }) => !Object.hasOwn(this.#config(server)?.tools ?? {}, tool))
+        .map(({ tool }) => plainWords(tool, NAME_CHARS_SHOWN)),
     }));
   }
 
