@@ -118,10 +118,10 @@ describe('questions of the server', () => {
   });
 
   it('stop the server’s time, so that a person may think longer than a call may take', async () => {
-    await start({ call_timeout_ms: 300 });
+    await start({ call_timeout_ms: 5000 });
     const slow = await connect(await stage.token(), { sampling: {} }, (client) =>
       client.setRequestHandler(CreateMessageRequestSchema, async () => {
-        await new Promise((resolve) => setTimeout(resolve, 900));
+        await new Promise((resolve) => setTimeout(resolve, 6000));
         return {
           model: 'm',
           role: 'assistant' as const,
