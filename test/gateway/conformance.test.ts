@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startFixtureServer } from './conformance/fixture-server.ts';
 import { fixtureToolList } from './conformance/fixture-tools.ts';
@@ -74,6 +75,20 @@ describe('the conformance suite against a server', () => {
     expect(fixture.seen_headers.length).toBeGreaterThan(0);
     for (const headers of fixture.seen_headers) expect(headers.authorization).toBeUndefined();
   });
+});
+
+describe('the conformance suite against Aegis’ own client side', () => {
+  it.each(['initialize', 'tools_call'])(
+    'passes completely: %s',
+    async (scenario) => {
+      const program = join(import.meta.dirname, 'conformance/link-client.ts');
+      const command = `node --import tsx ${program}`;
+      const run = await runSuite(['client', '--command', command, '--scenario', scenario]);
+      expect(run.failures).toEqual([]);
+      expect([run.exit_code, run.passed]).toEqual([0, 1]);
+    },
+    PATIENCE_MS,
+  );
 });
 
 /** The checks that count; notes of the suite (how many events, in which pieces) are no judgement. */

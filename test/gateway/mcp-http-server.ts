@@ -19,12 +19,13 @@ export interface McpHttpServer {
   close(): Promise<void>;
 }
 
-export async function startMcpHttpServer(make: () => Server): Promise<McpHttpServer> {
+/** @param resumable a client that lost its stream may come back for what it missed. */
+export async function startMcpHttpServer(make: () => Server, resumable: boolean): Promise<McpHttpServer> {
   const transports = new Map<string, StreamableHTTPServerTransport>();
   const seen_headers: IncomingMessage['headers'][] = [];
   const http = createServer((req, res) => {
     seen_headers.push(req.headers);
-    void answer(transports, make, req, res);
+    void answer({ transports, make, resumable }, req, res);
   });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   const { port } = http.address() as AddressInfo;
@@ -44,9 +45,14 @@ export async function startMcpHttpServer(make: () => Server): Promise<McpHttpSer
   };
 }
 
+interface Served {
+  readonly transports: Map<string, StreamableHTTPServerTransport>;
+  readonly make: () => Server;
+  readonly resumable: boolean;
+}
+
 async function answer(
-  transports: Map<string, StreamableHTTPServerTransport>,
-  make: () => Server,
+  { transports, make, resumable }: Served,
   req: IncomingMessage,
   res: ServerResponse,
 ): Promise<void> {
@@ -57,8 +63,7 @@ async function answer(
   if (id !== undefined) return void res.writeHead(404).end('{"error":"no such session"}');
   const transport = new StreamableHTTPServerTransport({
     sessionIdGenerator: randomUUID,
-    eventStore: memoryEvents(),
-    retryInterval: 100,
+    ...(resumable ? { eventStore: memoryEvents(), retryInterval: 100 } : {}),
     onsessioninitialized: (session) => void transports.set(session, transport),
   });
   transport.onclose = () => transports.delete(transport.sessionId ?? '');

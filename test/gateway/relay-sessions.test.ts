@@ -6,8 +6,7 @@ import {
   ToolListChangedNotificationSchema,
   type ClientCapabilities,
 } from '@modelcontextprotocol/sdk/types.js';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { isRefusal } from '../../src/contract/verdict.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import { call, connectRelay, textOf, type RelayClient } from './relay-client.ts';
 import { startRelayStage, type RelayStage, type RelayStageOptions } from './relay-stage.ts';
@@ -15,10 +14,12 @@ import { LENT, PLANTED, startRelayUpstream, type RelayUpstream } from './relay-u
 
 // What a relayed session lives through: questions of the server, tokens that end, servers that die or change, limits.
 
-const PATIENCE = { timeout: 20_000 };
+const PATIENCE = { timeout: 30_000 };
+vi.setConfig({ testTimeout: 60_000 });
 
 let upstream: RelayUpstream;
 let stage: RelayStage;
+let pooled = 0;
 const clients: Client[] = [];
 
 beforeEach(async () => {
@@ -37,7 +38,11 @@ async function start(
   const upstreams = { leaky: upstream.settings(more) };
   stage = await startRelayStage({ upstreams, secrets: { LENT }, ...options });
   await stage.approve('leaky');
+  pooled = upstream.sessions();
 }
+
+/** Sessions of the server that belong to the relay: looking at it left one of the gateway's own. */
+const relayed = (): number => upstream.sessions() - pooled;
 
 async function connect(
   token: string,
@@ -113,10 +118,10 @@ describe('questions of the server', () => {
   });
 
   it('stop the server’s time, so that a person may think longer than a call may take', async () => {
-    await start({ call_timeout_ms: 300 });
+    await start({ call_timeout_ms: 5000 });
     const slow = await connect(await stage.token(), { sampling: {} }, (client) =>
       client.setRequestHandler(CreateMessageRequestSchema, async () => {
-        await new Promise((resolve) => setTimeout(resolve, 900));
+        await new Promise((resolve) => setTimeout(resolve, 6000));
         return {
           model: 'm',
           role: 'assistant' as const,
@@ -144,7 +149,7 @@ describe('a token that is revoked', () => {
     await expect(call(client, 'fine')).rejects.toThrow(/revoked/);
     const other = await connect(await stage.token());
     await call(other.client, 'fine');
-    await expect.poll(() => upstream.sessions(), PATIENCE).toBe(1);
+    await expect.poll(relayed, PATIENCE).toBe(1);
     expect(updated).toEqual([]);
   });
 
@@ -177,8 +182,10 @@ describe('a server that', () => {
     await upstream.kill();
     const answer = await running;
     expect(answer.isError).toBe(true);
-    expect(textOf(answer)).toContain('mcp://mcp/leaky/-/tool/hang');
-  }, 60_000);
+    expect(textOf(answer)).toMatch(
+      /mcp:\/\/mcp\/leaky\/-\/tool\/hang: ended its answer before it was complete/,
+    );
+  });
 
   it('does not answer is given up after its time, and told to stop', async () => {
     await start({ call_timeout_ms: 300 });
@@ -254,10 +261,10 @@ describe('sessions', () => {
     const first = await connect(token);
     for (let n = 0; n < 8; n += 1) await connect(token);
     await expect(call(first.client, 'fine')).rejects.toThrow(/Session not found/);
-    await expect.poll(() => upstream.sessions(), PATIENCE).toBe(8);
+    await expect.poll(relayed, PATIENCE).toBe(8);
     const other = await connect(await stage.token());
     expect(textOf(await call(other.client, 'fine'))).toBe('fine');
-  }, 60_000);
+  });
 
   it('at work are not ended for another; the next one is refused with the way out', async () => {
     await start({ call_timeout_ms: 60_000 });
@@ -271,7 +278,7 @@ describe('sessions', () => {
     await expect(connect(token)).rejects.toThrow(/8 sessions, and all of them are at work/);
     upstream.release();
     await Promise.all(running);
-  }, 60_000);
+  });
 
   it('end when nothing was asked for long, and after their whole time', async () => {
     await start();
@@ -293,19 +300,12 @@ describe('sessions', () => {
     const token = await stage.token();
     const { session } = await connect(token);
     await connect(token);
-    expect(upstream.sessions()).toBe(2);
+    expect(relayed()).toBe(2);
     const headers = { authorization: `Bearer ${token}`, 'mcp-session-id': session };
     const ended = await fetch(stage.url('leaky'), { method: 'DELETE', headers });
     expect(ended.status).toBe(200);
-    await expect.poll(() => upstream.sessions(), PATIENCE).toBe(1);
+    await expect.poll(relayed, PATIENCE).toBe(1);
     await stage.gateway.close();
     await expect.poll(() => upstream.sessions(), PATIENCE).toBe(0);
-  });
-
-  it('count what a server does to the health of its tools', async () => {
-    await start();
-    const definitions = await stage.gateway.upstreamDefinitions();
-    expect(definitions.map(({ name }) => name)).toContain('mcp.leaky.fine');
-    expect(isRefusal(definitions)).toBe(false);
   });
 });

@@ -91,7 +91,7 @@ export async function startRelayUpstream(): Promise<RelayUpstream> {
     });
     return server;
   };
-  const http = await startMcpHttpServer(make);
+  const http = await startMcpHttpServer(make, false);
   return {
     ...http,
     called,

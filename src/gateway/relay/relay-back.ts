@@ -32,14 +32,17 @@ export interface BackwardsDeps {
   readonly tellClient: (notification: Message) => Promise<void>;
   /** False when the token is no longer in force: then nothing more is said. */
   readonly alive: () => Promise<boolean>;
+  readonly now_ms: () => number;
 }
 
 const ANSWER = z.looseObject({});
 const ASKS_PER_REQUEST_MAX = 20;
 /** A person reads and answers. */
 const ASK_MS_MAX = 180_000;
-/** Notifications that wait to be sent; more are dropped, as notifications may be. */
+/** A flood is dropped before any work is done for it: notifications that wait to be sent, and how fast they may come. */
 const WAITING_MAX = 1000;
+const TOLD_BURST_MAX = 1000;
+const TOLD_PER_SECOND_MAX = 50;
 /** The SDK puts this before the words of an error; the server that asked gets the words. */
 const SDK_PREFIX = /^MCP error -?\d+: /;
 
@@ -49,6 +52,7 @@ export class Backwards {
   readonly #open = new Set<OpenRequest>();
   #queue: Promise<void> = Promise.resolve();
   #waiting = 0;
+  #allowance = { told: TOLD_BURST_MAX, at_ms: 0 };
 
   constructor(deps: BackwardsDeps) {
     this.#deps = deps;
@@ -68,18 +72,16 @@ export class Backwards {
     this.#open.delete(request);
   }
 
-  progress(request: OpenRequest, token: string | number, progress: RpcParams): void {
-    const { value } = this.#deps.scrub.value(progress);
-    const params = { ...(value as RpcParams), progressToken: token };
-    this.#say({ method: 'notifications/progress', params }, request);
+  /** @param token the client's own, under which it waits for the progress of this request. */
+  progress(request: OpenRequest, token: string | number, params: RpcParams): void {
+    this.#say({ method: 'notifications/progress', params }, request, { progressToken: token });
   }
 
   /** Log lines belong to what runs; that something changed is nobody's answer. */
   tell(method: string, params: RpcParams): void {
     if (!TOLD_BACK.has(method)) return;
-    const { value } = this.#deps.scrub.value(params);
     const current = method === 'notifications/message' ? this.#newest() : undefined;
-    this.#say({ method, params: value as RpcParams }, current);
+    this.#say({ method, params }, current);
   }
 
   async ask(method: string, params: RpcParams, signal: AbortSignal): Promise<RpcReply> {
@@ -113,17 +115,27 @@ export class Backwards {
     return [...this.#open].at(-1);
   }
 
-  #say(notification: Message, request: OpenRequest | undefined): void {
-    if (this.#waiting >= WAITING_MAX) return;
+  #say({ method, params }: Message, request: OpenRequest | undefined, own: RpcParams = {}): void {
+    if (this.#waiting >= WAITING_MAX || !this.#mayTell()) return;
     this.#waiting += 1;
-    const { alive, tellClient } = this.#deps;
+    const { alive, scrub, tellClient } = this.#deps;
     this.#queue = this.#queue
       .then(async () => {
-        if (await alive()) await (request?.tell(notification) ?? tellClient(notification));
+        if (!(await alive())) return;
+        const notification = { method, params: { ...(scrub.value(params).value as RpcParams), ...own } };
+        await (request?.tell(notification) ?? tellClient(notification));
       })
       // A client that is gone, or never offered to listen, misses a notification: nobody waits for it.
       .catch(() => undefined)
       .then(() => void (this.#waiting -= 1));
+  }
+
+  #mayTell(): boolean {
+    const now = this.#deps.now_ms();
+    const { told, at_ms } = this.#allowance;
+    const left = Math.min(TOLD_BURST_MAX, told + (Math.max(0, now - at_ms) / 1000) * TOLD_PER_SECOND_MAX);
+    this.#allowance = { told: left >= 1 ? left - 1 : left, at_ms: now };
+    return left >= 1;
   }
 }
 

@@ -23,6 +23,7 @@ const STATUS: Readonly<Record<string, number>> = {
   'policy-not-in-force': 503,
   'audit-unavailable': 503,
   'credential-unavailable': 503,
+  'gateway-closing': 503,
   'breaker-open': 503,
   'queue-full': 503,
   'rate-limited': 429,

@@ -90,6 +90,7 @@ export class RelaySession {
       client: this.#client,
       tellClient: (notification) => this.#tellClient(notification as ServerNotification),
       alive: () => this.alive(),
+      now_ms: () => core.clock.now(),
     });
   }
 

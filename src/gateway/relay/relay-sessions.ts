@@ -6,6 +6,8 @@ import { RelaySession } from './relay-session.ts';
 /** The sessions that are open: bounded in number, in idle time and in life, and known to their own token only. */
 export interface RelayLimits {
   readonly sessions_max: number;
+  /** Each of them may be a process. */
+  readonly sessions_per_server_max: number;
   /** A token's longest idle session makes room for its next one. */
   readonly sessions_per_token_max: number;
   readonly idle_ms_max: number;
@@ -14,6 +16,7 @@ export interface RelayLimits {
 
 export const RELAY_LIMITS: RelayLimits = {
   sessions_max: 128,
+  sessions_per_server_max: 32,
   sessions_per_token_max: 8,
   idle_ms_max: 600_000,
   life_ms_max: 3_600_000,
@@ -21,6 +24,13 @@ export const RELAY_LIMITS: RelayLimits = {
 
 const SWEEP_EVERY_MS = 30_000;
 const ID_BYTES = 24;
+
+const CLOSING = refuse('gateway-closing', 'Aegis is stopping.', 'Connect again when it is back.');
+
+interface Place {
+  readonly server: string;
+  readonly token_id: string;
+}
 
 interface Entry {
   readonly session: RelaySession;
@@ -32,9 +42,10 @@ export class RelaySessions {
   readonly #core: GatewayCore;
   readonly #limits: RelayLimits;
   readonly #entries = new Map<string, Entry>();
-  /** Places that are taken by sessions whose server is still being reached, by token. */
-  readonly #opening: string[] = [];
+  /** Places that are taken by sessions whose server is still being reached. */
+  readonly #opening = new Set<Place>();
   #sweeper: NodeJS.Timeout | null = null;
+  #closed = false;
 
   constructor(core: GatewayCore, limits: RelayLimits) {
     this.#core = core;
@@ -54,38 +65,52 @@ export class RelaySessions {
   /** @param hello `params` of the client's `initialize`. */
   async open(server: string, visitor: Visitor, hello: unknown): Promise<RelaySession | Refusal> {
     await this.#sweep();
+    if (this.#closed) return CLOSING;
     const { token_id } = visitor.grant;
-    const full = this.#makeRoom(token_id);
+    const place: Place = { server, token_id };
+    const full = this.#makeRoom(place);
     if (full !== null) return full;
-    this.#opening.push(token_id);
+    this.#opening.add(place);
     const id = this.#core.ids.secret(ID_BYTES);
     try {
       const onend = (): void => void this.#entries.delete(id);
       const session = new RelaySession(this.#core, { id, server, visitor, hello, onend });
       const refused = await session.open();
       if (isRefusal(refused)) return refused;
+      if (this.#closed) {
+        await session.close();
+        return CLOSING;
+      }
       const now = this.#core.clock.now();
       this.#entries.set(id, { session, opened_ms: now, used_ms: now });
       this.#sweeper ??= setInterval(() => void this.#sweep(), SWEEP_EVERY_MS).unref();
       return session;
     } finally {
-      this.#opening.splice(this.#opening.indexOf(token_id), 1);
+      this.#opening.delete(place);
     }
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     if (this.#sweeper !== null) clearInterval(this.#sweeper);
     this.#sweeper = null;
     await Promise.all([...this.#entries.values()].map(({ session }) => session.close()));
   }
 
-  #makeRoom(token_id: string): Refusal | null {
-    const { sessions_max, sessions_per_token_max } = this.#limits;
-    const own = [...this.#entries.values()].filter(({ session }) => session.token_id === token_id);
-    const opening = this.#opening.filter((token) => token === token_id).length;
-    const crowded = own.length + opening >= sessions_per_token_max;
-    if (!crowded && this.#entries.size + this.#opening.length < sessions_max) return null;
-    const [idle] = own.filter(({ session }) => !session.busy).sort((a, b) => a.used_ms - b.used_ms);
+  #makeRoom({ server, token_id }: Place): Refusal | null {
+    const { sessions_max, sessions_per_server_max, sessions_per_token_max } = this.#limits;
+    const sessions = [...this.#entries.values()].map(({ session }) => session);
+    const taken = (here: (place: Place) => boolean): number =>
+      [...sessions, ...this.#opening].filter(here).length;
+    const crowded = taken((place) => place.token_id === token_id) >= sessions_per_token_max;
+    const full =
+      taken(() => true) >= sessions_max ||
+      taken((place) => place.server === server) >= sessions_per_server_max;
+    if (!crowded && !full) return null;
+    const [idle] = [...this.#entries.values()]
+      .filter(({ session }) => session.token_id === token_id && !session.busy)
+      .filter(({ session }) => crowded || session.server === server)
+      .sort((a, b) => a.used_ms - b.used_ms);
     if (idle !== undefined) {
       void idle.session.close();
       return null;
@@ -98,12 +123,13 @@ export class RelaySessions {
         )
       : refuse(
           'sessions-used-up',
-          `Aegis relays ${sessions_max} sessions at a time, and all of them are taken.`,
+          'All sessions that Aegis relays at a time are taken.',
           'Ask again in a few minutes; idle sessions end by themselves.',
         );
   }
 
   async #sweep(): Promise<void> {
+    if (this.#closed) return;
     const { idle_ms_max, life_ms_max } = this.#limits;
     const now = this.#core.clock.now();
     for (const { session, opened_ms, used_ms } of this.#entries.values()) {

@@ -159,9 +159,8 @@ export class Upstreams {
   ): Promise<{ readonly undeclared: readonly string[] }> {
     return this.#keeper(server).use(credential, async (link) => ({
       undeclared: (await this.#takeStock(server, link, credential))
-        .map(({ tool }) => tool)
-        .filter((tool) => !Object.hasOwn(this.#config(server)?.tools ?? {}, tool))
-        .map((tool) => plainWords(tool, NAME_CHARS_SHOWN)),
+        .filter(({ tool }) => !Object.hasOwn(this.#config(server)?.tools ?? {}, tool))
+        .map(({ tool }) => plainWords(tool, NAME_CHARS_SHOWN)),
     }));
   }
 

@@ -25,7 +25,7 @@ import { startMcpHttpServer, type McpHttpServer } from '../mcp-http-server.ts';
 
 /** A server that has everything the conformance suite 0.1.13 looks for. */
 export function startFixtureServer(): Promise<McpHttpServer> {
-  return startMcpHttpServer(fixtureServer);
+  return startMcpHttpServer(fixtureServer, true);
 }
 
 function fixtureServer(): Server {
