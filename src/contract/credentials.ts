@@ -17,6 +17,8 @@ export const CredentialSource = z.union([
     mount: Name.default('kubernetes'),
     read_role: Name,
     write_role: Name,
+    /** Role for changes of nodes, of type ClusterRole: Vault binds it across the cluster. Without it nodes are not changed. */
+    node_role: Name.optional(),
     /** Token role of the child tokens (`auth/token/create/<role>`), with a short explicit_max_ttl. */
     token_role: Name,
     ttl_s: z.int().min(600).max(3600).default(600),

@@ -11,7 +11,7 @@ import { startKubernetesTwin, type KubernetesTwin } from '../../src/lab/kubernet
 import { startLokiTwin, type LokiTwin } from '../../src/lab/loki/loki-twin.ts';
 import { startPrometheusTwin, type PrometheusTwin } from '../../src/lab/prometheus/prometheus-twin.ts';
 import { startVaultTwin, type VaultTwin } from '../../src/lab/vault/vault-twin.ts';
-import { prod1 } from '../../src/lab/world/prod-1.ts';
+import { prod1, type Prod1Options } from '../../src/lab/world/prod-1.ts';
 import { World } from '../../src/lab/world/world.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -49,6 +49,8 @@ interface TestClock extends Clock {
 }
 
 export interface StageOptions {
+  /** More of the world's objects and images. */
+  readonly world?: Prod1Options;
   readonly policies_dir?: string;
   readonly credentials?: 'vault' | 'token';
   readonly wrapStore?: (store: Store) => Store;
@@ -86,10 +88,17 @@ const WRITE_RULES = [
   },
 ];
 
+/** What cordon and drain need, across the cluster. */
+const NODE_RULES = [
+  { verbs: ['get', 'patch'], apiGroups: [''], resources: ['nodes'], namespaces: ['*'] },
+  { verbs: ['list'], apiGroups: [''], resources: ['pods'], namespaces: ['*'] },
+  { verbs: ['create'], apiGroups: [''], resources: ['pods/eviction'], namespaces: ['*'] },
+];
+
 export async function startStage(options: StageOptions = {}): Promise<Stage> {
   const home = mkdtempSync(join(tmpdir(), 'aegis-gateway-'));
   const clock = testClock();
-  const world = new World({ definition: prod1(), clock: () => Date.now(), seed: 'gateway' });
+  const world = new World({ definition: prod1(options.world), clock: () => Date.now(), seed: 'gateway' });
   const kubernetes = await startKubernetesTwin({ world });
   const ca_file = join(home, 'ca.pem');
   writeFileSync(ca_file, kubernetes.ca_pem);
@@ -100,7 +109,7 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
   const standing = kubernetes.issueToken({
     serviceAccount: 'standing',
     namespace: 'spark-jobs',
-    rules: WRITE_RULES,
+    rules: [...WRITE_RULES, ...NODE_RULES],
   }).token;
   const base = stageSettings({
     kubernetes,
@@ -177,7 +186,7 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
 function issuer(kubernetes: KubernetesTwin): Parameters<typeof startVaultTwin>[0]['kubernetes'] {
   return {
     issueToken: ({ service_account, namespace, role, ttl_s }) => {
-      const rules = role === 'aegis-write' ? WRITE_RULES : READ_RULES;
+      const rules = role === 'aegis-nodes' ? NODE_RULES : role === 'aegis-write' ? WRITE_RULES : READ_RULES;
       const { token } = kubernetes.issueToken({
         serviceAccount: service_account,
         namespace,
@@ -208,6 +217,12 @@ function configureVault(vault: VaultTwin): { role_id: string; secret_id: string 
       kubernetes_role_name: role,
       token_max_ttl_s: 900,
     });
+  vault.addKubernetesRole('aegis-nodes', {
+    allowed_kubernetes_namespaces: ['spark-jobs'],
+    kubernetes_role_name: 'aegis-nodes',
+    kubernetes_role_type: 'ClusterRole',
+    token_max_ttl_s: 900,
+  });
   return vault.addAppRole({ name: 'aegis', token_policies: ['aegis'], token_ttl_s: 1200 });
 }
 
@@ -270,6 +285,7 @@ function stageSettings(parts: {
                 mount: 'kubernetes',
                 read_role: 'aegis-read',
                 write_role: 'aegis-write',
+                node_role: 'aegis-nodes',
                 token_role: 'aegis-call',
                 ttl_s: 600,
               },

@@ -57,6 +57,12 @@ export class CredentialBroker {
         password,
       }));
     }
+    if (request.cluster_wide === true && source.node_role === undefined)
+      return refuse(
+        'credential-unavailable',
+        `${request.system} has no role that may change nodes.`,
+        'Add node_role (a ClusterRole of Vault’s Kubernetes engine) to its credentials in aegis.yaml.',
+      );
     try {
       if (request.access === 'write') return await this.#mint(source, request);
       const key = [

@@ -103,12 +103,18 @@ async function mint(
   request: LeaseRequest,
   token: Secret,
 ): Promise<Secret> {
-  const role = request.access === 'write' ? source.write_role : source.read_role;
+  const is_wide = request.cluster_wide === true;
+  const role = is_wide ? source.node_role : request.access === 'write' ? source.write_role : source.read_role;
+  if (role === undefined) throw new VaultError('rejected', 'aegis.yaml names no node_role', null, false);
   const answer = CredsAnswer.safeParse(
     await session.callAs(token, {
       method: 'write',
       path: [source.mount, 'creds', role],
-      data: { kubernetes_namespace: request.namespace, ttl: `${source.ttl_s}s` },
+      data: {
+        kubernetes_namespace: request.namespace,
+        ttl: `${source.ttl_s}s`,
+        ...(is_wide ? { cluster_role_binding: true } : {}),
+      },
       // Never again after an unknown outcome: the caller revokes the accessor and gives up.
       retry: 'unsent',
       signal: request.signal,

@@ -23,5 +23,7 @@ export interface LeaseRequest {
   /** Namespace in which the credential shall work. */
   readonly namespace: string;
   readonly access: 'read' | 'write';
+  /** For a change outside of namespaces: the credential works across the cluster, and for this call alone. */
+  readonly cluster_wide?: boolean;
   readonly signal: AbortSignal | undefined;
 }

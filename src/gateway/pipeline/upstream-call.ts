@@ -2,7 +2,7 @@ import { tenantKey } from '../../contract/scope.ts';
 import type { Refusal } from '../../contract/verdict.ts';
 import { secretTexts } from '../credentials/credential.ts';
 import type { Lease } from '../credentials/lease.ts';
-import type { Precondition } from '../drivers/driver.ts';
+import type { EvictionGrant, Precondition } from '../drivers/driver.ts';
 import type { Operation } from '../drivers/driver-server.ts';
 import type { PeerAnswer } from '../mcp-peer.ts';
 import { exactScrub, type ExactScrub } from '../sanitize/exact-scrub.ts';
@@ -10,7 +10,7 @@ import { lendTransport, type TransportMode } from '../transport.ts';
 import type { Admission } from './admit.ts';
 import type { GatewayCore } from './core.ts';
 import { operationsOf } from '../drivers/driver-server.ts';
-import { firstNamespace } from './tenancy.ts';
+import { drainableNamespaces, firstNamespace } from './tenancy.ts';
 
 /** What one operation of a call may do and how long. */
 export interface OperationLimits {
@@ -18,6 +18,8 @@ export interface OperationLimits {
   readonly timeout_ms: number;
   readonly signal: AbortSignal | undefined;
   readonly precondition: Precondition | null;
+  /** Asked before each further mutating request of a write: why it must stop now, or null. */
+  readonly brake?: (() => Promise<string | null>) | undefined;
 }
 
 /** Runs one operation of a tool at its server, with the leased credential in the transport and nowhere else. */
@@ -31,6 +33,8 @@ export function callUpstream(
 ): Promise<PeerAnswer> {
   const { route, entry, args } = admission;
   const timeout_ms = Math.min(limits.timeout_ms, entry.tool.timeout_ms_max);
+  const deadline_at = performance.now() + timeout_ms;
+  const evictions = evictionsOf(core, admission, limits);
   const http = lendTransport({
     egress: core.egress,
     upstream: route.upstream,
@@ -40,6 +44,8 @@ export function callUpstream(
     timeout_ms,
     bytes_max: entry.tool.result_bytes_max,
     signal: limits.signal,
+    evictions,
+    brake: limits.brake,
   });
   const handle = {
     call_id,
@@ -47,10 +53,30 @@ export function callUpstream(
     http,
     upstream: route.upstream,
     precondition: limits.precondition,
+    evictions,
+    time_left_ms: () => deadline_at - performance.now(),
   };
   const name =
     operationsOf(entry.tool).find((candidate) => candidate.operation === operation)?.name ?? entry.tool.name;
   return core.peers.call(name, handle, { target: route.uri, args }, { timeout_ms, signal: limits.signal });
+}
+
+/** Namespaces from configuration, pods from the approved effect: nothing of it comes from an argument or an answer. */
+function evictionsOf(
+  { settings }: GatewayCore,
+  { entry, grant, route }: Admission,
+  { mode, precondition }: OperationLimits,
+): EvictionGrant | null {
+  const { tool } = entry;
+  if (tool.mode !== 'write' || tool.evicts !== true || route.target.kind !== 'node') return null;
+  const approved = (precondition?.changes ?? []).flatMap(({ path, before }) => {
+    const pod = /^\/pods\/([^/]+\/[^/]+)$/.exec(path)?.[1];
+    return pod === undefined || typeof before !== 'string' ? [] : [[pod, before] as const];
+  });
+  return {
+    namespaces: drainableNamespaces(settings, grant, route.target),
+    pods: mode === 'write' ? new Map(approved) : null,
+  };
 }
 
 export function leaseFor(
@@ -60,8 +86,10 @@ export function leaseFor(
   access: 'read' | 'write',
   signal: AbortSignal | undefined,
 ): Promise<Lease | Refusal> {
-  const { grant, route } = admission;
+  const { grant, route, entry } = admission;
   const { target, upstream } = route;
+  // A node is in no namespace: looking at its change needs the wide credential as well, and nobody shares that one.
+  const cluster_wide = entry.tool.mode === 'write' && target.kind === 'node';
   const namespace =
     target.namespace === '-'
       ? firstNamespace(core.settings, grant.team, grant.env, target.cluster)
@@ -72,7 +100,8 @@ export function leaseFor(
     tenant: tenantKey(grant),
     system: `${upstream.system}/${upstream.name}`,
     namespace: namespace ?? 'default',
-    access,
+    access: cluster_wide ? 'write' : access,
+    cluster_wide,
     signal,
   });
 }
