@@ -26,6 +26,8 @@ interface Question {
   readonly target: string;
   readonly args: Readonly<Record<string, unknown>>;
   readonly ok: string;
+  /** A dry run instead of a read: what a read cannot tell is whether a change would be let through. */
+  readonly is_preview?: true;
 }
 
 /** Reads through the gateway: the same door, policies, credentials and limits as an investigation. */
@@ -46,10 +48,12 @@ async function ask(question: Question, gateway: Gateway, store: Store): Promise<
   );
   try {
     const started = systemClock.now();
-    const answer = await gateway.read(
-      { token, tool, target, args, why: 'aegis doctor' },
-      AbortSignal.timeout(TIMEOUT_MS),
-    );
+    const why = 'aegis doctor';
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const answer =
+      question.is_preview === true
+        ? await gateway.preview({ token, tool, target, params: args, change_id: 'CHG-0', why }, signal)
+        : await gateway.read({ token, tool, target, args, why }, signal);
     if (isRefusal(answer)) return { check, status: 'failed', detail: answer.reason, next: answer.remedy };
     return {
       check,
@@ -66,11 +70,29 @@ function questionsOf(settings: Settings): Question[] {
   for (const [team, { environments }] of Object.entries(settings.teams))
     for (const [env, { mounts }] of Object.entries(environments))
       for (const mount of mounts) {
-        const question = { team, env, ...questionOf(mount, settings) };
-        const key = [question.check, team, env].join(' ');
-        if (!questions.has(key)) questions.set(key, question);
+        for (const asked of [questionOf(mount, settings), nodeQuestion(mount)]) {
+          if (asked === null) continue;
+          const question = { team, env, ...asked };
+          const key = [question.check, team, env].join(' ');
+          if (!questions.has(key)) questions.set(key, question);
+        }
       }
   return [...questions.values()];
+}
+
+/** Would a cordon be let through? Asked by the server's dry run, for the first node that the mount names in full. */
+function nodeQuestion(mount: Environment['mounts'][number]): Omit<Question, 'team' | 'env'> | null {
+  const node =
+    mount.kind === 'kubernetes' ? mount.nodes?.find((pattern) => !pattern.endsWith('*')) : undefined;
+  if (mount.kind !== 'kubernetes' || node === undefined) return null;
+  return {
+    check: `nodes of ${mount.cluster}`,
+    tool: 'k8s.cordon',
+    target: `mcp://k8s/${mount.cluster}/-/node/${node}`,
+    args: { changes: [{ path: '/spec/unschedulable', value: true }] },
+    ok: `a cordon of ${node} would be let through (dry run)`,
+    is_preview: true,
+  };
 }
 
 function questionOf(

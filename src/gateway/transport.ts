@@ -109,7 +109,10 @@ function isOfDrain(
   if (mode === 'write' && approved === undefined)
     throw blocked(`the eviction of ${namespace}/${name} was not approved`);
   const uid = approved ?? uidIn(request.body);
-  if (uid === null || canonicalJson(request.body) !== canonicalJson(evictionBody({ namespace, name, uid })))
+  if (
+    uid === null ||
+    canonicalJson(request.body ?? null) !== canonicalJson(evictionBody({ namespace, name, uid }))
+  )
     throw blocked('an eviction names its pod by uid, and nothing else');
   return true;
 }

@@ -14,6 +14,8 @@ import { hasKubectl, kubectlFor } from '../lab/kubernetes/twin-fixture.ts';
 import { approvedPlan, execute, type ApprovedPlan, type PlanKnobs } from './approved-plan.ts';
 import { POLICIES_DIR, startStage, type Stage } from './stage.ts';
 
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
+
 /** Laws 2 and 5 for rollbacks: only what this Deployment ran before the incident opened, proved by the pipeline. */
 const API = 'mcp://k8s/prod-1/spark-jobs/deployment/settlement-api';
 const IMAGE = 'registry.example.com/data/settlement-api';
