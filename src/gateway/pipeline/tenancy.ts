@@ -31,10 +31,11 @@ type Mount = Settings['teams'][string]['environments'][string]['mounts'][number]
 function covers(mount: Mount, target: Target, access: 'read' | 'write'): boolean {
   if (mount.kind === 'kubernetes' || mount.kind === 'jobs') {
     if (target.system !== 'k8s' || mount.cluster !== target.cluster) return false;
+    if (target.kind === 'node')
+      return target.namespace === '-' && (access === 'read' || ownsNode(mount, target.name));
     if (target.namespace !== '-') return mount.namespaces.includes(target.namespace);
-    // Outside of namespaces: nodes are shared ground, a namespace object belongs to those who own the namespace.
-    if (target.kind === 'namespace') return mount.namespaces.includes(target.name);
-    return target.kind === 'node' && (access === 'read' || ownsNode(mount, target.name));
+    // A namespace object belongs to those who own the namespace; nothing else lies outside of namespaces.
+    return target.kind === 'namespace' && mount.namespaces.includes(target.name);
   }
   const system = mount.kind === 'logs' ? 'loki' : 'prometheus';
   return (

@@ -14,10 +14,9 @@ export const targetScopeGate: Gate = {
         (m) =>
           'cluster' in m &&
           m.cluster === target.cluster &&
-          (m.namespaces.includes(target.namespace) ||
-            (target.kind === 'node' &&
-              m.kind === 'kubernetes' &&
-              (m.nodes ?? []).some((pattern) => matchesNode(pattern, target.name)))),
+          (target.kind === 'node'
+            ? m.kind === 'kubernetes' && (m.nodes ?? []).some((pattern) => matchesNode(pattern, target.name))
+            : m.namespaces.includes(target.namespace)),
       );
       if (!owned)
         return refused(
