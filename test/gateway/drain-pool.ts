@@ -7,7 +7,7 @@ import type { KubeObject } from '../../src/lab/world/kube-object.ts';
 import { deploymentManifest, nodeManifest } from '../../src/lab/world/manifests.ts';
 import type { Store } from '../../src/store/store.ts';
 import { approvedPlan, execute, type ApprovedPlan } from './approved-plan.ts';
-import { startStage, type Stage, type StageOptions } from './stage.ts';
+import { patient, startStage, type Stage, type StageOptions } from './stage.ts';
 
 /** A node with the four pods of a Deployment of team data, and what a test does to drain it. */
 export const NODE = 'prod-1-pool-9';
@@ -43,7 +43,7 @@ export const budget = (spec: Record<string, unknown>): KubeObject => ({
 
 export function mounted(change: object): StageOptions['settings'] {
   return (settings: GatewaySettings) => {
-    const copy = structuredClone(settings);
+    const copy = structuredClone(patient(settings));
     Object.assign(copy.teams['data']?.environments['prod']?.mounts[0] as object, change);
     return copy;
   };

@@ -95,6 +95,12 @@ const NODE_RULES = [
   { verbs: ['create'], apiGroups: [''], resources: ['pods/eviction'], namespaces: ['*'] },
 ];
 
+/** Settings whose Vault may take its time: a machine that many share is slow, not ill. */
+export function patient(settings: GatewaySettings): GatewaySettings {
+  const { vault } = settings;
+  return vault === undefined ? settings : { ...settings, vault: { ...vault, timeout_ms: 30_000 } };
+}
+
 export async function startStage(options: StageOptions = {}): Promise<Stage> {
   const home = mkdtempSync(join(tmpdir(), 'aegis-gateway-'));
   const clock = testClock();

@@ -134,7 +134,7 @@ describe('a drain', () => {
       target: parseTarget(knobs.target ?? 'mcp://k8s/prod-1/-/node/w1'),
       mode: knobs.mode ?? 'write',
       credential: null,
-      timeout_ms: 2000,
+      timeout_ms: 60_000,
       bytes_max: 10_000,
       signal: undefined,
       evictions: knobs.evictions === undefined ? GRANT : knobs.evictions,
