@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { systemChecks } from '../../src/cli/doctor-systems.ts';
+import type { LoadedConfig } from '../../src/config.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import type { GatewaySettings } from '../../src/gateway/pipeline/core.ts';
 import type { KubeObject } from '../../src/lab/world/kube-object.ts';
@@ -78,6 +80,18 @@ describe('whose nodes', () => {
     expect(reasonOf(answer)).toMatch(
       /is not drained: .*fraud\/fraud-features-\S+ keeps data on the node \(emptyDir\)/,
     );
+  });
+
+  it('aegis doctor rehearses the cordon of a node that is named in full', async () => {
+    await startPool({ nodes: ['prod-1-pool-*', NODE] });
+    const config = { settings: stage.settings } as LoadedConfig;
+    const asked = async () =>
+      (await systemChecks(config, stage.gateway, stage.store)).find(
+        ({ check }) => check === 'nodes of prod-1',
+      );
+    // Its own patience is short; a slow machine is asked again.
+    await vi.waitFor(async () => expect(await asked()).toMatchObject({ status: 'ok' }), { timeout: 60_000 });
+    expect(stage.kubernetes.mutations()).toEqual([]);
   });
 
   it('without a role for nodes nothing is leased and nothing is sent', async () => {
