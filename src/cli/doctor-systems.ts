@@ -27,6 +27,8 @@ interface Question {
   readonly tool: string;
   readonly target: string;
   readonly args: Readonly<Record<string, unknown>>;
+  /** A dry run instead of a read: what a read cannot tell is whether a change would be let through. */
+  readonly is_preview?: true;
 }
 
 /** Reads through the gateway: the same door, policies, credentials and limits as an investigation. */
@@ -47,12 +49,19 @@ async function ask(question: Question, gateway: Gateway, store: Store): Promise<
   );
   try {
     const started = systemClock.now();
-    const request = { token, tool, target, args, why: 'aegis doctor' };
-    const proof = await gateway.proveCredential(request, AbortSignal.timeout(PROOF_MS));
+    const why = 'aegis doctor';
+    const request = { token, tool, target, why };
+    const took = (): string => `(${systemClock.now() - started} ms, ${team}/${env})`;
+    if (question.is_preview === true) {
+      const rehearsal = { ...request, params: args, change_id: 'CHG-0' };
+      const answer = await gateway.preview(rehearsal, AbortSignal.timeout(TIMEOUT_MS));
+      if (isRefusal(answer)) return { check, status: 'failed', detail: answer.reason, next: answer.remedy };
+      return { check, status: 'ok', detail: `${tool} would be let through (dry run) ${took()}` };
+    }
+    const proof = await gateway.proveCredential({ ...request, args }, AbortSignal.timeout(PROOF_MS));
     if (isRefusal(proof)) return { check, status: 'failed', detail: proof.reason, next: proof.remedy };
     const found = proofCheck(check, proof);
-    const took = `(${systemClock.now() - started} ms, ${team}/${env})`;
-    return { ...found, detail: `${found.detail} ${took}` };
+    return { ...found, detail: `${found.detail} ${took()}` };
   } finally {
     await store.tokens.revoke(token_id);
   }
@@ -91,7 +100,7 @@ function questionsOf(settings: Settings): Question[] {
   for (const [team, { environments }] of Object.entries(settings.teams))
     for (const [env, { mounts, systems }] of Object.entries(environments))
       for (const asked of [
-        ...mounts.map((mount) => questionOf(mount, settings)),
+        ...mounts.flatMap((mount) => [questionOf(mount, settings), ...nodeQuestion(mount)]),
         ...systems.flatMap(databaseQuestion),
       ]) {
         const question = { team, env, ...asked };
@@ -110,6 +119,22 @@ function databaseQuestion({ system, name, namespaces }: OwnedSystem): Omit<Quest
       tool: 'pg.schema',
       target: `mcp://pg/${name}/${namespaces[0]}/schema/-`,
       args: { limit: 1 },
+    },
+  ];
+}
+
+/** Would a cordon be let through? Asked by the server's dry run, for the first node that the mount names in full. */
+function nodeQuestion(mount: Environment['mounts'][number]): Omit<Question, 'team' | 'env'>[] {
+  const node =
+    mount.kind === 'kubernetes' ? mount.nodes?.find((pattern) => !pattern.endsWith('*')) : undefined;
+  if (mount.kind !== 'kubernetes' || node === undefined) return [];
+  return [
+    {
+      check: `nodes of ${mount.cluster}`,
+      tool: 'k8s.cordon',
+      target: `mcp://k8s/${mount.cluster}/-/node/${node}`,
+      args: { changes: [{ path: '/spec/unschedulable', value: true }] },
+      is_preview: true,
     },
   ];
 }

@@ -29,6 +29,7 @@ clusters:
       read_role: aegis-read
       write_role: aegis-write
       token_role: aegis-call
+      # node_role: aegis-nodes # only to cordon and drain nodes: a ClusterRole (README, Kubernetes)
 
 sources:
   loki:
@@ -46,6 +47,7 @@ teams:
         channel: C00000000
         on_call: [maya]
         mounts:
+          # "nodes: [prod-1-spark-*]" in it gives this team nodes to cordon and drain
           - { kind: kubernetes, cluster: prod-1, namespaces: [spark-jobs] }
           - { kind: jobs, cluster: prod-1, namespaces: [spark-jobs] }
           - { kind: logs, source: main, namespaces: [spark-jobs] }

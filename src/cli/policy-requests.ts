@@ -79,13 +79,13 @@ export type ParsedRequest =
 /** A request for `explain`; `ownersOf` answers who owns the target when the request does not say it. */
 export function explainRequest(
   value: unknown,
-  ownersOf: (target: Target) => readonly string[],
+  ownersOf: (target: Target, access: 'read' | 'write') => readonly string[],
 ): ParsedRequest {
   const parsed = ExplainRequest.safeParse(value);
   if (!parsed.success) return { ok: false, problem: problemOf(parsed.error) };
   const { principal, target, call } = parsed.data;
   const parts = parseTarget(target.uri);
-  const tenants = target.tenants ?? ownersOf(parts);
+  const tenants = target.tenants ?? ownersOf(parts, call.action === 'read' ? 'read' : 'write');
   return { ok: true, request: { principal, target: { ...parts, uri: target.uri, tenants }, call } };
 }
 

@@ -114,8 +114,8 @@ async function explain(
     throw new CliError('name a JSON file with the request, or - for standard input', EXIT.usage);
   const json = parseJsonText(textOf(file));
   if (!json.ok) throw new CliError(`${file}: ${json.reason}`, EXIT.usage);
-  const parsed = explainRequest(json.value, (target) =>
-    settings === null ? [] : ownersOf(settings, target),
+  const parsed = explainRequest(json.value, (target, access) =>
+    settings === null ? [] : ownersOf(settings, target, access),
   );
   if (!parsed.ok)
     throw new CliError(

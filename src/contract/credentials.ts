@@ -46,6 +46,8 @@ export const CredentialSource = z.union([
     ...vaultEngine('vault_kubernetes', 'kubernetes'),
     read_role: Name,
     write_role: Name,
+    /** Role for changes of nodes, of type ClusterRole: Vault binds it across the cluster. Without it nodes are not changed. */
+    node_role: Name.optional(),
     /** Kubernetes gives no token for less than 600 s. */
     ttl_s: z.int().min(600).max(3600).default(600),
   }),
@@ -70,6 +72,8 @@ export const CredentialSource = z.union([
     minter: SecretRef,
     read_account: Name,
     write_account: Name,
+    /** Account for changes of nodes, bound to a ClusterRole. Without it nodes are not changed. */
+    node_account: Name.optional(),
     /** Where the accounts live; default: the namespace of the target. */
     namespace: Name.optional(),
     ttl_s: z.int().min(600).max(3600).default(600),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Role } from './approval.ts';
 import { CredentialSource, SecretRef } from './credentials.ts';
 import { Autonomy, Budget, PrincipalId, Severity } from './incident.ts';
+import { NodePattern } from './node-pattern.ts';
 import { Quota } from './quotas.ts';
 import { Name, Tier } from './scope.ts';
 import { AwsAccount } from './system-aws.ts';
@@ -41,7 +42,15 @@ export const HttpSource = z.strictObject({
 export type HttpSource = z.infer<typeof HttpSource>;
 
 export const Mount = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('kubernetes'), cluster: Name, namespaces: z.array(Name).min(1).max(200) }),
+  z.strictObject({
+    kind: z.literal('kubernetes'),
+    cluster: Name,
+    namespaces: z.array(Name).min(1).max(200),
+    /** Nodes that this environment may cordon and drain. Everybody with a mount of the cluster may read nodes. */
+    nodes: z.array(NodePattern).max(200).optional(),
+    /** A drain may also evict pods of namespaces that are not listed here; else it refuses such a node. */
+    drain_other_namespaces: z.boolean().optional(),
+  }),
   z.strictObject({ kind: z.literal('jobs'), cluster: Name, namespaces: z.array(Name).min(1).max(200) }),
   z.strictObject({
     kind: z.literal('logs'),

@@ -112,6 +112,8 @@ export const ToolOutcome = z.strictObject({
   result: z.unknown(),
   /** True when the stored result of an earlier identical call is returned. */
   replayed: z.boolean(),
+  /** With `failed`: some of it was done and stands, the summary says what; the before-image undoes that. */
+  partial: z.literal(true).optional(),
 });
 export type ToolOutcome = z.infer<typeof ToolOutcome>;
 

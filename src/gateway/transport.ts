@@ -1,9 +1,12 @@
+import { canonicalJson } from '../contract/canonical.ts';
 import type { Target } from '../contract/tool.ts';
 import { awsError, awsRequestProblem, signedHeaders } from './aws-request.ts';
 import type { Credential } from './credentials/credential.ts';
-import type { DriverHttp, DriverRequest, HttpUpstream, Upstream } from './drivers/driver.ts';
+import type { DriverHttp, DriverRequest, EvictionGrant, HttpUpstream, Upstream } from './drivers/driver.ts';
+import { evictionBody } from './drivers/kubernetes/eviction-body.ts';
 import { KINDS } from './drivers/kubernetes/kinds.ts';
 import type { Egress } from './egress.ts';
+import { valueAt } from './json-pointer.ts';
 import { UpstreamError, type UpstreamProblem } from './upstream-error.ts';
 
 /**
@@ -22,15 +25,25 @@ export interface TransportOptions {
   readonly timeout_ms: number;
   readonly bytes_max: number;
   readonly signal: AbortSignal | undefined;
+  /** Only a drain has one. */
+  readonly evictions?: EvictionGrant | null;
+  /** Read before each mutating request of a write but the first, which has its own reading at dispatch. */
+  readonly brake?: (() => Promise<string | null>) | undefined;
 }
 
 export function lendTransport(options: TransportOptions): DriverHttp {
   const deadline_at = performance.now() + options.timeout_ms;
+  let writes = 0;
   return {
     request: async (request) => {
       const upstream = httpUpstream(options.upstream);
       const query = { ...request.query };
       refuseRequest(options, request, query);
+      if (options.mode === 'write' && request.method !== 'GET') {
+        const why = writes === 0 ? null : ((await options.brake?.()) ?? null);
+        if (why !== null) throw blocked(why);
+        writes += 1;
+      }
       if (options.mode === 'preview' && request.method !== 'GET') query['dryRun'] = 'All';
       const answer = await options.egress.request(originOf(upstream), {
         method: request.method,
@@ -71,9 +84,51 @@ function refuseRequest(
     if (problem !== null) throw blocked(problem);
     return;
   }
+  if (isOfDrain(options, request, query)) return;
   if (mutating && request.method !== 'PATCH' && request.method !== 'PUT')
     throw blocked(`${request.method} is not sent by any tool`);
   refuseKubernetesPath(request.path, target, mutating);
+}
+
+const EVICTION = /^\/api\/v1\/namespaces\/([a-z0-9-]+)\/pods\/([a-z0-9.-]+)\/eviction$/;
+const LIST_KEYS: ReadonlySet<string> = new Set(['fieldSelector', 'limit', 'continue']);
+
+/**
+ * The two requests that a drain needs beyond its node, to the letter: the pods of this node, and the eviction of one pod
+ * by its uid. Anything else of it (a grace period, a pod that was not approved, a namespace of others) is no drain.
+ */
+function isOfDrain(
+  { target, evictions, mode }: TransportOptions,
+  request: DriverRequest,
+  query: Readonly<Record<string, string>>,
+): boolean {
+  if (target.kind !== 'node' || evictions === undefined || evictions === null) return false;
+  if (request.method === 'GET')
+    return (
+      request.path === '/api/v1/pods' &&
+      query['fieldSelector'] === `spec.nodeName=${target.name}` &&
+      Object.keys(query).every((key) => LIST_KEYS.has(key))
+    );
+  const [, namespace = '', name = ''] = EVICTION.exec(request.path) ?? [];
+  if (request.method !== 'POST' || mode === 'read' || name === '' || Object.keys(query).length > 0)
+    return false;
+  if (evictions.namespaces !== 'all' && !evictions.namespaces.has(namespace))
+    throw blocked(`pods of the namespace ${namespace} are not this team's to evict`);
+  const approved = evictions.pods?.get(`${namespace}/${name}`);
+  if (mode === 'write' && approved === undefined)
+    throw blocked(`the eviction of ${namespace}/${name} was not approved`);
+  const uid = approved ?? uidIn(request.body);
+  if (
+    uid === null ||
+    canonicalJson(request.body ?? null) !== canonicalJson(evictionBody({ namespace, name, uid }))
+  )
+    throw blocked('an eviction names its pod by uid, and nothing else');
+  return true;
+}
+
+function uidIn(body: unknown): string | null {
+  const uid = valueAt(body, '/deleteOptions/preconditions/uid');
+  return typeof uid === 'string' && uid !== '' ? uid : null;
 }
 
 const SUBRESOURCES_READ: ReadonlySet<string> = new Set(['', 'log', 'scale', 'status']);
@@ -155,16 +210,32 @@ export function refusedBy(
   text: string,
   retry_after: string | string[] | undefined,
 ): UpstreamError {
-  const problem = PROBLEM_OF_STATUS[status] ?? (status >= 500 ? 'failed' : 'invalid');
+  const cause = status === 429 ? budgetCause(text) : null;
+  const problem =
+    cause === null ? (PROBLEM_OF_STATUS[status] ?? (status >= 500 ? 'failed' : 'invalid')) : 'held';
   const seconds = Number(retry_after);
   return new UpstreamError({
     problem,
     // A 5xx may come from a proxy in front of a server that goes on working.
     sent: status >= 500 ? 'maybe' : 'answered',
     status,
-    message: `answered ${status}: ${messageOf(text)}`,
+    message: cause ?? `answered ${status}: ${messageOf(text)}`,
     ...(Number.isFinite(seconds) && seconds > 0 ? { retry_after_ms: seconds * 1000 } : {}),
   });
+}
+
+/** A 429 of the eviction API: which budget holds the pod, in the server's words; null for an API that is merely busy. */
+function budgetCause(text: string): string | null {
+  try {
+    const causes = valueAt(JSON.parse(text), '/details/causes');
+    const found = (Array.isArray(causes) ? (causes as unknown[]) : []).find(
+      (cause) => valueAt(cause, '/reason') === 'DisruptionBudget',
+    );
+    const message = valueAt(found, '/message');
+    return typeof message === 'string' ? message.slice(0, MESSAGE_CHARS_MAX) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Kubernetes: `message`; Prometheus: `error`; Loki: plain text. */

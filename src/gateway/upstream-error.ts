@@ -13,6 +13,8 @@ export const UPSTREAM_PROBLEMS = [
   'conflict',
   'invalid',
   'throttled',
+  /** Not now, by a rule of that system that nobody may force: a disruption budget. */
+  'held',
   'failed',
   'too-large',
   'redirect',

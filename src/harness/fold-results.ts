@@ -32,7 +32,8 @@ export function foldExecuted(
   e: EventOf<'executed'>,
   from: IncidentState,
 ): MachineContext {
-  const ran = e.outcome.status === 'done' || e.outcome.status === 'outcome_unknown';
+  const { status, partial } = e.outcome;
+  const ran = status === 'done' || status === 'outcome_unknown' || partial === true;
   const next = {
     ...c,
     done: ran

@@ -13,7 +13,9 @@ export function undoAdvice(context: MachineContext): string {
   const steps = context.done.toReversed().map((done) => {
     const action = context.plan?.payload.plan.actions.find((a) => a.change_id === done.change_id);
     const before = done.outcome.before_image ?? {};
-    const fields = Object.entries(before).map(([path, value]) => `${path} back to ${JSON.stringify(value)}`);
+    // Pods that a drain moved are made anew elsewhere; there is nothing to set back.
+    const settable = Object.entries(before).filter(([path]) => !path.startsWith('/pods/'));
+    const fields = settable.map(([path, value]) => `${path} back to ${JSON.stringify(value)}`);
     return `set ${fields.length > 0 ? fields.join(', ') : 'the touched fields back'} on ${action?.target ?? done.change_id}`;
   });
   return steps.length === 0 ? '' : `To undo by hand: ${steps.join('; then ')}.`;

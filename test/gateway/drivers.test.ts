@@ -43,6 +43,42 @@ describeDriver({
   },
 });
 
+describeDriver({
+  name: 'k8s nodes',
+  stage: () =>
+    startStage({
+      settings: (settings) => {
+        const copy = structuredClone(settings);
+        Object.assign(copy.teams['data']?.environments['prod']?.mounts[0] as object, { nodes: ['prod-1-*'] });
+        return copy;
+      },
+    }),
+  read: {
+    tool: 'k8s.list',
+    target: 'mcp://k8s/prod-1/spark-jobs/deployment/-',
+    foreign_target: 'mcp://k8s/prod-1/fraud/deployment/-',
+    unknown_target: 'mcp://k8s/nowhere/fraud/deployment/-',
+    args: () => ({}),
+    bad_args: { raw: '/api/v1/nodes' },
+    planted: async () => [],
+  },
+  write: {
+    mutations: (stage) => stage.kubernetes.mutations().length,
+    now: (stage) =>
+      valueAt(stage.world.store.get('Node', undefined, 'prod-1-worker-1'), '/spec/unschedulable'),
+    action: {
+      tool: 'k8s.cordon',
+      target: 'mcp://k8s/prod-1/-/node/prod-1-worker-1',
+      params: { changes: [{ path: '/spec/unschedulable', value: true }] },
+    },
+    before: undefined,
+    after: true,
+    changes: [{ path: '/spec/unschedulable', before: false, after: true }],
+    diff: ['+  unschedulable: true'],
+    undo: fieldsBack,
+  },
+});
+
 const window = (): { start_ns: string; end_ns: string } => {
   const now = Date.now();
   return { start_ns: `${now - 3_600_000}000000`, end_ns: `${now}000000` };

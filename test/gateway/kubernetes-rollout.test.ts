@@ -12,7 +12,9 @@ import { ageProblem } from '../../src/gateway/pipeline/restoration.ts';
 import type { KubeObject } from '../../src/lab/world/kube-object.ts';
 import { hasKubectl, kubectlFor } from '../lab/kubernetes/twin-fixture.ts';
 import { approvedPlan, execute, type ApprovedPlan, type PlanKnobs } from './approved-plan.ts';
-import { POLICIES_DIR, startStage, type Stage } from './stage.ts';
+import { patient, POLICIES_DIR, startStage, type Stage } from './stage.ts';
+
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 /** Laws 2 and 5 for rollbacks: only what this Deployment ran before the incident opened, proved by the pipeline. */
 const API = 'mcp://k8s/prod-1/spark-jobs/deployment/settlement-api';
@@ -92,7 +94,7 @@ async function undo(approved: ApprovedPlan, params: Record<string, unknown>) {
 
 /** Revision 1 is 26 days old, revision 2 was released ten minutes before the incident opens (on the gateway's clock). */
 async function startWithHistory(): Promise<void> {
-  stage = await startStage();
+  stage = await startStage({ settings: patient });
   await release('2.15.0');
   stage.clock.skip(TEN_MINUTES_MS);
 }

@@ -11,7 +11,7 @@ import { startKubernetesTwin, type KubernetesTwin } from '../../src/lab/kubernet
 import { startLokiTwin, type LokiTwin } from '../../src/lab/loki/loki-twin.ts';
 import { startPrometheusTwin, type PrometheusTwin } from '../../src/lab/prometheus/prometheus-twin.ts';
 import { startVaultTwin, type VaultTwin } from '../../src/lab/vault/vault-twin.ts';
-import { prod1 } from '../../src/lab/world/prod-1.ts';
+import { prod1, type Prod1Options } from '../../src/lab/world/prod-1.ts';
 import { World } from '../../src/lab/world/world.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -54,6 +54,8 @@ interface TestClock extends Clock {
 }
 
 export interface StageOptions {
+  /** More of the world's objects and images. */
+  readonly world?: Prod1Options;
   readonly policies_dir?: string;
   readonly credentials?: 'vault' | 'token';
   readonly wrapStore?: (store: Store) => Store;
@@ -91,10 +93,23 @@ const WRITE_RULES = [
   },
 ];
 
+/** What cordon and drain need, across the cluster. */
+const NODE_RULES = [
+  { verbs: ['get', 'patch'], apiGroups: [''], resources: ['nodes'], namespaces: ['*'] },
+  { verbs: ['list'], apiGroups: [''], resources: ['pods'], namespaces: ['*'] },
+  { verbs: ['create'], apiGroups: [''], resources: ['pods/eviction'], namespaces: ['*'] },
+];
+
+/** Settings whose Vault may take its time: a machine that many share is slow, not ill. */
+export function patient(settings: GatewaySettings): GatewaySettings {
+  const { vault } = settings;
+  return vault === undefined ? settings : { ...settings, vault: { ...vault, timeout_ms: 30_000 } };
+}
+
 export async function startStage(options: StageOptions = {}): Promise<Stage> {
   const home = mkdtempSync(join(tmpdir(), 'aegis-gateway-'));
   const clock = testClock();
-  const world = new World({ definition: prod1(), clock: () => Date.now(), seed: 'gateway' });
+  const world = new World({ definition: prod1(options.world), clock: () => Date.now(), seed: 'gateway' });
   const kubernetes = await startKubernetesTwin({ world });
   const ca_file = join(home, 'ca.pem');
   writeFileSync(ca_file, kubernetes.ca_pem);
@@ -105,7 +120,7 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
   const standing = kubernetes.issueToken({
     serviceAccount: 'standing',
     namespace: 'spark-jobs',
-    rules: WRITE_RULES,
+    rules: [...WRITE_RULES, ...NODE_RULES],
   }).token;
   const base = stageSettings({
     kubernetes,
@@ -201,7 +216,7 @@ function minter(store: Store, clock: Clock, ids: Ids): Stage['token'] {
 function issuer(kubernetes: KubernetesTwin): Parameters<typeof startVaultTwin>[0]['kubernetes'] {
   return {
     issueToken: ({ service_account, namespace, role, ttl_s }) => {
-      const rules = role === 'aegis-write' ? WRITE_RULES : READ_RULES;
+      const rules = role === 'aegis-nodes' ? NODE_RULES : role === 'aegis-write' ? WRITE_RULES : READ_RULES;
       const { token } = kubernetes.issueToken({
         serviceAccount: service_account,
         namespace,
@@ -232,6 +247,12 @@ function configureVault(vault: VaultTwin): { role_id: string; secret_id: string 
       kubernetes_role_name: role,
       token_max_ttl_s: 900,
     });
+  vault.addKubernetesRole('aegis-nodes', {
+    allowed_kubernetes_namespaces: ['spark-jobs'],
+    kubernetes_role_name: 'aegis-nodes',
+    kubernetes_role_type: 'ClusterRole',
+    token_max_ttl_s: 900,
+  });
   return vault.addAppRole({ name: 'aegis', token_policies: ['aegis'], token_ttl_s: 1200 });
 }
 
@@ -296,6 +317,7 @@ function stageSettings(parts: {
                 mount: 'kubernetes',
                 read_role: 'aegis-read',
                 write_role: 'aegis-write',
+                node_role: 'aegis-nodes',
                 token_role: 'aegis-call',
                 ttl_s: 600,
               },

@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../src/contract/secret.ts';
 import { parseTarget } from '../../src/contract/tool.ts';
-import type { DriverRequest } from '../../src/gateway/drivers/driver.ts';
+import type { DriverRequest, EvictionGrant } from '../../src/gateway/drivers/driver.ts';
+import { evictionBody } from '../../src/gateway/drivers/kubernetes/eviction-body.ts';
 import { addressProblem, Egress } from '../../src/gateway/egress.ts';
 import { lendTransport, type TransportMode } from '../../src/gateway/transport.ts';
 import { UpstreamError } from '../../src/gateway/upstream-error.ts';
@@ -105,6 +106,191 @@ describe('requests that never leave', () => {
     });
     expect(await problemOf(transport(url, mode).request(request))).toBe('blocked');
     expect(seen).toBe(0);
+  });
+});
+
+describe('a drain', () => {
+  const NODE = '/api/v1/nodes/w1';
+  const EVICTION = '/api/v1/namespaces/spark-jobs/pods/api-1/eviction';
+  const body = evictionBody({ namespace: 'spark-jobs', name: 'api-1', uid: 'uid-1' });
+  const here = { fieldSelector: 'spec.nodeName=w1', limit: '100' };
+  const GRANT: EvictionGrant = {
+    namespaces: new Set(['spark-jobs']),
+    pods: new Map([
+      ['spark-jobs/api-1', 'uid-1'],
+      ['spark-jobs/api-2', 'uid-2'],
+    ]),
+  };
+  interface Knobs {
+    readonly mode?: TransportMode;
+    readonly target?: string;
+    readonly evictions?: EvictionGrant | null;
+    readonly brake?: () => Promise<string | null>;
+  }
+  const lend = (url: string, knobs: Knobs) =>
+    lendTransport({
+      egress,
+      upstream: { system: 'k8s', name: 'prod-1', config: { server: url, credentials: { engine: 'none' } } },
+      target: parseTarget(knobs.target ?? 'mcp://k8s/prod-1/-/node/w1'),
+      mode: knobs.mode ?? 'write',
+      credential: null,
+      timeout_ms: 60_000,
+      bytes_max: 10_000,
+      signal: undefined,
+      evictions: knobs.evictions === undefined ? GRANT : knobs.evictions,
+      brake: knobs.brake,
+    });
+  const seen: string[] = [];
+  const listen = async (): Promise<string> => {
+    seen.length = 0;
+    return serve((request, response) => {
+      seen.push(`${request.method} ${request.url}`);
+      response.end('{}');
+    });
+  };
+
+  it('reaches its node, the pods on it and the approved pods by uid', async () => {
+    const url = await listen();
+    const write = lend(url, {});
+    await write.request({ method: 'PATCH', path: NODE, body: [] });
+    await write.request({ method: 'GET', path: '/api/v1/pods', query: here });
+    await write.request({ method: 'POST', path: EVICTION, body });
+    const preview = lend(url, { mode: 'preview', evictions: { ...GRANT, pods: null } });
+    await preview.request({ method: 'POST', path: EVICTION, body });
+    await lend(url, { mode: 'read' }).request({ method: 'GET', path: '/api/v1/pods', query: here });
+    expect(seen).toEqual([
+      `PATCH ${NODE}`,
+      'GET /api/v1/pods?fieldSelector=spec.nodeName%3Dw1&limit=100',
+      `POST ${EVICTION}`,
+      `POST ${EVICTION}?dryRun=All`,
+      'GET /api/v1/pods?fieldSelector=spec.nodeName%3Dw1&limit=100',
+    ]);
+  });
+
+  const other = (change: object): object => ({ ...body, ...change });
+  const cases: readonly [string, DriverRequest, Knobs?][] = [
+    ['without a grant', { method: 'POST', path: EVICTION, body }, { evictions: null }],
+    ['while reading', { method: 'POST', path: EVICTION, body }, { mode: 'read' }],
+    ['for a target that is no node', { method: 'POST', path: EVICTION, body }, { target: JOB }],
+    [
+      'of a pod in another namespace',
+      {
+        method: 'POST',
+        path: EVICTION.replace('spark-jobs', 'fraud'),
+        body: evictionBody({ namespace: 'fraud', name: 'api-1', uid: 'uid-1' }),
+      },
+    ],
+    [
+      'of a pod in another namespace, in a dry run',
+      {
+        method: 'POST',
+        path: EVICTION.replace('spark-jobs', 'fraud'),
+        body: evictionBody({ namespace: 'fraud', name: 'api-1', uid: 'uid-1' }),
+      },
+      { mode: 'preview', evictions: { ...GRANT, pods: null } },
+    ],
+    [
+      'of a pod that was not approved',
+      {
+        method: 'POST',
+        path: EVICTION.replace('api-1', 'api-3'),
+        body: evictionBody({ namespace: 'spark-jobs', name: 'api-3', uid: 'uid-3' }),
+      },
+    ],
+    [
+      'of a later pod of the name',
+      {
+        method: 'POST',
+        path: EVICTION,
+        body: evictionBody({ namespace: 'spark-jobs', name: 'api-1', uid: 'x' }),
+      },
+    ],
+    [
+      'whose body names another pod',
+      {
+        method: 'POST',
+        path: EVICTION,
+        body: other({ metadata: { name: 'api-2', namespace: 'spark-jobs' } }),
+      },
+    ],
+    [
+      'without a uid',
+      { method: 'POST', path: EVICTION, body: other({ deleteOptions: {} }) },
+      { mode: 'preview', evictions: { ...GRANT, pods: null } },
+    ],
+    [
+      'without a grace period',
+      {
+        method: 'POST',
+        path: EVICTION,
+        body: other({ deleteOptions: { gracePeriodSeconds: 0, preconditions: { uid: 'uid-1' } } }),
+      },
+    ],
+    [
+      'with a dry run of its own',
+      {
+        method: 'POST',
+        path: EVICTION,
+        body: other({ deleteOptions: { dryRun: ['None'], preconditions: { uid: 'uid-1' } } }),
+      },
+    ],
+    ['with a query', { method: 'POST', path: EVICTION, body, query: { fieldManager: 'x' } }],
+    ['without a body', { method: 'POST', path: EVICTION }],
+    ['by PUT', { method: 'PUT', path: EVICTION, body }],
+    ['by DELETE of the pod', { method: 'DELETE' as 'PUT', path: EVICTION.replace('/eviction', '') }],
+    ['by another subresource', { method: 'POST', path: EVICTION.replace('eviction', 'exec'), body }],
+    ['as a binding', { method: 'POST', path: EVICTION.replace('eviction', 'binding'), body }],
+    ['by creating a pod', { method: 'POST', path: '/api/v1/namespaces/spark-jobs/pods', body }],
+    ['and a change of another node', { method: 'PATCH', path: '/api/v1/nodes/w2', body: [] }],
+    ['and a change of the node’s status', { method: 'PATCH', path: `${NODE}/status`, body: [] }],
+    ['and a change of a pod', { method: 'PATCH', path: EVICTION.replace('/eviction', ''), body: [] }],
+    ['and all pods of the cluster', { method: 'GET', path: '/api/v1/pods' }],
+    [
+      'and the pods of another node',
+      { method: 'GET', path: '/api/v1/pods', query: { fieldSelector: 'spec.nodeName=w2' } },
+    ],
+    [
+      'and a selector that reaches beyond it',
+      { method: 'GET', path: '/api/v1/pods', query: { fieldSelector: 'spec.nodeName!=w1' } },
+    ],
+    ['and a watch', { method: 'GET', path: '/api/v1/pods', query: { ...here, watch: 'true' } }],
+    ['and one pod', { method: 'GET', path: EVICTION.replace('/eviction', '') }],
+    ['and the Secrets of the cluster', { method: 'GET', path: '/api/v1/secrets', query: here }],
+  ];
+  it.each(cases)('never leaves %s', async (_title, request, knobs) => {
+    const url = await listen();
+    expect(await problemOf(lend(url, knobs ?? {}).request(request))).toBe('blocked');
+    expect(seen).toEqual([]);
+  });
+
+  it('law 12: asks before each further write whether it may go on, whatever its driver does', async () => {
+    const url = await listen();
+    let why: string | null = null;
+    const write = lend(url, { brake: () => Promise.resolve(why) });
+    await write.request({ method: 'PATCH', path: NODE, body: [] });
+    await write.request({ method: 'POST', path: EVICTION, body });
+    why = 'data/prod is frozen by ana: release day';
+    await expect(
+      write.request({
+        method: 'POST',
+        path: EVICTION.replace('api-1', 'api-2'),
+        body: evictionBody({ namespace: 'spark-jobs', name: 'api-2', uid: 'uid-2' }),
+      }),
+    ).rejects.toMatchObject({ info: { problem: 'blocked', sent: 'no', message: why } });
+    await write.request({ method: 'GET', path: '/api/v1/pods', query: here });
+    expect(seen).toHaveLength(3);
+  });
+
+  it('a spent budget is not a busy server', async () => {
+    const causes = [
+      { reason: 'DisruptionBudget', message: 'The disruption budget web needs 2 healthy pods' },
+    ];
+    const url = await serve((_request, response) =>
+      response.writeHead(429).end(JSON.stringify({ message: 'Cannot evict pod', details: { causes } })),
+    );
+    await expect(lend(url, {}).request({ method: 'POST', path: EVICTION, body })).rejects.toMatchObject({
+      info: { problem: 'held', sent: 'answered', message: 'The disruption budget web needs 2 healthy pods' },
+    });
   });
 });
 

@@ -15,7 +15,7 @@ import { McpUpstream } from '../../src/contract/system-mcp.ts';
 import { mcpRoute } from '../../src/gateway/endpoint.ts';
 import { startHttpServer, type RunningServer } from '../../src/http-server.ts';
 import { entryPoint } from './entry-point.ts';
-import { JOB, POLICIES_DIR } from './stage.ts';
+import { JOB } from './stage.ts';
 import { hostile, startUpstreamStage, textOf, type UpstreamStage } from './upstream-stage.ts';
 
 // External MCP servers through the whole read door: real servers from npm over stdio, one of our own over HTTP.
@@ -165,7 +165,6 @@ beforeAll(async () => {
     gateway: stage.gateway,
     store: stage.store,
     settings: { ...stage.settings, http: { host: '127.0.0.1' } },
-    policies_dir: POLICIES_DIR,
     clock: stage.clock,
     log: LOG,
   });

@@ -130,6 +130,34 @@ describe('after the approvals', () => {
     expect(halted.context.done).toEqual([]);
   });
 
+  it('a write that was done in part halts, and says what to undo and nothing that cannot be undone', () => {
+    const s = walkTo('EXECUTING');
+    const halted = take(s, {
+      type: 'executed',
+      at: at(9),
+      effect_id: runningId(s),
+      change_id: s.context.running?.change_id ?? '',
+      outcome: {
+        ...outcome('failed'),
+        summary: '3 of 5 pods evicted',
+        partial: true,
+        before_image: { '/spec/unschedulable': false, '/pods/spark-jobs/web-1': 'uid-1' },
+      },
+    });
+    expect(halted.context.halt?.text).toContain('3 of 5 pods evicted');
+    expect(halted.context.halt?.next_step).toContain('set /spec/unschedulable back to false');
+    expect(halted.context.halt?.next_step).not.toContain('/pods/');
+    expect(halted.context.done).toHaveLength(1);
+    const whole = take(s, {
+      type: 'executed',
+      at: at(9),
+      effect_id: runningId(s),
+      change_id: s.context.running?.change_id ?? '',
+      outcome: outcome('failed'),
+    });
+    expect(whole.context.done).toEqual([]);
+  });
+
   it('changed evidence is collected again at most twice, then a person must look', () => {
     let s = walkTo('CLEARING');
     s = { ...s, context: { ...s.context, recollections: 2 } };

@@ -93,7 +93,25 @@ const withRecord = (change: Partial<EvidenceRecord>) => ({
   records: new Map([['e1', { ...record, ...change }]]),
 });
 
+const onNode = {
+  ...plan,
+  actions: plan.actions.map((a) => ({ ...a, target: 'mcp://k8s/prod-1/-/node/prod-1-pool-1' })),
+};
+const nodeMount = (pattern: string) => ({
+  kind: 'kubernetes' as const,
+  cluster: 'prod-1',
+  namespaces: ['spark-jobs'],
+  nodes: [pattern],
+});
+
 describe('gates', () => {
+  it('lets a plan change a node that a mount of its team names', () => {
+    const of = (change: Partial<GateFacts>) =>
+      checkGates(facts(change)).find(({ gate }) => gate === 'target-scope')?.status;
+    expect(of({ plan: onNode, mounts: [nodeMount('prod-1-pool-*')] })).toBe('passed');
+    expect(of({ plan: onNode, mounts: [nodeMount('prod-1-pool-1')] })).toBe('passed');
+  });
+
   it.each<[string, string, Partial<GateFacts>]>([
     [
       'well-formed',
@@ -109,6 +127,12 @@ describe('gates', () => {
       'target-scope',
       'another cluster',
       { mounts: [{ kind: 'kubernetes', cluster: 'prod-2', namespaces: ['spark-jobs'] }] },
+    ],
+    ['target-scope', 'a node that no mount names', { plan: onNode, mounts: [nodeMount('prod-2-*')] }],
+    [
+      'target-scope',
+      'a node of another cluster',
+      { plan: onNode, mounts: [{ ...nodeMount('*'), cluster: 'prod-2' }] },
     ],
     ['evidence-present', 'evidence that is not stored', { records: new Map() }],
     ['evidence-present', 'evidence of another incident', withRecord({ incident_id: 'INC-2026-1123-007' })],

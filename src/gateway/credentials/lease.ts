@@ -25,5 +25,7 @@ export interface LeaseRequest {
   readonly access: 'read' | 'write';
   /** Reads share a lease for a while unless they ask for one of their own. */
   readonly own?: boolean;
+  /** For a change outside of namespaces: the credential works across the cluster, and for this call alone. */
+  readonly cluster_wide?: boolean;
   readonly signal: AbortSignal | undefined;
 }

@@ -8,6 +8,15 @@ export function roleOf(
   return access === 'read' ? source.read_role : (source.write_role ?? noWriter(source.engine));
 }
 
+/** The role for changes of nodes. @throws CredentialError when the source names none. */
+export function nodeRole(role: string | undefined): string {
+  if (role !== undefined) return role;
+  throw new CredentialError(
+    'the source has no role that may change nodes',
+    'Add node_role (Vault: of type ClusterRole) or node_account to its credentials in aegis.yaml.',
+  );
+}
+
 /** @throws CredentialError always */
 export function noWriter(engine: string): never {
   throw new CredentialError(

@@ -69,6 +69,17 @@ export interface CallHandle {
   readonly upstream: Upstream;
   /** For `apply` and the looks before and after it: the state that people approved; the server must still show it. */
   readonly precondition: Precondition | null;
+  /** For tools that evict: what the transport lets them reach. */
+  readonly evictions: EvictionGrant | null;
+  /** Milliseconds until the call's deadline. */
+  readonly time_left_ms: () => number;
+}
+
+/** What one drain may reach beyond its node; the transport enforces it. */
+export interface EvictionGrant {
+  readonly namespaces: ReadonlySet<string> | 'all';
+  /** In a write exactly these pods, uid by `<namespace>/<name>`; null in a dry run: any of the namespaces. */
+  readonly pods: ReadonlyMap<string, string> | null;
 }
 
 export type Upstream =
@@ -136,7 +147,10 @@ export interface Observation {
 }
 
 export type ApplyAnswer =
-  | { readonly status: 'done'; readonly result: unknown }
+  /** `summary` says it better than the list of changed fields. */
+  | { readonly status: 'done'; readonly result: unknown; readonly summary?: string }
+  /** Some of it was done and stands: known, not guessed. */
+  | { readonly status: 'partial'; readonly result: unknown; readonly summary: string }
   /** The server said that the precondition does not hold: nothing was written. */
   | { readonly status: 'conflict'; readonly message: string };
 
@@ -174,6 +188,8 @@ export interface WriteTool<Args = never> extends Declaration {
    * the pipeline has seen that the value ran before the incident opened.
    */
   readonly restores?: true;
+  /** Evicts pods of the node that it is called on: the transport lets exactly that through. */
+  readonly evicts?: true;
   /** Pure: the arguments that bring back the before-image, or any other set of values by path. */
   undo(before_image: Readonly<Record<string, unknown>>): unknown;
   /** Conditions are checked by the server: a second identical request cannot act twice. */

@@ -1,5 +1,7 @@
 import type { Driver } from './driver.ts';
 import { K8S_EVENTS, K8S_GET, K8S_LIST, K8S_LOGS } from './kubernetes/read-tools.ts';
+import { K8S_CORDON, K8S_UNCORDON } from './kubernetes/cordon.ts';
+import { K8S_DRAIN } from './kubernetes/drain.ts';
 import { K8S_ROLLOUT_UNDO } from './kubernetes/rollout-undo.ts';
 import { JOB_UPDATE_SPEC, K8S_PATCH, K8S_ROLLOUT_RESTART, K8S_SCALE } from './kubernetes/write-tools.ts';
 
@@ -16,5 +18,8 @@ export const KUBERNETES_DRIVER: Driver = {
     K8S_SCALE,
     K8S_ROLLOUT_RESTART,
     K8S_ROLLOUT_UNDO,
+    K8S_CORDON,
+    K8S_UNCORDON,
+    K8S_DRAIN,
   ],
 };

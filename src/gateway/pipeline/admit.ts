@@ -1,4 +1,4 @@
-import type { ActionClass } from '../../contract/tool.ts';
+import type { ActionClass, Target } from '../../contract/tool.ts';
 import { tenantKey, type Tier } from '../../contract/scope.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { TokenGrant } from '../../store/authority.ts';
@@ -51,8 +51,9 @@ export async function admit(
   const routed = route(core.settings, request.target);
   if (isRefusal(routed)) return refused(routed);
   const tier = tierOf(core.settings, grant.team, grant.env);
-  const owners = ownersOf(core.settings, routed.target);
-  if (tier === null || !owners.includes(tenantKey(grant))) return refused(notYours(request.target));
+  const owners = ownersOf(core.settings, routed.target, mode);
+  if (tier === null || !owners.includes(tenantKey(grant)))
+    return refused(notOwned(core, routed.target, request.target, tenantKey(grant)));
   const known =
     core.registry.tools.get(request.tool) ?? (await core.upstreams.entry(request.tool, routed.uri));
   if (isRefusal(known)) return refused(known);
@@ -77,6 +78,16 @@ export async function admit(
   const action_class = classOf(policy, entry, routed, args);
   if (isRefusal(action_class)) return refused(action_class);
   return { grant, policy, route: routed, entry, args, action_class, owners, tier };
+}
+
+/** Who may read a node is told why they may not change it; for everything else there is one answer. */
+function notOwned(core: GatewayCore, target: Target, uri: string, tenant: string): Refusal {
+  if (target.kind !== 'node' || !ownersOf(core.settings, target).includes(tenant)) return notYours(uri);
+  return refuse(
+    'node-not-owned',
+    `${tenant} may read the node ${target.name}, not change it: no mount of it names the node.`,
+    `If this team may drain it, add it to "nodes" of its kubernetes mount of ${target.cluster} in aegis.yaml.`,
+  );
 }
 
 export function isRefused(value: object): value is Refused {

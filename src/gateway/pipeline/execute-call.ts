@@ -1,4 +1,5 @@
 import { hashOf } from '../../contract/canonical.ts';
+import type { IncidentContext } from '../../contract/incident.ts';
 import { journalKey, type Permit, type ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { JournalRow, JournalStore, TokenGrant } from '../../store/authority.ts';
@@ -262,6 +263,7 @@ async function run(
     lease,
     precondition,
     timeout_ms: request.timeout_ms,
+    brake: () => brakeOf(core, proof.context),
   };
   let revoked = false;
   let outcome: ToolOutcome | Refusal;
@@ -279,6 +281,14 @@ async function run(
     revoked,
   });
   return refused ? (outcome as Refusal) : { call_id: facts.call_id, outcome: outcome as ToolOutcome };
+}
+
+/** Law 12 inside a write of several requests: freeze and stop are read again before each further one. */
+async function brakeOf({ store }: GatewayCore, context: IncidentContext): Promise<string | null> {
+  const { team, env, service } = context.scope;
+  const [freeze] = await store.freezes.active({ team, env, service });
+  if (freeze !== undefined) return `${freeze.scope} is frozen by ${freeze.by}: ${freeze.reason}`;
+  return (await store.freezes.stopped(context.incident_id)) ? `${context.incident_id} was stopped` : null;
 }
 
 /** Before-image, the last look at freeze, stop and expiry, the write, its outcome into the journal. */

@@ -1,4 +1,4 @@
-import type { CallHandle } from '../drivers/driver.ts';
+import type { CallHandle, EvictionGrant } from '../drivers/driver.ts';
 import type { Lease } from '../credentials/lease.ts';
 import { branchOfTarget } from '../git/branch-names.ts';
 import { lendForge } from '../git/lend-forge.ts';
@@ -7,6 +7,7 @@ import { lendSql } from '../sql/lend-sql.ts';
 import { lendTransport, type TransportMode } from '../transport.ts';
 import type { Admission } from './admit.ts';
 import type { GatewayCore } from './core.ts';
+import type { OperationLimits } from './upstream-call.ts';
 
 /** What a driver is lent for one operation: a face for each way to speak, the credential behind them. */
 export type Faces = Pick<CallHandle, 'http' | 'sql' | 'git' | 'forge'>;
@@ -16,20 +17,22 @@ export interface LendingLimits {
   readonly mode: TransportMode;
   readonly timeout_ms: number;
   readonly signal: AbortSignal | undefined;
+  readonly evictions: EvictionGrant | null;
+  readonly brake: OperationLimits['brake'];
 }
 
 export function lendFaces(
   core: GatewayCore,
   { route, entry }: Admission,
   { credential }: Lease,
-  { call_id, mode, timeout_ms, signal }: LendingLimits,
+  { call_id, mode, timeout_ms, signal, evictions, brake }: LendingLimits,
 ): Faces {
   const { egress, mirrors, settings } = core;
   const { upstream, target } = route;
   const { unsafe_endpoints } = settings;
   const bytes_max = entry.tool.result_bytes_max;
   const lent = { mode, credential, timeout_ms, bytes_max, signal };
-  const http = lendTransport({ ...lent, upstream, target, egress });
+  const http = lendTransport({ ...lent, upstream, target, egress, evictions, brake });
   const sql = lendSql({ ...lent, upstream, target, call_id, unsafe_endpoints });
   if (upstream.system !== 'git') return { http, sql };
   const repository = {

@@ -18,6 +18,10 @@ const CODES: Readonly<Record<UpstreamProblem, { readonly code: string; readonly 
     remedy: 'Check that the address in aegis.yaml leads to this kind of system.',
   },
   throttled: { code: 'upstream-throttled', remedy: 'Ask again in a moment.' },
+  held: {
+    code: 'upstream-held',
+    remedy: 'Wait until the budget allows it again, or let its owner change it; it is never forced.',
+  },
   redirect: {
     code: 'upstream-redirect',
     remedy: 'Put the final address into aegis.yaml; redirects are never followed.',

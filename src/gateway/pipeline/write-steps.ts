@@ -19,6 +19,8 @@ export interface WriteCall {
   readonly lease: Lease;
   readonly precondition: Precondition;
   readonly timeout_ms: number;
+  /** Why a write of several requests must not send its next one, or null. */
+  readonly brake?: () => Promise<string | null>;
 }
 
 const LOOK_TIMEOUT_MS = 10_000;
@@ -38,8 +40,8 @@ export async function apply(
   call: WriteCall,
   before_image: Readonly<Record<string, unknown>>,
 ): Promise<ToolOutcome> {
-  const { core, admission, call_id, lease, precondition, timeout_ms } = call;
-  const limits = { mode: 'write', timeout_ms, signal: undefined, precondition } as const;
+  const { core, admission, call_id, lease, precondition, timeout_ms, brake } = call;
+  const limits = { mode: 'write', timeout_ms, signal: undefined, precondition, brake } as const;
   const answer = await callUpstream(core, admission, call_id, 'apply', lease, limits);
   const outcome = await conclude(call, answer);
   return cleanOutcome(call, {
@@ -51,7 +53,11 @@ export async function apply(
 async function conclude(call: WriteCall, answer: PeerAnswer): Promise<ToolOutcome> {
   if (!answer.ok) return concludeError(call, answer.error);
   const applied = answer.structured as ApplyAnswer;
-  if (applied.status === 'done') return outcomeOf('done', doneText(call), { result: applied.result });
+  const { status } = applied;
+  if (status === 'done')
+    return outcomeOf('done', applied.summary ?? doneText(call), { result: applied.result });
+  if (status === 'partial')
+    return { ...outcomeOf('failed', applied.summary, { result: applied.result }), partial: true };
   const now = await observe(call, 'write');
   const fields = isRefusal(now) ? [] : differences(call.precondition, now);
   return conflictOutcome(fields, 'The object changed after it was approved; nothing was written');

@@ -108,7 +108,7 @@ export function kubectlFor(kubeconfig: string) {
   async function kubectl(...parameters: string[]): Promise<{ out: string; err: string; code: number }> {
     try {
       const environment = { PATH: process.env['PATH'] ?? '', HOME: home, KUBECONFIG: config };
-      const { stdout, stderr } = await run('kubectl', parameters, { env: environment, timeout: 15_000 });
+      const { stdout, stderr } = await run('kubectl', parameters, { env: environment, timeout: 90_000 });
       return { out: stdout, err: stderr, code: 0 };
     } catch (error) {
       const failed = error as { stdout?: string; stderr?: string; code?: number };

@@ -9,6 +9,7 @@ import { CredentialError } from '../credential-error.ts';
 import { createMinter, type Minter } from '../kubernetes-minter.ts';
 import type { Anchor, LeaseEngine, Revoke } from '../lease-engine.ts';
 import type { LeaseRequest } from '../lease.ts';
+import { nodeRole } from '../role-of.ts';
 
 /**
  * A Kubernetes token without Vault: bound to a Secret that exists for nothing else. Deleting the Secret kills the
@@ -79,7 +80,8 @@ async function mint(
     ),
   );
   if (!made.success) throw malformed('creation of a Secret');
-  const account = request.access === 'write' ? source.write_account : source.read_account;
+  const named = request.access === 'write' ? source.write_account : source.read_account;
+  const account = request.cluster_wide === true ? nodeRole(source.node_account) : named;
   const { name, uid } = made.data.metadata;
   const answer = TokenAnswer.safeParse(
     await minter.create(

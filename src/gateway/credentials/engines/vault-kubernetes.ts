@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Secret } from '../../../contract/secret.ts';
 import type { CredentialSource } from '../../../contract/credentials.ts';
+import { nodeRole, roleOf } from '../role-of.ts';
 import type { VaultMint } from '../vault-engine.ts';
 
 type Source = Extract<CredentialSource, { engine: 'vault_kubernetes' }>;
@@ -10,10 +11,18 @@ const Answer = z.object({ data: z.object({ service_account_token: z.string() }) 
 /** A service account token in the namespace of the call; Vault deletes the account when the lease ends. */
 export const vaultKubernetes: VaultMint<Source> = {
   ttl_s: ({ ttl_s }) => ttl_s,
-  request: ({ mount, read_role, write_role, ttl_s }, { access, namespace }) => ({
+  request: (source, { access, namespace, cluster_wide }) => ({
     method: 'write',
-    path: [mount, 'creds', access === 'write' ? write_role : read_role],
-    data: { kubernetes_namespace: namespace, ttl: `${ttl_s}s` },
+    path: [
+      source.mount,
+      'creds',
+      cluster_wide === true ? nodeRole(source.node_role) : roleOf(source, access),
+    ],
+    data: {
+      kubernetes_namespace: namespace,
+      ttl: `${source.ttl_s}s`,
+      ...(cluster_wide === true ? { cluster_role_binding: true } : {}),
+    },
   }),
   parse(answer) {
     const parsed = Answer.safeParse(answer);

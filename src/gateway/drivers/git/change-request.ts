@@ -168,7 +168,7 @@ async function applyClose(handle: CallHandle, args: RestoreArgs): Promise<ApplyA
   if (request?.state === 'merged') return { status: 'conflict', message: `${request.url} was merged` };
   if (request !== null) await forge?.close(request.number);
   const answer = await applyRestore(handle, args);
-  if (answer.status === 'done' || request === null) return answer;
+  if (answer.status !== 'conflict' || request === null) return answer;
   throw new UpstreamError({
     problem: 'conflict',
     sent: 'maybe',
