@@ -21,6 +21,10 @@ export interface PostgresServer {
   readonly port: number;
   /** Runs SQL as the superuser, past the product. */
   admin(sql: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
+  /** Runs SQL in a transaction of its own that stays open until it is committed. */
+  hold(sql: string): Promise<{ commit(): Promise<void> }>;
+  /** How many connections wait for a lock. */
+  waiting(): Promise<number>;
   /** Everything that the server wrote to its log. */
   log(): string;
   crash(): Promise<void>;
@@ -131,28 +135,48 @@ export async function startPostgres(
       'start',
     ]);
   await start();
+  const connected = async (): Promise<Client> => {
+    const client = new Client({
+      host: folder,
+      port,
+      user: 'postgres',
+      password: ADMIN_PASSWORD,
+      database: 'postgres',
+    });
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  };
+  const admin: PostgresServer['admin'] = async (sql, values) => {
+    const client = await connected();
+    try {
+      const answer = await client.query<Record<string, unknown>>(
+        sql,
+        values === undefined ? undefined : [...values],
+      );
+      return answer.rows;
+    } finally {
+      await client.end();
+    }
+  };
   return {
     socket: folder,
     port,
-    admin: async (sql, values) => {
-      const client = new Client({
-        host: folder,
-        port,
-        user: 'postgres',
-        password: ADMIN_PASSWORD,
-        database: 'postgres',
-      });
-      await client.connect();
-      try {
-        const answer = await client.query<Record<string, unknown>>(
-          sql,
-          values === undefined ? undefined : [...values],
-        );
-        return answer.rows;
-      } finally {
-        await client.end();
-      }
+    admin,
+    hold: async (sql) => {
+      const client = await connected();
+      await client.query(`BEGIN; ${sql}`);
+      return {
+        commit: async () => {
+          await client.query('COMMIT');
+          await client.end();
+        },
+      };
     },
+    waiting: async () =>
+      Number(
+        (await admin("SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))[0]?.['n'],
+      ),
     log: () => readFileSync(log_file, 'utf8'),
     crash: () => run('pg_ctl', ['-D', data, '-m', 'immediate', '-s', '-w', 'stop']),
     start,

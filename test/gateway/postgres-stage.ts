@@ -70,6 +70,20 @@ export const STATEMENTS: Readonly<Record<string, WhitelistedStatement>> = {
     key: ['id'],
     compensate: { none: 'workers have read it by then' },
   },
+  'raise-limit': {
+    about: 'Sets one of the limits.',
+    schema: 'jobs',
+    sql: 'UPDATE job_limit SET value = $2 WHERE name = $1',
+    parameters: [
+      { name: 'name', type: 'text', chars_max: 100 },
+      { name: 'value', type: 'numeric', min: 1, max: 100, chars_max: 200 },
+    ],
+    tables: ['job_limit'],
+    rows_max: 1,
+    observe: 'SELECT name, value FROM job_limit WHERE name = $1',
+    key: ['name'],
+    compensate: 'UPDATE job_limit SET value = $2 WHERE name = $1',
+  },
   'forget-job': {
     ...RELEASE,
     sql: 'DELETE FROM job WHERE id = $1',
@@ -108,14 +122,18 @@ export async function startPostgresStage(
     readonly database?: (server: PostgresServer) => Partial<PostgresDatabase>;
     readonly server?: Parameters<typeof startPostgres>[0];
     readonly stage?: StageOptions;
+    /** Puts something in front of the server: its port in, the port that the gateway uses out. */
+    readonly wrapPort?: (port: number) => Promise<number>;
   } = {},
 ): Promise<PostgresStage> {
   const server = await startPostgres(options.server);
   await server.admin(SCHEMA_SQL);
+  const port = (await options.wrapPort?.(server.port)) ?? server.port;
   const stage = await startStage({
     ...options.stage,
     secrets: { PG_READ: READ_PASSWORD, PG_WRITE: WRITE_PASSWORD, ...options.stage?.secrets },
-    settings: (settings) => withDatabase(settings, databaseOf(server, options.database?.(server))),
+    settings: (settings) =>
+      withDatabase(settings, databaseOf({ ...server, port }, options.database?.(server))),
   });
   return {
     ...stage,

@@ -47,21 +47,23 @@ export async function connectSql(options: ConnectOptions): Promise<SqlConnection
   const address = await resolveDatabase(config, options.unsafe_endpoints);
   const tls = tlsOptions(config);
   const { Client } = await import('pg');
-  // Every setting is given here: what is left out, pg takes from the environment.
-  const client = new Client({
+  const settings = {
     host: address,
     port: config.port,
     database: config.database,
     user: credential.username,
     password: credential.password.reveal(),
     ssl: tls ?? false,
+    sslnegotiation: 'postgres' as const,
     application_name: call_id.slice(0, 63),
-    options: '',
     client_encoding: 'UTF8',
     connectionTimeoutMillis: Math.max(1, Math.min(CONNECT_MS_MAX, options.timeout_ms)),
     // Text as the server writes it: no precision is lost on the way.
     types: { getTypeParser: () => (text: string) => text },
-  });
+  };
+  const client = new Client(settings);
+  // What is left out, pg takes from the environment (PGOPTIONS): the configuration alone decides here.
+  Object.assign(inside(client).connectionParameters, { options: undefined, replication: undefined });
   // Without a listener a cut connection would end the process; the query that waits for it hears of it itself.
   client.on('error', () => undefined);
   try {
@@ -114,6 +116,7 @@ function readCa(file: string): string {
 
 interface Inside {
   readonly connection: { readonly stream: Duplex };
+  readonly connectionParameters: object;
   readonly processID: number | null;
   readonly secretKey: number | null;
 }

@@ -20,10 +20,13 @@ export function rowsByKey({ columns, rows }: SqlRows, key: readonly string[]): R
   return found;
 }
 
-/** @throws UpstreamError `blocked` for a key without a value. */
+/**
+ * The key as people read it. Nothing is encoded beyond a separator: a mask over the letters would hide an address from
+ * the redaction. @throws UpstreamError `blocked` for a key without a value.
+ */
 export function keyText(values: readonly (string | null)[]): string {
   if (values.includes(null)) throw blocked('a column of the key is null, so it names no row');
-  return values.map((value) => encodeURIComponent(value as string)).join(',');
+  return values.map((value) => (value as string).replaceAll(/[\\,]/g, String.raw`\$&`)).join(',');
 }
 
 /** `/rows/42/state`. */

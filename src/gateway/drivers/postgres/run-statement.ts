@@ -182,7 +182,7 @@ function effectOf(run: Run, before: Rows, touched: readonly string[], after: Row
   if (touched.length > statement.rows_max)
     throw blocked(`it touches ${touched.length} rows; at most ${statement.rows_max} are allowed`);
   const changed = changedKeys(before, after);
-  if (changed.join(' ') !== touched.join(' '))
+  if (canonicalJson(changed) !== canonicalJson(touched))
     throw blocked(
       `it touches ${touched.length} rows, and observe shows a change of ${changed.length}: both must be the same rows`,
     );
