@@ -1,13 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process';
-import {
-  chownSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { userInfo, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,8 +17,6 @@ export interface PostgresServer {
   hold(sql: string): Promise<{ commit(): Promise<void> }>;
   /** How many connections wait for a lock. */
   waiting(): Promise<number>;
-  /** Everything that the server wrote to its log. */
-  log(): string;
   crash(): Promise<void>;
   start(): Promise<void>;
   close(): Promise<void>;
@@ -84,7 +74,6 @@ export const ADMIN_PASSWORD = 'admin-password-of-the-test';
 export async function startPostgres(
   options: {
     readonly tls?: { readonly cert: string; readonly key: string };
-    readonly settings?: readonly string[];
   } = {},
 ): Promise<PostgresServer> {
   const bin = postgresBinaries() as string;
@@ -100,8 +89,16 @@ export async function startPostgres(
   writeFileSync(join(folder, 'password'), ADMIN_PASSWORD);
   chownSync(join(folder, 'password'), uid, gid);
   await run('initdb', [
-    ...['-D', data, '-U', 'postgres', '-E', 'UTF8', '--locale=C', '--no-sync'],
-    ...['--auth=scram-sha-256', `--pwfile=${join(folder, 'password')}`],
+    '-D',
+    data,
+    '-U',
+    'postgres',
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--no-sync',
+    '--auth=scram-sha-256',
+    `--pwfile=${join(folder, 'password')}`,
   ]);
   const port = await freePort();
   if (options.tls !== undefined)
@@ -113,12 +110,10 @@ export async function startPostgres(
       chownSync(join(data, name), uid, gid);
     }
   const settings = [
-    ...['fsync=off', 'max_connections=30', 'shared_buffers=16MB', 'log_statement=all'],
-    ...[
-      "log_line_prefix='%a|%p|'",
-      `ssl=${options.tls === undefined ? 'off' : 'on'}`,
-      ...(options.settings ?? []),
-    ],
+    'fsync=off',
+    'max_connections=30',
+    'shared_buffers=16MB',
+    `ssl=${options.tls === undefined ? 'off' : 'on'}`,
   ];
   writeFileSync(join(data, 'postgresql.auto.conf'), `${settings.join('\n')}\n`);
   const log_file = join(folder, 'log');
@@ -177,7 +172,6 @@ export async function startPostgres(
       Number(
         (await admin("SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))[0]?.['n'],
       ),
-    log: () => readFileSync(log_file, 'utf8'),
     crash: () => run('pg_ctl', ['-D', data, '-m', 'immediate', '-s', '-w', 'stop']),
     start,
     close: async () => {

@@ -202,7 +202,7 @@ describe('bind parameters', () => {
   it.each([
     ['int8', '9223372036854775807', '9223372036854775807'],
     ['int8', '9223372036854775808', null],
-    ['int8', 9_007_199_254_740_993, null],
+    ['int8', 2 ** 60, null],
     ['int8', '1; DROP', null],
     ['int8', 1.5, null],
     ['bool', 'true', null],
@@ -296,7 +296,7 @@ describe.skipIf(!postgresIsHere())('nothing that the guard passes changes the da
   };
   const NOTHING = { xid: null, last: '1', objects: '0', set: null };
 
-  it('in a thousand statements put together from hostile parts', async () => {
+  it('in two thousand statements put together from hostile parts', async () => {
     let passed = 0;
     await fc.assert(
       fc.asyncProperty(statement, async (sql) => {
@@ -304,7 +304,7 @@ describe.skipIf(!postgresIsHere())('nothing that the guard passes changes the da
         passed += 1;
         expect({ sql, ...((await written(sql)) as object) }).toEqual({ sql, ...NOTHING });
       }),
-      { numRuns: 3000 },
+      { numRuns: 2000 },
     );
     expect(passed).toBeGreaterThan(30);
   });

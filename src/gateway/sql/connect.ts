@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { connect as connectSocket } from 'node:net';
+import { connect as connectSocket, isIP } from 'node:net';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
 import type { Duplex } from 'node:stream';
@@ -92,7 +92,7 @@ function tlsOptions(config: PostgresDatabase): ConnectionOptions | null {
   if (isUnixSocket(config.host) || config.tls === 'off') return null;
   return {
     // The address was resolved here; the certificate must be for the name in the configuration.
-    servername: config.host,
+    ...(isIP(config.host) === 0 ? { servername: config.host } : {}),
     checkServerIdentity: (_address, certificate) => checkServerIdentity(config.host, certificate),
     rejectUnauthorized: true,
     minVersion: 'TLSv1.2',

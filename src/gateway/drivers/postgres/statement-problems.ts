@@ -87,8 +87,6 @@ function compensationProblems(
   if (sql === null) return [];
   const back = statementFacts(sql, statement.schema);
   if (back.problem !== null) return [['compensate', back.problem]];
-  const ends = endProblem(sql, statement.key);
-  if (ends !== null) return [['compensate', ends]];
   if (facts.verb === 'insert')
     return [
       [
@@ -98,6 +96,8 @@ function compensationProblems(
     ];
   if (back.table === null || !statement.tables.includes(back.table))
     return [['compensate', 'it does not write to one of `tables`']];
+  const ends = endProblem(sql, statement.key);
+  if (ends !== null) return [['compensate', ends]];
   if (back.parameters > columns)
     return [['compensate', `$${back.parameters} is used, and observe shows ${columns} columns`]];
   const lost = facts.columns.find((column) => !back.columns.includes(column));
