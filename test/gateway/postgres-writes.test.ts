@@ -74,7 +74,7 @@ describe.skipIf(!postgresIsHere())('db.run_whitelisted', () => {
       ['post-message', { parameters: { body: 'x' }, restore: {} }, /request-blocked: .*no compensation/],
       [
         'release-job',
-        { parameters: { job_id: 42 }, restore: { '42': { id: '42' } } },
+        { parameters: { job_id: 42 }, restore: { 'id=42': { id: '42' } } },
         /request-blocked: .*columns/,
       ],
     ])('%s %j', async (name, params, reason) => {
@@ -124,10 +124,10 @@ describe.skipIf(!postgresIsHere())('db.run_whitelisted', () => {
       const sent = proxy.sent().length;
       const shown = (await preview('release-all')) as Preview;
       expect(shown.changes).toEqual([
-        { path: '/rows/42/attempts', before: '3', after: '0' },
-        { path: '/rows/42/state', before: 'stuck', after: 'queued' },
-        { path: '/rows/43/attempts', before: '4', after: '0' },
-        { path: '/rows/43/state', before: 'stuck', after: 'queued' },
+        { path: '/rows/id=42/attempts', before: '3', after: '0' },
+        { path: '/rows/id=42/state', before: 'stuck', after: 'queued' },
+        { path: '/rows/id=43/attempts', before: '4', after: '0' },
+        { path: '/rows/id=43/state', before: 'stuck', after: 'queued' },
       ]);
       expect(shown.object_uid).toMatch(/^\d+\.\d+\/jobs\.release-all\/[0-9a-f]{16}\/rows=3$/);
       expect(shown.warnings.join(' ')).toContain('the trigger noted runs');
@@ -196,7 +196,7 @@ describe.skipIf(!postgresIsHere())('db.run_whitelisted', () => {
       expect(await execute(stage, plan)).toMatchObject({
         outcome: {
           status: 'conflict',
-          conflict_fields: [{ path: '/rows/42/attempts', before: '3', after: '9' }],
+          conflict_fields: [{ path: '/rows/id=42/attempts', before: '3', after: '9' }],
         },
       });
       expect(await job()).toEqual({ state: 'stuck', attempts: 9 });

@@ -169,7 +169,7 @@ async function execute(session: SqlSession, run: Run, before: Rows): Promise<str
     )
       continue;
     const { rows } = await session.query(sql, values);
-    keys.push(...rows.map((row) => keyText(row)));
+    keys.push(...rows.map((row) => keyText(run.statement.key, row)));
   }
   if (new Set(keys).size < keys.length) throw blocked('it touched a row twice');
   return keys.toSorted();
