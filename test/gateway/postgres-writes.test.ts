@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { hashOf } from '../../src/contract/canonical.ts';
 import type { Preview } from '../../src/contract/tool.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { Secret } from '../../src/contract/secret.ts';
@@ -70,8 +71,12 @@ describe.skipIf(!postgresIsHere())('db.run_whitelisted', () => {
       ['release-job', { parameters: { job_id: 42, state: 'x' } }, /request-blocked: .*no parameter state/],
       ['release-job', { sql: 'DELETE FROM job' }, /arguments-invalid/],
       ['release-job', { parameters: { job_id: 41 } }, /request-blocked: .*touches no row/],
-      ['post-message', { parameters: { body: 'x'.repeat(21) } }, /request-blocked: .*longer than 20/],
-      ['post-message', { parameters: { body: 'x' }, restore: {} }, /request-blocked: .*no compensation/],
+      ['post-message', { parameters: { id: 7, body: 'x'.repeat(21) } }, /request-blocked: .*longer than 20/],
+      [
+        'post-message',
+        { parameters: { id: 7, body: 'x' }, restore: {} },
+        /request-blocked: .*no compensation/,
+      ],
       [
         'release-job',
         { parameters: { job_id: 42 }, restore: { 'id=42': { id: '42' } } },
@@ -137,10 +142,11 @@ describe.skipIf(!postgresIsHere())('db.run_whitelisted', () => {
     });
 
     it('says that a sequence moved, that nothing brings it back, and counts the rows', async () => {
-      const shown = (await preview('post-message', { parameters: { body: 'hello' } })) as Preview;
+      const shown = (await preview('post-message', { parameters: { id: 7, body: 'hello' } })) as Preview;
       expect(shown.warnings).toEqual([
+        'It runs: INSERT INTO message (id, body) VALUES ($1, $2)',
         'this cannot be undone by Aegis: workers have read it by then',
-        'the preview moved the sequence of id, which no rollback takes back',
+        'the preview moved the sequence of number, which no rollback takes back',
       ]);
       expect(shown.changes.at(-1)).toEqual({ path: '/row_count', before: 0, after: 1 });
       expect(await stage.server.admin('SELECT * FROM jobs.message')).toEqual([]);
@@ -185,6 +191,29 @@ describe.skipIf(!postgresIsHere())('db.run_whitelisted', () => {
       );
       await expect(reading).rejects.toMatchObject({ info: { problem: 'blocked', sent: 'no' } });
     });
+  });
+
+  it('inserts what was approved', async () => {
+    const action = {
+      ...RELEASE_42,
+      target: target('post-message'),
+      params: { parameters: { id: 8, body: 'hello' } },
+    };
+    const plan = await approvedPlan(stage, { action });
+    expect(await execute(stage, plan)).toMatchObject({
+      outcome: { status: 'done', result: { rows_touched: 1 } },
+    });
+    expect(await stage.server.admin('SELECT id, body FROM jobs.message')).toEqual([
+      { id: '8', body: 'hello' },
+    ]);
+  });
+
+  it('refuses a permit for other parameters than the previewed ones', async () => {
+    const plan = await approvedPlan(stage, { action: RELEASE_42 });
+    const params = { parameters: { job_id: 43 } };
+    const permit_id = await plan.mint({ args_hash: hashOf(params) });
+    expect(await execute(stage, plan, { params, permit_id })).toMatchObject({ code: 'effect-mismatch' });
+    expect(await job(43)).toMatchObject({ state: 'stuck' });
   });
 
   describe('conflict', () => {
@@ -253,6 +282,17 @@ describe.skipIf(!postgresIsHere())('db.run_whitelisted', () => {
       proxy.loseNextCommit('after');
       expect(await execute(stage, plan)).toMatchObject({ outcome: { status: 'done', replayed: false } });
       expect(await execute(stage, plan)).toMatchObject({ outcome: { status: 'done', replayed: true } });
+      expect(await job()).toEqual(QUEUED);
+    });
+
+    it('of a server that keeps its identity to itself is settled by a look at the rows', async () => {
+      await stage.server.admin('REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC');
+      const plan = await approvedPlan(stage, { action: RELEASE_42 });
+      proxy.loseNextCommit('after');
+      expect(await execute(stage, plan)).toMatchObject({
+        outcome: { status: 'done', summary: expect.stringContaining('The answer was lost') as string },
+      });
+      await stage.server.admin('GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC');
       expect(await job()).toEqual(QUEUED);
     });
 

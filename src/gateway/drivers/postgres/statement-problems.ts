@@ -62,7 +62,7 @@ function columnProblems(
   if (new Set(columns).size < columns.length) return [['observe', 'a column stands there twice']];
   const missing = [...statement.key, ...facts.columns].find((column) => !columns.includes(column));
   if (missing !== undefined) return [['observe', `it does not show the column ${missing}`]];
-  return compensationProblems(statement, facts, columns.length);
+  return [...madeUpProblems(columns, facts), ...compensationProblems(statement, facts, columns.length)];
 }
 
 /** The gateway writes RETURNING behind the statement; a semicolon or an open comment would cut that off. */
@@ -76,6 +76,20 @@ function endProblem(sql: string, key: readonly string[]): string | null {
 function keyProblems(key: readonly string[], { verb, columns }: StatementFacts): Found[] {
   const set = verb === 'update' ? key.find((column) => columns.includes(column)) : undefined;
   return set === undefined ? [] : [['key', `the statement sets ${set}, so it cannot name a row`]];
+}
+
+/** What the database makes up (a sequence, a default) differs from run to run, so nobody could approve it. */
+function madeUpProblems(columns: readonly (string | null)[], facts: StatementFacts): Found[] {
+  const made =
+    facts.verb === 'insert' ? columns.find((c) => c !== null && !facts.columns.includes(c)) : undefined;
+  return made === undefined
+    ? []
+    : [
+        [
+          'observe',
+          `it shows ${made}, which the INSERT leaves to the database: insert it from a parameter, or do not show it`,
+        ],
+      ];
 }
 
 function compensationProblems(
