@@ -208,12 +208,17 @@ describe.skipIf(!postgresIsHere())('db.run_whitelisted', () => {
     ]);
   });
 
-  it('refuses a permit for other parameters than the previewed ones', async () => {
+  it('refuses other parameters than the planned and the previewed ones', async () => {
     const plan = await approvedPlan(stage, { action: RELEASE_42 });
     const params = { parameters: { job_id: 43 } };
     const permit_id = await plan.mint({ args_hash: hashOf(params) });
-    expect(await execute(stage, plan, { params, permit_id })).toMatchObject({ code: 'effect-mismatch' });
+    expect(await execute(stage, plan, { params, permit_id })).toMatchObject({ code: 'permit-mismatch' });
+    const undo_id = await plan.mint({ phase: 'undo', args_hash: hashOf(params) });
+    expect(await execute(stage, plan, { params, permit_id: undo_id })).toMatchObject({
+      code: 'effect-mismatch',
+    });
     expect(await job(43)).toMatchObject({ state: 'stuck' });
+    expect(await job(42)).toEqual(STUCK);
   });
 
   describe('conflict', () => {
