@@ -2,6 +2,8 @@ import { generate } from 'selfsigned';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemChecks } from '../../src/cli/doctor-systems.ts';
+import type { LoadedConfig } from '../../src/config.ts';
 import { Secret } from '../../src/contract/secret.ts';
 import type { PostgresDatabase } from '../../src/contract/system-postgres.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
@@ -150,6 +152,20 @@ describe.skipIf(!HERE)('reading PostgreSQL', () => {
     expect(await read({}, { ...schema, target: 'mcp://pg/main/jobs/schema/job_limit' })).toMatchObject({
       tables: [{ table: 'job_limit' }],
     });
+  });
+
+  it('is asked by aegis doctor, which says what is wrong with a role', async () => {
+    const config = { settings: stage.settings } as unknown as LoadedConfig;
+    const asked = async () =>
+      (await systemChecks(config, stage.gateway, stage.store)).filter(
+        ({ check }) => check === 'database main',
+      );
+    expect((await asked()).map(({ status }) => status)).toEqual(['ok', 'ok']);
+    await stage.server.admin('ALTER ROLE aegis_read SUPERUSER');
+    const [failed] = await asked();
+    await stage.server.admin('ALTER ROLE aegis_read NOSUPERUSER');
+    expect(failed?.status).toBe('failed');
+    expect(failed?.detail).toContain('it is a superuser');
   });
 
   it('shows who blocks whom, without constants and without other schemas', async () => {
