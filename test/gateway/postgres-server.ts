@@ -1,13 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process';
-import {
-  chownSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { userInfo, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,8 +13,10 @@ export interface PostgresServer {
   readonly port: number;
   /** Runs SQL as the superuser, past the product. */
   admin(sql: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
-  /** Everything that the server wrote to its log. */
-  log(): string;
+  /** Runs SQL in a transaction of its own that stays open until it is committed. */
+  hold(sql: string): Promise<{ commit(): Promise<void> }>;
+  /** How many connections wait for a lock. */
+  waiting(): Promise<number>;
   crash(): Promise<void>;
   start(): Promise<void>;
   close(): Promise<void>;
@@ -80,7 +74,6 @@ export const ADMIN_PASSWORD = 'admin-password-of-the-test';
 export async function startPostgres(
   options: {
     readonly tls?: { readonly cert: string; readonly key: string };
-    readonly settings?: readonly string[];
   } = {},
 ): Promise<PostgresServer> {
   const bin = postgresBinaries() as string;
@@ -96,8 +89,16 @@ export async function startPostgres(
   writeFileSync(join(folder, 'password'), ADMIN_PASSWORD);
   chownSync(join(folder, 'password'), uid, gid);
   await run('initdb', [
-    ...['-D', data, '-U', 'postgres', '-E', 'UTF8', '--locale=C', '--no-sync'],
-    ...['--auth=scram-sha-256', `--pwfile=${join(folder, 'password')}`],
+    '-D',
+    data,
+    '-U',
+    'postgres',
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--no-sync',
+    '--auth=scram-sha-256',
+    `--pwfile=${join(folder, 'password')}`,
   ]);
   const port = await freePort();
   if (options.tls !== undefined)
@@ -109,12 +110,10 @@ export async function startPostgres(
       chownSync(join(data, name), uid, gid);
     }
   const settings = [
-    ...['fsync=off', 'max_connections=30', 'shared_buffers=16MB', 'log_statement=all'],
-    ...[
-      "log_line_prefix='%a|%p|'",
-      `ssl=${options.tls === undefined ? 'off' : 'on'}`,
-      ...(options.settings ?? []),
-    ],
+    'fsync=off',
+    'max_connections=30',
+    'shared_buffers=16MB',
+    `ssl=${options.tls === undefined ? 'off' : 'on'}`,
   ];
   writeFileSync(join(data, 'postgresql.auto.conf'), `${settings.join('\n')}\n`);
   const log_file = join(folder, 'log');
@@ -131,29 +130,48 @@ export async function startPostgres(
       'start',
     ]);
   await start();
+  const connected = async (): Promise<Client> => {
+    const client = new Client({
+      host: folder,
+      port,
+      user: 'postgres',
+      password: ADMIN_PASSWORD,
+      database: 'postgres',
+    });
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  };
+  const admin: PostgresServer['admin'] = async (sql, values) => {
+    const client = await connected();
+    try {
+      const answer = await client.query<Record<string, unknown>>(
+        sql,
+        values === undefined ? undefined : [...values],
+      );
+      return answer.rows;
+    } finally {
+      await client.end();
+    }
+  };
   return {
     socket: folder,
     port,
-    admin: async (sql, values) => {
-      const client = new Client({
-        host: folder,
-        port,
-        user: 'postgres',
-        password: ADMIN_PASSWORD,
-        database: 'postgres',
-      });
-      await client.connect();
-      try {
-        const answer = await client.query<Record<string, unknown>>(
-          sql,
-          values === undefined ? undefined : [...values],
-        );
-        return answer.rows;
-      } finally {
-        await client.end();
-      }
+    admin,
+    hold: async (sql) => {
+      const client = await connected();
+      await client.query(`BEGIN; ${sql}`);
+      return {
+        commit: async () => {
+          await client.query('COMMIT');
+          await client.end();
+        },
+      };
     },
-    log: () => readFileSync(log_file, 'utf8'),
+    waiting: async () =>
+      Number(
+        (await admin("SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))[0]?.['n'],
+      ),
     crash: () => run('pg_ctl', ['-D', data, '-m', 'immediate', '-s', '-w', 'stop']),
     start,
     close: async () => {

@@ -202,7 +202,7 @@ describe('bind parameters', () => {
   it.each([
     ['int8', '9223372036854775807', '9223372036854775807'],
     ['int8', '9223372036854775808', null],
-    ['int8', 9_007_199_254_740_993, null],
+    ['int8', 2 ** 60, null],
     ['int8', '1; DROP', null],
     ['int8', 1.5, null],
     ['bool', 'true', null],
@@ -217,8 +217,8 @@ describe('bind parameters', () => {
 });
 
 const FUNCTION_CALLS = [
-  'lower(state)', 'count(*)', 'now()', "nextval('jobs.message_id_seq')", 'lo_create(0)', "pg_notify('a', 'b')",
-  "setval('jobs.message_id_seq', 7)", "set_config('a.b', 'c', false)", 'pg_advisory_lock(3)', 'fraud.write_something()',
+  'lower(state)', 'count(*)', 'now()', "nextval('jobs.message_number_seq')", 'lo_create(0)', "pg_notify('a', 'b')",
+  "setval('jobs.message_number_seq', 7)", "set_config('a.b', 'c', false)", 'pg_advisory_lock(3)', 'fraud.write_something()',
   "('x'::text).length", "query_to_xml('DELETE FROM jobs.job', true, true, '')", 'x.length', 'write_something()',
 ]; // prettier-ignore
 const TABLES = [
@@ -227,7 +227,7 @@ const TABLES = [
 ]; // prettier-ignore
 const TAILS = [
   '', ' FOR UPDATE', ' LIMIT 1', ' FOR SHARE SKIP LOCKED', '; DELETE FROM jobs.job', ' WHERE id = 41', ' -- x',
-  ' UNION ALL SELECT 1', ' GROUP BY 1', ' ORDER BY nextval(\'jobs.message_id_seq\')', ' /* */ INTO jobs.made',
+  ' UNION ALL SELECT 1', ' GROUP BY 1', ' ORDER BY nextval(\'jobs.message_number_seq\')', ' /* */ INTO jobs.made',
 ]; // prettier-ignore
 const HEADS = [
   '', 'EXPLAIN ', 'EXPLAIN ANALYZE ', 'EXPLAIN (ANALYZE true) ', 'WITH w AS (SELECT 1) ', 'CREATE TABLE made AS ',
@@ -284,7 +284,7 @@ describe.skipIf(!postgresIsHere())('nothing that the guard passes changes the da
         objects: string;
         set: string | null;
       }>(
-        `SELECT pg_current_xact_id_if_assigned()::text AS xid, (SELECT last_value FROM jobs.message_id_seq)::text AS last,
+        `SELECT pg_current_xact_id_if_assigned()::text AS xid, (SELECT last_value FROM jobs.message_number_seq)::text AS last,
           (SELECT count(*) FROM pg_largeobject_metadata)::text AS objects, current_setting('a.b', true) AS set`,
       );
       return rows[0];
@@ -296,7 +296,7 @@ describe.skipIf(!postgresIsHere())('nothing that the guard passes changes the da
   };
   const NOTHING = { xid: null, last: '1', objects: '0', set: null };
 
-  it('in a thousand statements put together from hostile parts', async () => {
+  it('in two thousand statements put together from hostile parts', async () => {
     let passed = 0;
     await fc.assert(
       fc.asyncProperty(statement, async (sql) => {
@@ -304,14 +304,14 @@ describe.skipIf(!postgresIsHere())('nothing that the guard passes changes the da
         passed += 1;
         expect({ sql, ...((await written(sql)) as object) }).toEqual({ sql, ...NOTHING });
       }),
-      { numRuns: 3000 },
+      { numRuns: 2000 },
     );
     expect(passed).toBeGreaterThan(30);
   });
 
   it('and this test would see it', async () => {
-    expect(await written("SELECT nextval('jobs.message_id_seq')")).not.toEqual(NOTHING);
-    await server.admin("SELECT setval('jobs.message_id_seq', 1, false)");
+    expect(await written("SELECT nextval('jobs.message_number_seq')")).not.toEqual(NOTHING);
+    await server.admin("SELECT setval('jobs.message_number_seq', 1, false)");
     expect(await written('SELECT * FROM job FOR UPDATE')).not.toEqual(NOTHING);
     expect(await written('SELECT lo_create(0)')).not.toEqual(NOTHING);
   });

@@ -20,7 +20,7 @@ CREATE TYPE jobs.kind AS ENUM ('batch', 'stream');
 CREATE TABLE jobs.job (id bigint PRIMARY KEY, state text NOT NULL, attempts int NOT NULL DEFAULT 0,
   note text, kind jobs.kind NOT NULL DEFAULT 'batch', CHECK (attempts >= 0));
 CREATE TABLE jobs.job_limit (name text PRIMARY KEY, value numeric NOT NULL);
-CREATE TABLE jobs.message (id bigserial PRIMARY KEY, body text NOT NULL);
+CREATE TABLE jobs.message (id bigint PRIMARY KEY, body text NOT NULL, number bigserial);
 CREATE TABLE fraud.score (id int PRIMARY KEY, value int);
 CREATE TABLE fraud.seen (at timestamptz DEFAULT clock_timestamp(), what text);
 INSERT INTO jobs.job (id, state, attempts) VALUES (41, 'done', 1), (42, 'stuck', 3), (43, 'stuck', 5);
@@ -62,13 +62,30 @@ export const STATEMENTS: Readonly<Record<string, WhitelistedStatement>> = {
   'post-message': {
     about: 'Leaves a message for the workers.',
     schema: 'jobs',
-    sql: 'INSERT INTO message (body) VALUES ($1)',
-    parameters: [{ name: 'body', type: 'text', chars_max: 20 }],
+    sql: 'INSERT INTO message (id, body) VALUES ($1, $2)',
+    parameters: [
+      { name: 'id', type: 'int8', min: 1, chars_max: 200 },
+      { name: 'body', type: 'text', chars_max: 20 },
+    ],
     tables: ['message'],
     rows_max: 1,
-    observe: 'SELECT id, body FROM message',
+    observe: 'SELECT id, body FROM message WHERE id = $1',
     key: ['id'],
     compensate: { none: 'workers have read it by then' },
+  },
+  'raise-limit': {
+    about: 'Sets one of the limits.',
+    schema: 'jobs',
+    sql: 'UPDATE job_limit SET value = $2 WHERE name = $1',
+    parameters: [
+      { name: 'name', type: 'text', chars_max: 100 },
+      { name: 'value', type: 'numeric', min: 1, max: 100, chars_max: 200 },
+    ],
+    tables: ['job_limit'],
+    rows_max: 1,
+    observe: 'SELECT name, value FROM job_limit WHERE name = $1',
+    key: ['name'],
+    compensate: 'UPDATE job_limit SET value = $2 WHERE name = $1',
   },
   'forget-job': {
     ...RELEASE,
@@ -108,14 +125,18 @@ export async function startPostgresStage(
     readonly database?: (server: PostgresServer) => Partial<PostgresDatabase>;
     readonly server?: Parameters<typeof startPostgres>[0];
     readonly stage?: StageOptions;
+    /** Puts something in front of the server: its port in, the port that the gateway uses out. */
+    readonly wrapPort?: (port: number) => Promise<number>;
   } = {},
 ): Promise<PostgresStage> {
   const server = await startPostgres(options.server);
   await server.admin(SCHEMA_SQL);
+  const port = (await options.wrapPort?.(server.port)) ?? server.port;
   const stage = await startStage({
     ...options.stage,
     secrets: { PG_READ: READ_PASSWORD, PG_WRITE: WRITE_PASSWORD, ...options.stage?.secrets },
-    settings: (settings) => withDatabase(settings, databaseOf(server, options.database?.(server))),
+    settings: (settings) =>
+      withDatabase(settings, databaseOf({ ...server, port }, options.database?.(server))),
   });
   return {
     ...stage,

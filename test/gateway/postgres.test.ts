@@ -39,13 +39,13 @@ describe.skipIf(!HERE)('PostgreSQL', () => {
       before: { state: 'stuck', attempts: 3 },
       after: { state: 'queued', attempts: 0 },
       changes: [
-        { path: '/rows/42/attempts', before: '3', after: '0' },
-        { path: '/rows/42/state', before: 'stuck', after: 'queued' },
+        { path: '/rows/id=42/attempts', before: '3', after: '0' },
+        { path: '/rows/id=42/state', before: 'stuck', after: 'queued' },
       ],
       diff: ['-    attempts: "3"', '+    attempts: "0"', '-    state: stuck', '+    state: queued'],
       undo: (before_image) => ({
         parameters: { job_id: before_image['/parameters/job_id'] },
-        restore: { '42': { id: '42', state: 'stuck', attempts: '3' } },
+        restore: { 'id=42': { id: '42', state: 'stuck', attempts: '3' } },
       }),
     },
   });

@@ -38,7 +38,7 @@ export interface SqlRows {
 /** One transaction. A text is one statement; values are bound to `$1`, `$2`, ... */
 export interface SqlSession {
   /** Names the database itself, whatever its address. */
-  readonly database_id: string;
+  databaseId(): Promise<string>;
   query(text: string, values: readonly unknown[]): Promise<SqlRows>;
   /** A SELECT through a cursor: no more is fetched than is wanted. @throws UpstreamError `too-large`. */
   fetch(

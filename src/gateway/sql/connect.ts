@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { connect as connectSocket } from 'node:net';
+import { connect as connectSocket, isIP } from 'node:net';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
 import type { Duplex } from 'node:stream';
@@ -47,21 +47,23 @@ export async function connectSql(options: ConnectOptions): Promise<SqlConnection
   const address = await resolveDatabase(config, options.unsafe_endpoints);
   const tls = tlsOptions(config);
   const { Client } = await import('pg');
-  // Every setting is given here: what is left out, pg takes from the environment.
-  const client = new Client({
+  const settings = {
     host: address,
     port: config.port,
     database: config.database,
     user: credential.username,
     password: credential.password.reveal(),
     ssl: tls ?? false,
+    sslnegotiation: 'postgres' as const,
     application_name: call_id.slice(0, 63),
-    options: '',
     client_encoding: 'UTF8',
     connectionTimeoutMillis: Math.max(1, Math.min(CONNECT_MS_MAX, options.timeout_ms)),
     // Text as the server writes it: no precision is lost on the way.
     types: { getTypeParser: () => (text: string) => text },
-  });
+  };
+  const client = new Client(settings);
+  // What is left out, pg takes from the environment (PGOPTIONS): the configuration alone decides here.
+  Object.assign(inside(client).connectionParameters, { options: undefined, replication: undefined });
   // Without a listener a cut connection would end the process; the query that waits for it hears of it itself.
   client.on('error', () => undefined);
   try {
@@ -90,7 +92,7 @@ function tlsOptions(config: PostgresDatabase): ConnectionOptions | null {
   if (isUnixSocket(config.host) || config.tls === 'off') return null;
   return {
     // The address was resolved here; the certificate must be for the name in the configuration.
-    servername: config.host,
+    ...(isIP(config.host) === 0 ? { servername: config.host } : {}),
     checkServerIdentity: (_address, certificate) => checkServerIdentity(config.host, certificate),
     rejectUnauthorized: true,
     minVersion: 'TLSv1.2',
@@ -114,6 +116,7 @@ function readCa(file: string): string {
 
 interface Inside {
   readonly connection: { readonly stream: Duplex };
+  readonly connectionParameters: object;
   readonly processID: number | null;
   readonly secretKey: number | null;
 }

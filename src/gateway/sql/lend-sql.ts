@@ -8,7 +8,7 @@ import { UpstreamError } from '../upstream-error.ts';
 import { commit } from './commit.ts';
 import { connectSql, type SqlConnection } from './connect.ts';
 import { loadSqlParser, parseSql, unwrap } from './parse-sql.ts';
-import { SESSION_SQL, sessionFacts, sessionValues, type SessionFacts } from './session-rules.ts';
+import { DATABASE_SQL, refuseSession, SESSION_SQL, sessionValues, SYSTEM_SQL } from './session-rules.ts';
 import { asSqlError, type SqlPhase } from './sql-error.ts';
 
 /**
@@ -72,8 +72,8 @@ async function inTransaction<T>(
   const guard = watch(connection, deadline_at, options.signal);
   let phase: SqlPhase = 'work';
   try {
-    const facts = await begin(connection.client, access, options.target.namespace, config, left(deadline_at));
-    const { keep, value } = await work(lentSession(connection.client, facts, access));
+    await begin(connection.client, access, options.target.namespace, config, left(deadline_at));
+    const { keep, value } = await work(lentSession(connection.client, access));
     // The one place that commits: never in a read, never in a preview, whatever the driver answered.
     if (keep && access === 'READ WRITE' && options.mode === 'write') {
       phase = 'commit';
@@ -95,19 +95,23 @@ async function begin(
   schema: string,
   config: PostgresDatabase,
   left_ms: number,
-): Promise<SessionFacts> {
+): Promise<void> {
   if (access === 'READ ONLY') await client.query('SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY');
   await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ ${access}`);
   const statement_ms = Math.min(left_ms, config.statement_ms_max);
   const values = sessionValues({ schema, statement_ms, lock_ms: config.lock_ms_max });
   const { rows } = await ask(client, SESSION_SQL, values);
-  return sessionFacts(rows[0] ?? [], schema);
+  refuseSession(rows[0] ?? [], schema);
 }
 
-function lentSession(client: Client, facts: SessionFacts, access: Access): SqlSession {
+function lentSession(client: Client, access: Access): SqlSession {
   const allowed = access === 'READ ONLY' ? READS : CHANGES;
   return {
-    database_id: facts.database_id,
+    databaseId: async () => {
+      const [oid, may_ask] = (await ask(client, DATABASE_SQL, [])).rows[0] ?? [];
+      const system = may_ask === 't' ? (await ask(client, SYSTEM_SQL, [])).rows[0]?.[0] : null;
+      return `${system ?? '-'}.${oid ?? '-'}`;
+    },
     query: async (text, values) => {
       refuseStatement(text, allowed);
       return ask(client, text, values);

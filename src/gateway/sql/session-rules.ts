@@ -19,8 +19,6 @@ export const SESSION_SQL = `SELECT
   set_config('bytea_output', 'hex', true),
   set_config('row_security', 'on', true),
   current_setting('server_version_num'),
-  (SELECT oid::text FROM pg_database WHERE datname = current_database()),
-  (SELECT system_identifier::text FROM pg_control_system()),
   to_regnamespace(quote_ident($1)) IS NOT NULL,
   (SELECT concat_ws(', ',
     CASE WHEN rolsuper THEN 'is a superuser' END,
@@ -40,16 +38,11 @@ export function sessionValues({ schema, statement_ms, lock_ms }: SessionLimits):
   return [schema, String(statement_ms), String(lock_ms), String(statement_ms + 5000)];
 }
 
-export interface SessionFacts {
-  /** Names the database itself, over restarts and new addresses. */
-  readonly database_id: string;
-}
-
 const VERSION_MIN = 130_000;
 
 /** @throws UpstreamError for a role that could do more than a session can forbid, and for a schema that is not there. */
-export function sessionFacts(row: readonly (string | null)[], schema: string): SessionFacts {
-  const [version, oid, system, exists, attributes, groups, functions] = row.slice(9);
+export function refuseSession(row: readonly (string | null)[], schema: string): void {
+  const [version, exists, attributes, groups, functions] = row.slice(9);
   if (Number(version) < VERSION_MIN) throw refused('invalid', 'PostgreSQL before 13 is not spoken to');
   const rights = [
     ...(attributes === '' || attributes == null ? [] : [`it ${attributes}`]),
@@ -62,8 +55,12 @@ export function sessionFacts(row: readonly (string | null)[], schema: string): S
       `the role has rights that no session can take from it, and is not used: ${rights.join('; ')}. Take them away (README, PostgreSQL)`,
     );
   if (exists !== 't') throw refused('not-found', `there is no schema ${schema}`);
-  return { database_id: `${system}.${oid}` };
 }
+
+/** Managed databases may keep the identifier of the system to themselves; asking for it must then not be tried. */
+export const DATABASE_SQL = `SELECT oid::text, has_function_privilege('pg_control_system()', 'EXECUTE')
+  FROM pg_database WHERE datname = current_database()`;
+export const SYSTEM_SQL = 'SELECT system_identifier::text FROM pg_control_system()';
 
 function refused(problem: 'blocked' | 'invalid' | 'not-found', message: string): UpstreamError {
   return new UpstreamError({ problem, sent: 'no', status: null, message });

@@ -109,7 +109,7 @@ function listed(name: string, { columns, rows, more }: SqlRows, source_query: st
 
 /** JSON that this file's own SQL has made. */
 function parts(text: string | null | undefined): unknown {
-  return text == null ? [] : (answerJson(text) as unknown);
+  return text == null ? [] : answerJson(text);
 }
 
 const OTHER_SCHEMA = '[not shown: another schema]';

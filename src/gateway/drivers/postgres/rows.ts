@@ -13,20 +13,29 @@ export function rowsByKey({ columns, rows }: SqlRows, key: readonly string[]): R
   const found = new Map<string, Row>();
   for (const cells of rows) {
     const row = Object.fromEntries(columns.map(({ name }, index) => [name, cells[index] ?? null]));
-    const name = keyText(key.map((column) => row[column] ?? null));
+    const name = keyText(
+      key,
+      key.map((column) => row[column] ?? null),
+    );
     if (found.has(name)) throw blocked(`the key ${key.join(', ')} names more than one row (${name})`);
     found.set(name, row);
   }
   return found;
 }
 
-/** @throws UpstreamError `blocked` for a key without a value. */
-export function keyText(values: readonly (string | null)[]): string {
+/**
+ * `id=42`: the key as people read it. Nothing is encoded beyond a separator, and `=` stands before the value, so that
+ * the redaction sees an address as one. @throws UpstreamError `blocked` for a key without a value.
+ */
+export function keyText(key: readonly string[], values: readonly (string | null)[]): string {
   if (values.includes(null)) throw blocked('a column of the key is null, so it names no row');
-  return values.map((value) => encodeURIComponent(value as string)).join(',');
+  const parts = values.map(
+    (value, index) => `${key[index]}=${(value as string).replaceAll(/[\\,]/g, String.raw`\$&`)}`,
+  );
+  return parts.join(',');
 }
 
-/** `/rows/42/state`. */
+/** `/rows/id=42/state`. */
 export function cellPath(key: string, column: string): string {
   return `/rows/${escape(key)}/${escape(column)}`;
 }

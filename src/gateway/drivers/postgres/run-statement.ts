@@ -83,12 +83,16 @@ async function preview(handle: CallHandle, args: RunArgs): Promise<DriverPreview
     const after = await look(session, run);
     const changes = effectOf(run, before, touched, after);
     const value: DriverPreview = {
-      object_uid: uidOf(session, run, before),
+      object_uid: await uidOf(session, run, before),
       before: shownRows(run.facts.table, before),
       after: shownRows(run.facts.table, after),
       changes,
       side_changes: [],
-      warnings: [...run.warnings, ...(await sideEffects(session, handle.target.namespace, run.facts))],
+      warnings: [
+        `It runs: ${run.shown_sql}`,
+        ...run.warnings,
+        ...(await sideEffects(session, handle.target.namespace, run.facts)),
+      ],
       resources: null,
     };
     return { keep: false, value };
@@ -104,7 +108,7 @@ async function observe(handle: CallHandle, args: RunArgs): Promise<Observation> 
     for (const [name, value] of Object.entries(args.parameters)) values[`/parameters/${name}`] = value;
     for (const [key, row] of rows)
       for (const [column, cell] of Object.entries(row)) values[cellPath(key, column)] = cell;
-    return { object_uid: uidOf(session, run, rows), values };
+    return { object_uid: await uidOf(session, run, rows), values };
   });
 }
 
@@ -117,13 +121,15 @@ async function apply(handle: CallHandle, args: RunArgs): Promise<ApplyAnswer> {
   try {
     return await handle.sql.change<ApplyAnswer>(async (session) => {
       const before = await look(session, run);
-      const changed = changedSince(precondition, uidOf(session, run, before), before);
+      const changed = changedSince(precondition, await uidOf(session, run, before), before);
       if (changed !== null) return conflict(changed);
       const touched = await execute(session, run, before);
       const after = await look(session, run);
       const changes = effectOf(run, before, touched, after);
       if (canonicalJson(changes) !== canonicalJson(precondition.changes))
-        return conflict('it would now do something else than what was approved');
+        return conflict(
+          'it would now do something else than what was approved (observe must not show what changes by itself, such as a time)',
+        );
       return { keep: true, value: { status: 'done', result: { rows_touched: touched.length } } };
     });
   } catch (error) {
@@ -169,7 +175,7 @@ async function execute(session: SqlSession, run: Run, before: Rows): Promise<str
     )
       continue;
     const { rows } = await session.query(sql, values);
-    keys.push(...rows.map((row) => keyText(row)));
+    keys.push(...rows.map((row) => keyText(run.statement.key, row)));
   }
   if (new Set(keys).size < keys.length) throw blocked('it touched a row twice');
   return keys.toSorted();
@@ -182,7 +188,7 @@ function effectOf(run: Run, before: Rows, touched: readonly string[], after: Row
   if (touched.length > statement.rows_max)
     throw blocked(`it touches ${touched.length} rows; at most ${statement.rows_max} are allowed`);
   const changed = changedKeys(before, after);
-  if (changed.join(' ') !== touched.join(' '))
+  if (canonicalJson(changed) !== canonicalJson(touched))
     throw blocked(
       `it touches ${touched.length} rows, and observe shows a change of ${changed.length}: both must be the same rows`,
     );
@@ -200,7 +206,7 @@ function effectOf(run: Run, before: Rows, touched: readonly string[], after: Row
 }
 
 /** Database, statement, digest of definition and arguments; the number of rows where a run leaves it as it is. */
-function uidOf(session: SqlSession, run: Run, rows: Rows): string {
+async function uidOf(session: SqlSession, run: Run, rows: Rows): Promise<string> {
   const count = run.facts.verb === 'update' ? `/rows=${rows.size}` : '';
-  return `${session.database_id}/${run.name}/${run.digest}${count}`;
+  return `${await session.databaseId()}/${run.name}/${run.digest}${count}`;
 }

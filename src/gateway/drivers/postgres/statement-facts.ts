@@ -1,6 +1,6 @@
 import type { WhitelistedStatement } from '../../../contract/system-postgres.ts';
 import type { TouchedField } from '../driver.ts';
-import { parseSql, textOf, unwrap, type SqlNode } from '../../sql/parse-sql.ts';
+import { namesOf, nodesBelow, parseSql, textOf, unwrap, type SqlNode } from '../../sql/parse-sql.ts';
 import { guardExpressions, highestParameter } from './read-guard.ts';
 
 /**
@@ -71,6 +71,7 @@ function factsOf(verb: Verb, body: SqlNode, schema: string): StatementFacts {
       ? 'it has no WHERE and would touch every row'
       : null) ??
     columnProblem(targets) ??
+    clockProblem(verb === 'insert' ? body['selectStmt'] : targets) ??
     guardExpressions(expressionsOf(verb, body), schema);
   return { verb, table, columns, parameters: highestParameter(body), problem };
 }
@@ -88,6 +89,26 @@ function columnProblem(targets: readonly SqlNode[]): string | null {
     if (body['indirection'] !== undefined) return 'it sets a part of a column; set the whole column';
     const value = unwrap((body['val'] ?? { None: {} }) as SqlNode).type;
     if (value === 'MultiAssignRef') return 'it sets several columns from one expression; set them one by one';
+  }
+  return null;
+}
+
+const CLOCK: ReadonlySet<string> = new Set([
+  'now',
+  'clock_timestamp',
+  'statement_timestamp',
+  'transaction_timestamp',
+  'timeofday',
+]);
+
+/** A value that differs from run to run could never be the one that people approved. */
+function clockProblem(values: unknown): string | null {
+  for (const { type, body } of nodesBelow(values)) {
+    const clock =
+      type === 'SQLValueFunction' ||
+      (type === 'FuncCall' && CLOCK.has(namesOf(body['funcname']).at(-1) ?? ''));
+    if (clock)
+      return 'it sets a column from the clock or the session; use a parameter, so that people see the value';
   }
   return null;
 }

@@ -62,7 +62,7 @@ function columnProblems(
   if (new Set(columns).size < columns.length) return [['observe', 'a column stands there twice']];
   const missing = [...statement.key, ...facts.columns].find((column) => !columns.includes(column));
   if (missing !== undefined) return [['observe', `it does not show the column ${missing}`]];
-  return compensationProblems(statement, facts, columns.length);
+  return [...madeUpProblems(columns, facts), ...compensationProblems(statement, facts, columns.length)];
 }
 
 /** The gateway writes RETURNING behind the statement; a semicolon or an open comment would cut that off. */
@@ -78,6 +78,20 @@ function keyProblems(key: readonly string[], { verb, columns }: StatementFacts):
   return set === undefined ? [] : [['key', `the statement sets ${set}, so it cannot name a row`]];
 }
 
+/** What the database makes up (a sequence, a default) differs from run to run, so nobody could approve it. */
+function madeUpProblems(columns: readonly (string | null)[], facts: StatementFacts): Found[] {
+  const made =
+    facts.verb === 'insert' ? columns.find((c) => c !== null && !facts.columns.includes(c)) : undefined;
+  return made === undefined
+    ? []
+    : [
+        [
+          'observe',
+          `it shows ${made}, which the INSERT leaves to the database: insert it from a parameter, or do not show it`,
+        ],
+      ];
+}
+
 function compensationProblems(
   statement: WhitelistedStatement,
   facts: StatementFacts,
@@ -87,8 +101,6 @@ function compensationProblems(
   if (sql === null) return [];
   const back = statementFacts(sql, statement.schema);
   if (back.problem !== null) return [['compensate', back.problem]];
-  const ends = endProblem(sql, statement.key);
-  if (ends !== null) return [['compensate', ends]];
   if (facts.verb === 'insert')
     return [
       [
@@ -98,6 +110,8 @@ function compensationProblems(
     ];
   if (back.table === null || !statement.tables.includes(back.table))
     return [['compensate', 'it does not write to one of `tables`']];
+  const ends = endProblem(sql, statement.key);
+  if (ends !== null) return [['compensate', ends]];
   if (back.parameters > columns)
     return [['compensate', `$${back.parameters} is used, and observe shows ${columns} columns`]];
   const lost = facts.columns.find((column) => !back.columns.includes(column));

@@ -30,12 +30,16 @@ export interface Run {
   readonly statement: WhitelistedStatement;
   readonly facts: StatementFacts & { readonly table: string };
   readonly digest: string;
+  /** What people read before they approve. */
+  readonly shown_sql: string;
   readonly observe: BoundSql;
   readonly steps: readonly Step[];
   /** Rows that must stand there again afterwards; null for a run forwards. */
   readonly restores: ReadonlyMap<string, Row> | null;
   readonly warnings: readonly string[];
 }
+
+const SHOWN_CHARS_MAX = 500;
 
 const UNKNOWN: TouchedField = { path: '/privileged/unknown-statement', after: null };
 
@@ -69,6 +73,7 @@ export function planRun(args: RunArgs, place: Place): Run {
     statement,
     facts,
     digest: argsDigest(args, place),
+    shown_sql: (back === null ? statement.sql : (compensationOf(statement) ?? '')).slice(0, SHOWN_CHARS_MAX),
     observe: bindSql(statement.observe, values, types),
     steps: back?.steps ?? [{ ...forwards, key: null }],
     restores: back === null ? null : new Map(Object.entries(args.restore ?? {})),
