@@ -20,6 +20,7 @@ import { route } from './pipeline/route.ts';
 import { Throttle } from './pipeline/throttle.ts';
 import { loadPolicySet, type PolicyLoad } from './policy/policy-set.ts';
 import { sanitizeText } from './sanitize/sanitize.ts';
+import { WorkFolders } from './terraform/work-folders.ts';
 import { refuse } from '../contract/verdict.ts';
 
 /**
@@ -65,6 +66,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     throttle: new Throttle(clock),
     egress,
     mirrors: new GitMirrors(settings.home, clock),
+    work_folders: new WorkFolders(settings.home),
     in_flight: new Set(),
   };
   return {
@@ -74,6 +76,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     close: async () => {
       await broker.close();
       await core.peers.close();
+      await core.work_folders.close();
       await egress.close();
     },
   };

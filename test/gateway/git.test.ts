@@ -52,7 +52,7 @@ describeDriver({
       '-    memory: 1g',
       '+    memory: 2g',
     ],
-    undo: (image) => restoreOf(image) as unknown as Record<string, unknown>,
+    undo: (image) => ({ ...restoreOf(image) }),
   },
 });
 

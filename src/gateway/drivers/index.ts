@@ -3,6 +3,13 @@ import { GIT_DRIVER } from './git.ts';
 import { KUBERNETES_DRIVER } from './kubernetes.ts';
 import { LOKI_DRIVER } from './loki.ts';
 import { PROMETHEUS_DRIVER } from './prometheus.ts';
+import { TERRAFORM_DRIVER } from './terraform.ts';
 
 /** Every built-in driver; a new one adds its line here. */
-export const DRIVERS: readonly Driver[] = [KUBERNETES_DRIVER, LOKI_DRIVER, PROMETHEUS_DRIVER, GIT_DRIVER];
+export const DRIVERS: readonly Driver[] = [
+  KUBERNETES_DRIVER,
+  LOKI_DRIVER,
+  PROMETHEUS_DRIVER,
+  GIT_DRIVER,
+  TERRAFORM_DRIVER,
+];

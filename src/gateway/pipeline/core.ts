@@ -6,6 +6,7 @@ import type { CredentialBroker } from '../credentials/broker.ts';
 import type { Egress } from '../egress.ts';
 import type { GitMirrors } from '../git/git-mirrors.ts';
 import type { PolicyLoad, PolicySet } from '../policy/policy-set.ts';
+import type { WorkFolders } from '../terraform/work-folders.ts';
 import type { Peers } from './peers.ts';
 import type { Registry } from './registry.ts';
 import type { RouteSettings } from './route.ts';
@@ -28,6 +29,7 @@ export interface GatewayCore {
   readonly throttle: Throttle;
   readonly egress: Egress;
   readonly mirrors: GitMirrors;
+  readonly work_folders: WorkFolders;
   /** Journal keys that this process is sending right now: nobody else may conclude that they were lost. */
   readonly in_flight: Set<string>;
 }

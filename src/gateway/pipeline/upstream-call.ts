@@ -2,16 +2,14 @@ import { tenantKey } from '../../contract/scope.ts';
 import type { Refusal } from '../../contract/verdict.ts';
 import { secretTexts } from '../credentials/credential.ts';
 import type { Lease } from '../credentials/lease.ts';
-import type { CallHandle, Precondition } from '../drivers/driver.ts';
+import type { Precondition } from '../drivers/driver.ts';
 import type { Operation } from '../drivers/driver-server.ts';
-import { branchOfTarget } from '../git/branch-names.ts';
-import { lendForge } from '../git/lend-forge.ts';
-import { lendGit } from '../git/lend-git.ts';
 import type { PeerAnswer } from '../mcp-peer.ts';
 import { exactScrub, type ExactScrub } from '../sanitize/exact-scrub.ts';
 import { lendTransport, type TransportMode } from '../transport.ts';
 import type { Admission } from './admit.ts';
 import type { GatewayCore } from './core.ts';
+import { programFaces } from './program-faces.ts';
 import { operationsOf } from '../drivers/driver-server.ts';
 import { firstNamespace } from './tenancy.ts';
 
@@ -48,37 +46,13 @@ export function callUpstream(
     call_id,
     target: route.target,
     http,
-    ...repositoryFaces(core, admission, lease, { ...limits, timeout_ms }),
+    ...programFaces(core, admission, lease, { call_id, ...limits, timeout_ms }),
     upstream: route.upstream,
     precondition: limits.precondition,
   };
   const name =
     operationsOf(entry.tool).find((candidate) => candidate.operation === operation)?.name ?? entry.tool.name;
   return core.peers.call(name, handle, { target: route.uri, args }, { timeout_ms, signal: limits.signal });
-}
-
-/** What a driver of repositories is lent instead of HTTP. */
-function repositoryFaces(
-  core: GatewayCore,
-  { route, entry }: Admission,
-  { credential }: Lease,
-  { mode, timeout_ms, signal }: OperationLimits,
-): Pick<CallHandle, 'git' | 'forge'> {
-  const { upstream, target } = route;
-  if (upstream.system !== 'git') return {};
-  const options = {
-    mirrors: core.mirrors,
-    name: upstream.name,
-    repository: upstream.config,
-    branch: branchOfTarget(target.name),
-    unsafe_endpoints: core.settings.unsafe_endpoints,
-    mode,
-    credential,
-    timeout_ms,
-    bytes_max: entry.tool.result_bytes_max,
-    signal,
-  };
-  return { git: lendGit(options), forge: lendForge({ ...options, egress: core.egress }) };
 }
 
 export function leaseFor(

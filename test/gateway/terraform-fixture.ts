@@ -1,0 +1,88 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, existsSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { GitRepository } from '../../src/contract/system-git.ts';
+import { TerraformWorkspace } from '../../src/contract/system-terraform.ts';
+import { makeRepository, type TestRepository } from './git-fixture.ts';
+import { startStage, type Stage, type StageOptions } from './stage.ts';
+
+/** The real program, if there is one on this machine. */
+export const PROGRAM = ['terraform', 'tofu']
+  .map((name) => {
+    try {
+      return execFileSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
+    } catch {
+      return '';
+    }
+  })
+  .find((path) => path !== '');
+
+export const TARGET = 'mcp://tf/network/-/workspace/default';
+
+export interface TerraformStage {
+  readonly stage: Stage;
+  readonly repository: TestRepository;
+  /** Commits a root module on main, as merged by people. */
+  merge(main_tf: string, more?: Readonly<Record<string, string>>): string;
+  /** State as it lies on disk; null when there is none. */
+  state(): {
+    serial: number;
+    lineage: string;
+    resources: { instances: { attributes: Record<string, unknown> }[] }[];
+  } | null;
+  readonly state_path: string;
+  close(): Promise<void>;
+}
+
+/** A root module whose state lies outside of every checkout, as a remote backend's would. */
+export async function startTerraformStage(
+  change: Partial<TerraformWorkspace> = {},
+  options: StageOptions = {},
+): Promise<TerraformStage> {
+  const dir = mkdtempSync(join(tmpdir(), 'aegis-tf-'));
+  const state_path = join(dir, 'terraform.tfstate');
+  const repository = makeRepository();
+  const merge = (main_tf: string, more: Readonly<Record<string, string>> = {}): string =>
+    repository.commitFromOutside('main', {
+      'net/main.tf': `terraform {\n  backend "local" { path = "${state_path}" }\n}\n${main_tf}\n`,
+      ...more,
+    });
+  const network = TerraformWorkspace.parse({
+    repository: 'infra',
+    folder: 'net',
+    lock_timeout_s: 1,
+    ...(PROGRAM === undefined ? {} : { program: PROGRAM }),
+    ...change,
+  });
+  const infra = GitRepository.parse({ remote: repository.path, mirror_age_s_max: 0 });
+  const stage = await startStage({
+    ...options,
+    settings: (settings) => {
+      const give = (team: string, name: string) => {
+        const { environments } = settings.teams[team] as (typeof settings.teams)[string];
+        const prod = environments['prod'] as (typeof environments)[string];
+        return {
+          environments: { prod: { ...prod, systems: [{ system: 'tf' as const, name, namespaces: [] }] } },
+        };
+      };
+      return {
+        ...settings,
+        repositories: { infra },
+        terraform: { network, risk: network },
+        teams: { data: give('data', 'network'), fraud: give('fraud', 'risk') },
+      };
+    },
+  });
+  return {
+    stage,
+    repository,
+    merge,
+    state_path,
+    state: () =>
+      existsSync(state_path)
+        ? (JSON.parse(readFileSync(state_path, 'utf8')) as ReturnType<TerraformStage['state']>)
+        : null,
+    close: () => stage.close(),
+  };
+}
