@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GitRepository } from '../../src/contract/system-git.ts';
@@ -32,6 +32,10 @@ export interface TerraformStage {
     resources: { instances: { attributes: Record<string, unknown> }[] }[];
   } | null;
   readonly state_path: string;
+  /** Arguments of every run so far. */
+  runs(): string[];
+  /** Names of the variables of the last run. */
+  variables(): string[];
   close(): Promise<void>;
 }
 
@@ -43,6 +47,14 @@ export async function startTerraformStage(
   const dir = mkdtempSync(join(tmpdir(), 'aegis-tf-'));
   const state_path = join(dir, 'terraform.tfstate');
   const repository = makeRepository();
+  // Writes down what it is asked and which variables it has, and then is the real program.
+  const program = join(dir, 'terraform');
+  const asked = join(dir, 'asked');
+  writeFileSync(
+    program,
+    `#!/bin/sh\necho "$*" >> '${asked}'\nexport -p > '${dir}/variables'\nexec '${PROGRAM ?? 'false'}' "$@"\n`,
+    { mode: 0o755 },
+  );
   const merge = (main_tf: string, more: Readonly<Record<string, string>> = {}): string =>
     repository.commitFromOutside('main', {
       'net/main.tf': `terraform {\n  backend "local" { path = "${state_path}" }\n}\n${main_tf}\n`,
@@ -52,7 +64,7 @@ export async function startTerraformStage(
     repository: 'infra',
     folder: 'net',
     lock_timeout_s: 1,
-    ...(PROGRAM === undefined ? {} : { program: PROGRAM }),
+    program,
     ...change,
   });
   const infra = GitRepository.parse({ remote: repository.path, mirror_age_s_max: 0 });
@@ -79,6 +91,11 @@ export async function startTerraformStage(
     repository,
     merge,
     state_path,
+    runs: () => (existsSync(asked) ? readFileSync(asked, 'utf8').trim().split('\n') : []),
+    variables: () =>
+      [...readFileSync(join(dir, 'variables'), 'utf8').matchAll(/^export ([A-Za-z_]\w*)/gm)].map(
+        ([, name]) => name ?? '',
+      ),
     state: () =>
       existsSync(state_path)
         ? (JSON.parse(readFileSync(state_path, 'utf8')) as ReturnType<TerraformStage['state']>)

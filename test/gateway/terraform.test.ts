@@ -59,7 +59,7 @@ describe.skipIf(PROGRAM === undefined)('with the real program', () => {
     },
     write: {
       action,
-      mutations: () => Math.max(0, (suite.tf?.state()?.serial ?? 0) - 1),
+      mutations: () => (suite.tf?.runs() ?? []).filter((line) => / apply /.test(line)).length,
       now: () => {
         const found = suite.tf
           ?.state()
@@ -294,6 +294,21 @@ describe.skipIf(PROGRAM === undefined)('what is secret', () => {
       expect(approved.preview.diff).toContain('+      size: 3');
       expect(await execute(tf.stage, approved)).toMatchObject({ outcome: { status: 'done' } });
       expect(readFileSync(tf.state_path, 'utf8')).toContain(TOKEN);
+      expect(tf.runs().join('\n')).not.toMatch(/auto-approve|destroy|tok_planted/);
+      expect(tf.variables().filter((name) => !['PWD', 'OLDPWD', 'SHLVL', '_'].includes(name))).toEqual([
+        'CHECKPOINT_DISABLE',
+        'HOME',
+        'LC_ALL',
+        'PATH',
+        'TF_CLI_CONFIG_FILE',
+        'TF_DATA_DIR',
+        'TF_INPUT',
+        'TF_IN_AUTOMATION',
+        'TF_VAR_api',
+        'TF_VAR_size',
+        'TF_WORKSPACE',
+        'TMPDIR',
+      ]);
       const shown = await tf.stage.gateway.read({
         token: await tf.stage.token({ incident_id: approved.incident_id }),
         tool: 'tf.show',
