@@ -1,9 +1,18 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { journalKey } from '../../src/contract/tool.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { blobId } from '../../src/gateway/drivers/git/file-paths.ts';
 import { approvedPlan, execute, type ApprovedPlan } from './approved-plan.ts';
-import { branchTarget, makeRepository, startGitStage, undoChange, VALUES } from './git-fixture.ts';
+import {
+  branchTarget,
+  makeRepository,
+  startGitStage,
+  undoChange,
+  VALUES,
+  type TestRepository,
+} from './git-fixture.ts';
 import type { Stage } from './stage.ts';
 
 const RAISED = 'replicas: 2\nmemory: 2g\n';
@@ -238,4 +247,49 @@ describe('committing', () => {
     expect(await execute(stage, approved)).toMatchObject({ outcome: { status: 'done', replayed: true } });
     repository.git('update-ref', 'refs/heads/main', repository.main);
   });
+
+  it('killed while the server still decides: nothing is there, and a person is asked', async () => {
+    const approved = await approve('slow', raise(repository.main));
+    const hook = serverHook(repository, 'pre-receive');
+    try {
+      const answer = await execute(stage, approved, { timeout_ms: 2500 });
+      expect(answer).toMatchObject({ outcome: { status: 'outcome_unknown' } });
+      expect(repository.tip('slow')).toBeNull();
+    } finally {
+      hook.remove();
+    }
+  });
+
+  it('killed after the server has moved the branch: found by looking, one push', async () => {
+    const approved = await approve('late', raise(repository.main));
+    const hook = serverHook(repository, 'post-update');
+    try {
+      expect(await execute(stage, approved, { timeout_ms: 2500 })).toMatchObject({
+        outcome: { status: 'done' },
+      });
+      expect(repository.git('rev-parse', 'late^')).toBe(repository.main);
+    } finally {
+      hook.remove();
+    }
+  });
+
+  it('a server that declines says why, and nothing is written', async () => {
+    const approved = await approve('declined', raise(repository.main));
+    const hook = serverHook(repository, 'update', 'echo "ticket number is missing" >&2; exit 1');
+    try {
+      expect(await execute(stage, approved)).toMatchObject({
+        outcome: { status: 'failed', summary: expect.stringContaining('ticket number is missing') },
+      });
+      expect(repository.tip('declined')).toBeNull();
+    } finally {
+      hook.remove();
+    }
+  });
 });
+
+/** A hook of the server; without a script it takes longer than anybody waits. */
+function serverHook(repository: TestRepository, name: string, script = 'sleep 60'): { remove(): void } {
+  const path = join(repository.path, 'hooks', name);
+  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return { remove: () => rmSync(path) };
+}

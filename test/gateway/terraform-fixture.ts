@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GitRepository } from '../../src/contract/system-git.ts';
 import { TerraformWorkspace } from '../../src/contract/system-terraform.ts';
+import { approvedPlan, type ApprovedPlan } from './approved-plan.ts';
 import { makeRepository, type TestRepository } from './git-fixture.ts';
 import { startStage, type Stage, type StageOptions } from './stage.ts';
 
@@ -31,9 +32,13 @@ export interface TerraformStage {
     lineage: string;
     resources: { instances: { attributes: Record<string, unknown> }[] }[];
   } | null;
+  /** The input of every resource in the state. */
+  inputs(): unknown[];
   readonly state_path: string;
   /** Arguments of every run so far. */
   runs(): string[];
+  /** Applies hang from now on, before they do anything or after they have done it. */
+  hang(when: 'before' | 'after' | 'never'): void;
   /** Names of the variables of the last run. */
   variables(): string[];
   close(): Promise<void>;
@@ -52,7 +57,13 @@ export async function startTerraformStage(
   const asked = join(dir, 'asked');
   writeFileSync(
     program,
-    `#!/bin/sh\necho "$*" >> '${asked}'\nexport -p > '${dir}/variables'\nexec '${PROGRAM ?? 'false'}' "$@"\n`,
+    `#!/bin/sh\necho "$*" >> '${asked}'\nexport -p > '${dir}/variables'
+case "$*" in *" apply "*)
+  if [ -f '${dir}/before' ]; then /bin/sleep 60; fi
+  if [ -f '${dir}/after' ]; then '${PROGRAM ?? 'false'}' "$@"; /bin/sleep 60; fi
+esac
+exec '${PROGRAM ?? 'false'}' "$@"
+`,
     { mode: 0o755 },
   );
   const merge = (main_tf: string, more: Readonly<Record<string, string>> = {}): string =>
@@ -86,20 +97,42 @@ export async function startTerraformStage(
       };
     },
   });
+  const state: TerraformStage['state'] = () => {
+    // The lock of the local backend leaves an empty file.
+    const text = existsSync(state_path) ? readFileSync(state_path, 'utf8') : '';
+    return text === '' ? null : (JSON.parse(text) as ReturnType<TerraformStage['state']>);
+  };
   return {
     stage,
     repository,
     merge,
     state_path,
     runs: () => (existsSync(asked) ? readFileSync(asked, 'utf8').trim().split('\n') : []),
+    hang: (when) => {
+      for (const each of ['before', 'after']) rmSync(join(dir, each), { force: true });
+      if (when !== 'never') writeFileSync(join(dir, when), '');
+    },
     variables: () =>
       [...readFileSync(join(dir, 'variables'), 'utf8').matchAll(/^export ([A-Za-z_]\w*)/gm)].map(
         ([, name]) => name ?? '',
       ),
-    state: () =>
-      existsSync(state_path)
-        ? (JSON.parse(readFileSync(state_path, 'utf8')) as ReturnType<TerraformStage['state']>)
-        : null,
+    state,
+    inputs: () =>
+      (state()?.resources ?? []).flatMap((resource) =>
+        resource.instances.map((one) => (one.attributes['input'] as { value?: unknown } | null)?.value),
+      ),
     close: () => stage.close(),
   };
+}
+
+/** The apply of a commit, approved by two people. */
+export function approveApply({ stage }: TerraformStage, commit: string): Promise<ApprovedPlan> {
+  return approvedPlan(stage, {
+    action: {
+      tool: 'terraform.apply',
+      target: TARGET,
+      params: { commit },
+      rollback: { none: true, reason: 'People plan the reverse.' },
+    },
+  });
 }

@@ -2,11 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { journalKey } from '../../src/contract/tool.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { approvedPlan, execute, type ApprovedPlan } from './approved-plan.ts';
 import { describeDriver } from './describe-driver.ts';
-import { PROGRAM, startTerraformStage, TARGET, type TerraformStage } from './terraform-fixture.ts';
+import {
+  approveApply,
+  PROGRAM,
+  startTerraformStage,
+  TARGET,
+  type TerraformStage,
+} from './terraform-fixture.ts';
 
 /** The real Terraform (or OpenTofu) with its built-in provider; nothing of the network is needed. */
 if (PROGRAM === undefined)
@@ -92,24 +97,13 @@ describe.skipIf(PROGRAM === undefined)('applying a saved plan', () => {
   });
   afterAll(() => tf.close());
 
-  const approve = (commit: string): Promise<ApprovedPlan> =>
-    approvedPlan(tf.stage, {
-      action: {
-        tool: 'terraform.apply',
-        target: TARGET,
-        params: { commit },
-        rollback: { none: true, reason: 'People plan the reverse.' },
-      },
-    });
+  const approve = (commit: string): Promise<ApprovedPlan> => approveApply(tf, commit);
   const refused = async (commit: string): Promise<string> =>
     approve(commit).then(
       () => 'previewed',
       (error: Error) => error.message,
     );
-  const inputs = (): unknown[] =>
-    (tf.state()?.resources ?? []).flatMap((resource) =>
-      resource.instances.map((one) => (one.attributes['input'] as { value?: unknown } | null)?.value),
-    );
+  const inputs = (): unknown[] => tf.inputs();
 
   it('creates what was approved, keeps a sealed copy of the state before, and replays', async () => {
     const approved = await approve(tf.merge(ONE));
@@ -228,39 +222,6 @@ describe.skipIf(PROGRAM === undefined)('applying a saved plan', () => {
     expect(JSON.stringify(answer)).toMatch(/too old|expired/);
     expect(inputs()).toEqual(['two']);
   });
-
-  it('a state that somebody holds locked is left alone', async () => {
-    const approved = await approve(tf.merge(TWO.replace('two', 'five')));
-    const holder = tf.merge(`${TWO}\n`);
-    expect(holder).toMatch(/^[0-9a-f]{40}$/);
-    const release = await holdLock(tf);
-    try {
-      const answer = await execute(tf.stage, approved);
-      expect(JSON.stringify(answer)).toMatch(/holds the lock/);
-      expect(inputs()).toEqual(['two']);
-    } finally {
-      release();
-    }
-  });
-
-  it('a run that was cut off is settled by its state: done when all of it is there, else a person is asked', async () => {
-    const approved = await approve(tf.merge(TWO.replace('two', 'six')));
-    const key = journalKey(approved.incident_id, 'CHG-7', 'apply');
-    const permit_id = await approved.mint();
-    const audit = { kind: 'call' as const, actor: 'aegis:gateway', payload: {} };
-    await tf.stage.store.journal.accept({ permit_id, key, args_hash: approved.permit.args_hash, audit });
-    await tf.stage.store.journal.dispatch(key, { before_image: {}, object_uid: approved.preview.object_uid });
-    const token = await tf.stage.token({ incident_id: approved.incident_id });
-    const unsure = await tf.stage.gateway.reconcile({ token, journal_key: key });
-    expect(unsure).toMatchObject({ outcome: { status: 'outcome_unknown' } });
-    // It went on after we were gone.
-    const text = readFileSync(tf.state_path, 'utf8').replaceAll('"two"', '"six"');
-    const state = JSON.parse(text) as { serial: number };
-    writeFileSync(tf.state_path, JSON.stringify({ ...state, serial: state.serial + 1 }));
-    expect(await tf.stage.gateway.reconcile({ token, journal_key: key })).toMatchObject({
-      outcome: { status: 'done' },
-    });
-  });
 });
 
 describe.skipIf(PROGRAM === undefined)('what is secret', () => {
@@ -333,21 +294,3 @@ describe.skipIf(PROGRAM === undefined)('what is secret', () => {
     }
   });
 });
-
-/** Another program that holds the lock of the local backend: a run that waits for an answer. */
-async function holdLock(tf: TerraformStage): Promise<() => void> {
-  const { spawn } = await import('node:child_process');
-  const dir = join(tf.stage.home, `holder-${Date.now()}`);
-  execFileSync('git', ['clone', '--quiet', tf.repository.path, dir], { stdio: 'pipe' });
-  execFileSync(PROGRAM as string, [`-chdir=${join(dir, 'net')}`, 'init', '-input=false'], { stdio: 'pipe' });
-  writeFileSync(join(dir, 'net', 'more.tf'), 'resource "terraform_data" "held" {\n  input = 1\n}\n');
-  const child = spawn(PROGRAM as string, [`-chdir=${join(dir, 'net')}`, 'apply'], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  await expect.poll(() => text, { timeout: 20_000 }).toContain('Enter a value');
-  return () => child.kill('SIGKILL');
-}
