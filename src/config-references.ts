@@ -45,6 +45,7 @@ export function referenceProblems(settings: Settings): Problem[] {
   settings.quotas.forEach(({ team, env }, n) => {
     if (team !== '*') known.tenant(['quotas', n], team, env === '*' ? null : env);
   });
+  terraformProblems(settings, known, report);
   duplicates(settings, report);
   credentialProblems(settings, report);
   return problems;
@@ -79,6 +80,8 @@ function knownNames(settings: Settings, report: Report) {
       check(path, 'Loki source', name, Object.keys(settings.sources.loki)),
     prometheus: (path: Problem['path'], name: string) =>
       check(path, 'Prometheus source', name, Object.keys(settings.sources.prometheus)),
+    repository: (path: Problem['path'], name: string) =>
+      check(path, 'repository', name, Object.keys(settings.repositories)),
     system(path: Problem['path'], system: OwnedSystem['system'], name: string) {
       const [what, section] = OWNED[system];
       check([...path, 'name'], what, name, Object.keys(settings[section]));
@@ -97,6 +100,20 @@ function mountProblem(known: Known, mount: Mount, path: Problem['path']): void {
     known.cluster([...path, 'cluster'], mount.cluster);
   if (mount.kind === 'logs') known.loki([...path, 'source'], mount.source);
   if (mount.kind === 'metrics') known.prometheus([...path, 'source'], mount.source);
+}
+
+/** Terraform plans only what was reviewed: a branch of a configured repository that nobody pushes to directly. */
+function terraformProblems(settings: Settings, known: Known, report: Report): void {
+  for (const [name, { repository, branch }] of Object.entries(settings.terraform)) {
+    const path = ['terraform', name];
+    known.repository([...path, 'repository'], repository);
+    const { protected: patterns } = settings.repositories[repository] ?? { protected: [branch] };
+    const is_protected = patterns.some((pattern) =>
+      pattern.endsWith('/*') ? branch.startsWith(pattern.slice(0, -1)) : branch === pattern,
+    );
+    if (!is_protected)
+      report([...path, 'branch'], `"${branch}" is not a protected branch of the repository "${repository}"`);
+  }
 }
 
 /** One Slack account is one person: two entries for it would let one human approve twice. */

@@ -26,6 +26,7 @@ import { redactedLog } from './sanitize/redacted-log.ts';
 import { RELAY_LIMITS, RelaySessions } from './relay/relay-sessions.ts';
 import { relayRoutes } from './relay/relay-routes.ts';
 import { sanitizeText } from './sanitize/sanitize.ts';
+import { WorkFolders } from './terraform/work-folders.ts';
 import { refuse } from '../contract/verdict.ts';
 import { lookAtUpstream } from './pipeline/look-at-upstream.ts';
 import { Upstreams } from './upstreams/upstreams.ts';
@@ -90,6 +91,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     egress,
     mirrors: new GitMirrors(settings.home, clock),
     flights: new Flights(),
+    work_folders: new WorkFolders(settings.home),
     in_flight: new Set(),
   };
   const sessions = new RelaySessions(core, RELAY_LIMITS);
@@ -104,6 +106,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
       await broker.close();
       await core.peers.close();
       await core.upstreams.close();
+      await core.work_folders.close();
       await egress.close();
     },
   };

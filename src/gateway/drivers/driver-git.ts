@@ -35,9 +35,15 @@ export interface CommitWords {
 }
 
 export type PushAnswer =
-  | { readonly status: 'written' }
+  | { readonly status: 'written'; readonly commit: string | null }
   /** The branch is not where it was expected: nothing was written. */
   | { readonly status: 'moved'; readonly message: string };
+
+export interface BranchMove {
+  readonly branch: string;
+  readonly expected: string | null;
+  readonly tree: string;
+}
 
 export interface DriverGit {
   /** Brings the mirror up to date; `now` asks the remote whatever the mirror's age. */
@@ -49,23 +55,22 @@ export interface DriverGit {
   branchesWith(commit: string): Promise<readonly string[]>;
   isAncestor(commit: string, of: string): Promise<boolean>;
   file(commit: string, path: string): Promise<GitFile | null>;
-  /** Names of what lies directly in a folder (null: at the top) of the commit. */
-  names(commit: string, folder: string | null): Promise<readonly string[]>;
+  /** What lies directly in a folder (null: at the top) of the commit, by name. */
+  entries(commit: string, folder: string | null): Promise<ReadonlyMap<string, GitFile>>;
   blobText(id: string, bytes_max: number): Promise<string>;
   log(commit: string, limit: number, path: string | null): Promise<string>;
   diff(from: string, to: string, path: string | null): Promise<string>;
   blame(commit: string, path: string, first_line: number, last_line: number): Promise<string>;
-  /** The tree of a commit that would be; nothing of it stays. */
-  treeOf(commit: NewCommit): Promise<string>;
-  /** The id that the commit would have. */
-  commitId(commit: NewCommit, words: CommitWords): Promise<string>;
-  /** Makes the commit and moves the branch from `expected` (null: it must not exist) to it, or nothing at all. */
-  pushCommit(
+  /** The tree of a commit that would be, and with words its id; nothing of it stays. */
+  build(
     commit: NewCommit,
-    words: CommitWords,
-    branch: string,
-    expected: string | null,
-  ): Promise<PushAnswer>;
+    words: CommitWords | null,
+  ): Promise<{ readonly tree: string; readonly id: string | null }>;
+  /**
+   * Makes the commit, whose tree must be the approved one, and moves the branch from `expected` (null: it must not
+   * exist) to it, or nothing at all.
+   */
+  pushCommit(commit: NewCommit, words: CommitWords, move: BranchMove): Promise<PushAnswer>;
   /** Moves the branch from `expected` to a commit that exists, or deletes it (`to` null). */
   moveBranch(branch: string, expected: string, to: string | null): Promise<PushAnswer>;
 }

@@ -7,6 +7,7 @@ import type { McpUpstream } from '../../contract/system-mcp.ts';
 import type { PostgresDatabase } from '../../contract/system-postgres.ts';
 import type { TerraformWorkspace } from '../../contract/system-terraform.ts';
 import type { DriverForge, DriverGit } from './driver-git.ts';
+import type { DriverTerraform } from './driver-terraform.ts';
 
 /**
  * What a driver is: tools that turn a canonical target and checked arguments into calls of one system's API. A driver
@@ -66,6 +67,8 @@ export interface CallHandle {
   /** For targets of the system `git`. */
   readonly git?: DriverGit;
   readonly forge?: DriverForge | null;
+  /** For targets of the system `tf`. */
+  readonly terraform?: DriverTerraform;
   readonly upstream: Upstream;
   /** For `apply` and the looks before and after it: the state that people approved; the server must still show it. */
   readonly precondition: Precondition | null;

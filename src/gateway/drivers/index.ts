@@ -5,6 +5,7 @@ import { KUBERNETES_DRIVER } from './kubernetes.ts';
 import { LOKI_DRIVER } from './loki.ts';
 import { POSTGRES_DRIVER } from './postgres.ts';
 import { PROMETHEUS_DRIVER } from './prometheus.ts';
+import { TERRAFORM_DRIVER } from './terraform.ts';
 
 /** Every built-in driver; a new one adds its line here. */
 export const DRIVERS: readonly Driver[] = [
@@ -14,4 +15,5 @@ export const DRIVERS: readonly Driver[] = [
   LOKI_DRIVER,
   POSTGRES_DRIVER,
   PROMETHEUS_DRIVER,
+  TERRAFORM_DRIVER,
 ];

@@ -179,7 +179,9 @@ export function gitFailure(result: ChildResult, doing: string): UpstreamError {
     .filter((line) => /^(?:fatal|error|remote):/.test(line))
     .join('; ')
     .slice(0, 300);
-  const refused = REFUSED.find(([pattern]) => pattern.test(result.stderr));
+  // Once the request itself is under way ("RPC failed") no words prove anything.
+  const under_way = /rpc failed|hung up|early eof|unexpected disconnect/i.test(result.stderr);
+  const refused = under_way ? undefined : REFUSED.find(([pattern]) => pattern.test(result.stderr));
   if (refused !== undefined) return failure(refused[1], 'no', `${doing} was refused: ${words}`);
   return failure('failed', 'maybe', `${doing} failed: ${words}`);
 }

@@ -34,13 +34,18 @@ export function lendGit(options: LendGitOptions): DriverGit {
   };
   return {
     ...reads(session),
-    treeOf: (commit) => scratch((folder) => buildTree(session, folder, commit)),
-    commitId: (commit, words) => scratch((folder) => buildCommit(session, folder, commit, words)),
-    pushCommit: (commit, words, branch, expected) =>
+    build: (commit, words) =>
+      scratch(async (folder) => {
+        const tree = await buildTree(session, folder, commit);
+        return { tree, id: words === null ? null : await buildCommit(session, folder, commit, tree, words) };
+      }),
+    pushCommit: (commit, words, { branch, expected, tree }) =>
       scratch(async (folder) => {
         guardPush(branch);
-        const id = await buildCommit(session, folder, commit, words);
-        return pushRef(session, { branch, expected, to: id, objects: join(folder, 'objects') });
+        if ((await buildTree(session, folder, commit)) !== tree)
+          throw neverSent('blocked', 'the change makes another tree than the approved one');
+        const to = await buildCommit(session, folder, commit, tree, words);
+        return pushRef(session, { branch, expected, to, objects: join(folder, 'objects') });
       }),
     moveBranch: (branch, expected, to) => {
       guardPush(branch);
@@ -49,7 +54,7 @@ export function lendGit(options: LendGitOptions): DriverGit {
   };
 }
 
-type Reads = Omit<DriverGit, 'treeOf' | 'commitId' | 'pushCommit' | 'moveBranch'>;
+type Reads = Omit<DriverGit, 'build' | 'pushCommit' | 'moveBranch'>;
 
 function reads(session: GitSession): Reads {
   return {
@@ -68,12 +73,7 @@ function reads(session: GitSession): Reads {
       return result.code === 0;
     },
     file: (commit, path) => fileAt(session, checked(commit), path),
-    names: async (commit, folder) => {
-      const below = folder === null ? [] : [`${folder}/`];
-      const listed = await text(session, ['ls-tree', '-z', '--name-only', checked(commit), '--', ...below]);
-      const names = listed.split('\0').filter((name) => name !== '');
-      return folder === null ? names : names.map((name) => name.slice(folder.length + 1));
-    },
+    entries: (commit, folder) => entriesOf(session, checked(commit), folder === null ? [] : [`${folder}/`]),
     blobText: async (id, bytes_max) => {
       const size = Number((await text(session, ['cat-file', '-s', checked(id)])).trim());
       if (!(size <= bytes_max)) throw tooLarge(`the file has ${size} bytes, at most ${bytes_max} are read`);
@@ -146,13 +146,39 @@ async function commitFacts(session: GitSession, id: string): Promise<CommitFacts
 }
 
 async function fileAt(session: GitSession, commit: string, path: string): Promise<GitFile | null> {
-  const line = (await text(session, ['ls-tree', '-z', '-l', commit, '--', path])).split('\0')[0] ?? '';
-  const match = /^(\d{6}) (blob|tree|commit) ([0-9a-f]{40}) +(\d+|-)\t/.exec(line);
-  if (match === null || line.slice(match[0].length) !== path) return null;
-  const [, mode = '', type, id = '', size] = match;
-  const kind =
-    type === 'tree' ? 'directory' : type === 'commit' ? 'submodule' : mode === '120000' ? 'symlink' : 'file';
-  return { kind, executable: mode === '100755', id, size_bytes: size === '-' ? null : Number(size) };
+  const found = await entriesOf(session, commit, [path]);
+  return found.get(path.slice(path.lastIndexOf('/') + 1)) ?? null;
+}
+
+/** Entries by the last part of their path. */
+async function entriesOf(
+  session: GitSession,
+  commit: string,
+  paths: readonly string[],
+): Promise<ReadonlyMap<string, GitFile>> {
+  const listed = await text(session, ['ls-tree', '-z', '-l', commit, '--', ...paths]);
+  const entries = new Map<string, GitFile>();
+  for (const line of listed.split('\0')) {
+    const match = /^(\d{6}) (blob|tree|commit) ([0-9a-f]{40}) +(\d+|-)\t/.exec(line);
+    if (match === null) continue;
+    const [head, mode = '', type, id = '', size] = match;
+    const kind =
+      type === 'tree'
+        ? 'directory'
+        : type === 'commit'
+          ? 'submodule'
+          : mode === '120000'
+            ? 'symlink'
+            : 'file';
+    const path = line.slice(head.length);
+    entries.set(path.slice(path.lastIndexOf('/') + 1), {
+      kind,
+      executable: mode === '100755',
+      id,
+      size_bytes: size === '-' ? null : Number(size),
+    });
+  }
+  return entries;
 }
 
 async function output(session: GitSession, args: readonly string[]): Promise<Buffer> {

@@ -1,3 +1,4 @@
+import type { ChildResult } from '../child-process.ts';
 import type { PushAnswer } from '../drivers/driver-git.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import { gitFailure } from './git-program.ts';
@@ -26,7 +27,6 @@ export async function pushRef(session: GitSession, move: RefMove): Promise<PushA
       '--porcelain',
       '--no-verify',
       '--no-follow-tags',
-      '--atomic',
       '--recurse-submodules=no',
       `--force-with-lease=${ref}:${move.expected ?? ''}`,
       '--end-of-options',
@@ -47,12 +47,28 @@ export async function pushRef(session: GitSession, move: RefMove): Promise<PushA
     .split('\n')
     .find((candidate) => candidate.split('\t')[1]?.endsWith(`:${ref}`) === true);
   const [flag = '', , summary = ''] = line?.split('\t') ?? [];
-  if (line !== undefined && flag.trim() !== '!' && result.code === 0) return { status: 'written' };
+  if (line !== undefined && flag.trim() !== '!' && result.code === 0)
+    return { status: 'written', commit: move.to };
   if (line === undefined || flag.trim() !== '!') throw gitFailure(result, 'the push');
-  const reason = summary.slice(0, 300);
-  if (isMoved(reason)) return { status: 'moved', message: `${move.branch}: ${reason}` };
+  return rejected(session, move, result, summary.slice(0, 300));
+}
+
+/**
+ * A connection that breaks is tried once more below git (by curl), and then the server refuses what it has just done.
+ * So a refusal counts only when the branch does not show our commit.
+ */
+async function rejected(
+  session: GitSession,
+  move: RefMove,
+  result: ChildResult,
+  reason: string,
+): Promise<PushAnswer> {
+  // Git itself saw another commit there and sent nothing.
+  if (reason.startsWith('[rejected]')) return { status: 'moved', message: `${move.branch}: ${reason}` };
   // For instance "[remote failure]": the server took it and did not say what became of it.
   if (!reason.startsWith('[remote rejected]')) throw gitFailure(result, `the push (${reason})`);
+  if ((await tipNow(session, move.branch)) === move.to) return { status: 'written', commit: move.to };
+  if (isMoved(reason)) return { status: 'moved', message: `${move.branch}: ${reason}` };
   throw new UpstreamError({
     problem: 'forbidden',
     sent: 'answered',
@@ -61,13 +77,29 @@ export async function pushRef(session: GitSession, move: RefMove): Promise<PushA
   });
 }
 
+/** @throws UpstreamError with `sent: maybe` when the branch cannot be looked at. */
+async function tipNow(session: GitSession, branch: string): Promise<string | null> {
+  try {
+    await session.refresh('now');
+    const ref = `refs/heads/${branch}`;
+    const listed = await session.run(['for-each-ref', '--format=%(objectname) %(refname)', ref]);
+    if (listed.code !== 0) throw gitFailure(listed, 'looking at the branch');
+    // The pattern also matches what lies below a folder of that name.
+    const line = listed.stdout
+      .toString('utf8')
+      .split('\n')
+      .find((one) => one.slice(41) === ref);
+    return line === undefined ? null : line.slice(0, 40);
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) throw error;
+    throw new UpstreamError({ ...error.info, sent: 'maybe', status: null });
+  }
+}
+
 /** What git and servers call a reference that is not where the pusher expected it. */
 function isMoved(reason: string): boolean {
-  return (
-    reason.startsWith('[rejected]') ||
-    /cannot lock ref|failed to (?:lock|update ref)|reference already exists|incorrect old value|fetch first|stale info/i.test(
-      reason,
-    )
+  return /cannot lock ref|failed to (?:lock|update ref)|reference already exists|incorrect old value|fetch first|stale info/i.test(
+    reason,
   );
 }
 

@@ -33,9 +33,9 @@ export async function buildCommit(
   session: GitSession,
   folder: string,
   commit: NewCommit,
+  tree: string,
   { message, at_s }: CommitWords,
 ): Promise<string> {
-  const tree = await buildTree(session, folder, commit);
   const args = ['commit-tree', tree, '-p', commit.parent];
   const date = `${Math.trunc(at_s)} +0000`;
   return run(session, folder, args, message, {

@@ -8,6 +8,7 @@ import type { GitMirrors } from '../git/git-mirrors.ts';
 import type { PolicyLoad, PolicySet } from '../policy/policy-set.ts';
 import type { ReadResult } from '../read.ts';
 import type { Upstreams } from '../upstreams/upstreams.ts';
+import type { WorkFolders } from '../terraform/work-folders.ts';
 import type { Peers } from './peers.ts';
 import type { Flights } from './flights.ts';
 import type { Registry } from './registry.ts';
@@ -42,6 +43,7 @@ export interface GatewayCore {
   readonly mirrors: GitMirrors;
   /** Reads under way that identical ones may join. */
   readonly flights: Flights<SharedRead>;
+  readonly work_folders: WorkFolders;
   /** Journal keys that this process is sending right now: nobody else may conclude that they were lost. */
   readonly in_flight: Set<string>;
 }

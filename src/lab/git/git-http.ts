@@ -11,8 +11,8 @@ export interface GitHttp {
   readonly url: string;
   /** `<method> <path>` of each request that passed the login. */
   requests(): readonly string[];
-  /** The next pushes: executed, then the connection is cut before the answer (`after`), or cut first (`before`). */
-  cutNextPush(when: 'before' | 'after'): void;
+  /** The next pushes are executed and then cut off before the answer (`after`), or cut off first (`before`). */
+  cutNextPush(when: 'before' | 'after', times: number): void;
   close(): Promise<void>;
 }
 
@@ -25,7 +25,7 @@ export interface GitHttpOptions {
 
 export async function startGitHttp(options: GitHttpOptions): Promise<GitHttp> {
   const requests: string[] = [];
-  let cut: 'before' | 'after' | null = null;
+  let cut: { when: 'before' | 'after'; left: number } = { when: 'before', left: 0 };
   const server = createServer((request, response) => {
     const { pathname, search } = new URL(request.url ?? '/', 'http://twin');
     if (!options.allows(request.headers.authorization)) {
@@ -38,8 +38,8 @@ export async function startGitHttp(options: GitHttpOptions): Promise<GitHttp> {
     }
     requests.push(`${request.method ?? ''} ${pathname.slice(options.path.length)}${search}`);
     const push = request.method === 'POST' && pathname.endsWith('/git-receive-pack');
-    const fault = push ? cut : null;
-    if (fault !== null) cut = null;
+    const fault = push && cut.left > 0 ? cut.when : null;
+    if (fault !== null) cut.left -= 1;
     if (fault === 'before') request.socket.destroy();
     else backend(options, request, response, fault === 'after');
   });
@@ -47,8 +47,8 @@ export async function startGitHttp(options: GitHttpOptions): Promise<GitHttp> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}${options.path}`,
     requests: () => [...requests],
-    cutNextPush: (when) => {
-      cut = when;
+    cutNextPush: (when, times) => {
+      cut = { when, left: times };
     },
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

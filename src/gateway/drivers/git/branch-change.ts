@@ -2,7 +2,7 @@ import { isProtected } from '../../git/branch-names.ts';
 import { COMMITTER_EMAIL } from '../../git/scratch-commit.ts';
 import { UpstreamError } from '../../upstream-error.ts';
 import type { ApplyAnswer, CallHandle, ChangeOrigin, DriverPreview, Observation } from '../driver.ts';
-import type { CommitWords, DriverGit, GitFile, NewCommit, TreeEdit } from '../driver-git.ts';
+import type { DriverGit, GitFile, NewCommit, TreeEdit } from '../driver-git.ts';
 import { branchOf, gitOf, invalid, missing, moved, repositoryOf } from './branch-of.ts';
 import {
   BRANCH,
@@ -47,7 +47,7 @@ export async function previewCommit(handle: CallHandle, args: CommitArgs): Promi
   if (tip !== null && tip !== args.parent)
     throw moved(`${branch} is at ${tip.slice(0, 12)} and not at ${args.parent.slice(0, 12)}`);
   const found = await filesAt(git, args);
-  const tree = await git.treeOf(newCommit(args, found));
+  const { tree } = await git.build(newCommit(args, found), null);
   const prior = priorFields(args, found, tip);
   const changes = touchedByCommit(args).map(({ path, after }) => ({
     path,
@@ -80,9 +80,9 @@ export async function observeCommit(handle: CallHandle, args: CommitArgs): Promi
   const tip = (await git.branches()).get(branch) ?? null;
   if ((await git.commit(args.parent)) === null) return { object_uid: null, values: {} };
   const found = await filesAt(git, args);
-  const commit = newCommit(args, found);
-  const object_uid = uidOf(args, await git.treeOf(commit));
-  const ours = await git.commitId(commit, commitWords(args, originOf(handle)));
+  const { tree, id } = await git.build(newCommit(args, found), commitWords(args, originOf(handle)));
+  const object_uid = uidOf(args, tree);
+  const ours = id ?? '';
   // Also after somebody merged it and removed the branch: it did happen.
   if (tip === ours || (await git.branchesWith(ours)).length > 0) {
     const done = Object.fromEntries(touchedByCommit(args).map(({ path, after }) => [path, after]));
@@ -100,13 +100,13 @@ export async function applyCommit(handle: CallHandle, args: CommitArgs): Promise
   if ((await git.commit(args.parent)) === null)
     return { status: 'conflict', message: 'the parent is in no branch any more' };
   const commit = newCommit(args, await filesAt(git, args));
-  if (uidOf(args, await git.treeOf(commit)) !== precondition.object_uid)
-    throw invalid('the change makes another tree than the approved one');
-  const expected = precondition.changes.find((change) => change.path === BRANCH)?.before ?? null;
-  const words: CommitWords = commitWords(args, precondition.origin);
-  const answer = await git.pushCommit(commit, words, branch, expected as string | null);
+  const expected = (precondition.changes.find((change) => change.path === BRANCH)?.before ?? null) as
+    string | null;
+  const tree = treeOfUid(precondition.object_uid);
+  const words = commitWords(args, precondition.origin);
+  const answer = await git.pushCommit(commit, words, { branch, expected, tree });
   if (answer.status === 'moved') return { status: 'conflict', message: answer.message };
-  return { status: 'done', result: { branch, commit: await git.commitId(commit, words) } };
+  return { status: 'done', result: { branch, commit: answer.commit } };
 }
 
 export async function previewRestore(handle: CallHandle, args: RestoreArgs): Promise<DriverPreview> {
@@ -155,12 +155,6 @@ export async function applyRestore(handle: CallHandle, args: RestoreArgs): Promi
   return { status: 'done', result: { branch, points_at: to } };
 }
 
-/** The id of our commit, for a look at what else points at it. */
-export async function ourCommit(handle: CallHandle, args: CommitArgs): Promise<string> {
-  const git = gitOf(handle);
-  return git.commitId(newCommit(args, await filesAt(git, args)), commitWords(args, originOf(handle)));
-}
-
 function originOf({ precondition }: CallHandle): ChangeOrigin {
   if (precondition === null) throw invalid('only the commit of an approved plan can be looked for');
   return precondition.origin;
@@ -171,35 +165,50 @@ function uidOf(args: CommitArgs, tree: string): string {
   return `tree ${tree} on ${args.parent}`;
 }
 
+function treeOfUid(uid: string): string {
+  return uid.split(' ')[1] ?? '';
+}
+
 type Found = ReadonlyMap<string, GitFile | null>;
 
 /** The files of the change as they are in the parent, and proof that each path can be written there. */
 async function filesAt(git: DriverGit, args: CommitArgs): Promise<Found> {
+  const folders = new Map<string | null, Promise<ReadonlyMap<string, GitFile>>>();
+  const entries = (folder: string | null): Promise<ReadonlyMap<string, GitFile>> => {
+    const known = folders.get(folder) ?? git.entries(args.parent, folder);
+    folders.set(folder, known);
+    return known;
+  };
   const found = new Map<string, GitFile | null>();
-  for (const file of args.files) {
-    await checkFolders(git, args.parent, file.path);
-    const now = await git.file(args.parent, file.path);
-    if (now !== null && now.kind !== 'file') throw invalid(`${file.path} is a ${now.kind} and is left alone`);
-    if (now === null && file.content === null) throw missing(`${file.path} is not there to be removed`);
-    found.set(file.path, now);
+  for (const { path, content } of args.files) {
+    const now = await fileIn(entries, path);
+    if (now !== null && now.kind !== 'file') throw invalid(`${path} is a ${now.kind} and is left alone`);
+    if (now === null && content === null) throw missing(`${path} is not there to be removed`);
+    found.set(path, now);
   }
   return found;
 }
 
 /** Every folder on the way is a folder or absent, and no name differs from one that is there only in letter case. */
-async function checkFolders(git: DriverGit, commit: string, path: string): Promise<void> {
-  const segments = path.split('/');
+async function fileIn(
+  entries: (folder: string | null) => Promise<ReadonlyMap<string, GitFile>>,
+  path: string,
+): Promise<GitFile | null> {
   let folder: string | null = null;
+  const segments = path.split('/');
   for (const [index, segment] of segments.entries()) {
-    const names = await git.names(commit, folder);
-    const twin = names.find((name) => name !== segment && name.toLowerCase() === segment.toLowerCase());
+    const here: ReadonlyMap<string, GitFile> = await entries(folder);
+    const folded = segment.toLowerCase();
+    const twin = [...here.keys()].find((name) => name !== segment && name.toLowerCase() === folded);
     if (twin !== undefined) throw invalid(`${path} differs from ${twin} only in letter case`);
-    if (!names.includes(segment) || index === segments.length - 1) return;
+    const found = here.get(segment);
+    if (found === undefined) return null;
+    if (index === segments.length - 1) return found;
     folder = folder === null ? segment : `${folder}/${segment}`;
-    const kind = (await git.file(commit, folder))?.kind;
-    if (kind !== 'directory')
-      throw invalid(`${path} leads through ${folder}, which is a ${kind ?? 'nothing'}`);
+    if (found.kind !== 'directory')
+      throw invalid(`${path} leads through ${folder}, which is a ${found.kind}`);
   }
+  return null;
 }
 
 function newCommit(args: CommitArgs, found: Found): NewCommit {

@@ -15,7 +15,6 @@ import {
   applyRestore,
   observeCommit,
   observeRestore,
-  ourCommit,
   previewCommit,
   previewRestore,
 } from './branch-change.ts';
@@ -109,7 +108,7 @@ async function applyRequest(handle: CallHandle, args: RequestArgs): Promise<Appl
   } catch (error) {
     if (!(error instanceof UpstreamError) || error.info.sent === 'maybe') throw error;
     // Refused for certain: then the branch goes as well, so that nothing was done.
-    await takeBack(handle, args, error);
+    await takeBack(handle, String((pushed.result as { commit?: unknown }).commit), error);
     throw error;
   }
 }
@@ -126,10 +125,9 @@ async function opened(forge: DriverForge, { base, subject, body }: RequestArgs):
 }
 
 /** @throws UpstreamError with `sent: maybe` when the branch could not be taken back: then it is there without a request. */
-async function takeBack(handle: CallHandle, args: RequestArgs, refused: UpstreamError): Promise<void> {
+async function takeBack(handle: CallHandle, commit: string, refused: UpstreamError): Promise<void> {
   const before = handle.precondition?.changes.find((change) => change.path === BRANCH)?.before ?? null;
   try {
-    const commit = await ourCommit(handle, args);
     const answer = await gitOf(handle).moveBranch(branchOf(handle), commit, before as string | null);
     if (answer.status === 'written') return;
   } catch (error) {
