@@ -135,7 +135,7 @@ async function wire(config: LoadedConfig, ports: Ports) {
     settings: trigger,
     secret: secrets(trigger.secret),
   }));
-  const mcp = mcpRoute({ gateway, store, settings, clock, log });
+  const mcp = mcpRoute({ ...ports, gateway, settings });
   const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log), mcp].map((route) =>
     recordRefusals(route, { ledger: store.ledger, clock, log }),
   );

@@ -1,6 +1,6 @@
 import type { HttpRequest, HttpResponse, HttpRoute } from '../contract/http.ts';
 import { parseJsonText } from '../contract/parse.ts';
-import type { Clock, Log } from '../contract/ports.ts';
+import type { Clock, Ids, Log } from '../contract/ports.ts';
 import { isRefusal } from '../contract/verdict.ts';
 import type { Store } from '../store/store.ts';
 import { faceTools, type FaceDeps } from './endpoint/face-tools.ts';
@@ -13,9 +13,10 @@ import { authenticate } from './pipeline/authenticate.ts';
  */
 export interface EndpointDeps {
   readonly gateway: FaceDeps['gateway'];
-  readonly store: Pick<Store, 'tokens' | 'ledger'>;
+  readonly store: Pick<Store, 'tokens' | 'ledger' | 'results'>;
   readonly settings: FaceDeps['settings'] & { readonly http: { readonly host: string } };
   readonly clock: Clock;
+  readonly ids: Ids;
   readonly log: Log;
 }
 
@@ -29,10 +30,10 @@ const TOKEN = /^Bearer ([\w.~+/=-]{1,200})$/i;
 const HOST = /^([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 
 export function mcpRoute(deps: EndpointDeps): HttpRoute {
-  const { gateway, store, settings, clock, log } = deps;
+  const { gateway, store, settings, clock, ids, log } = deps;
   const bound = settings.http.host.toLowerCase();
   const hosts = new Set(WILDCARDS.includes(bound) ? LOOPBACK : [...LOOPBACK, bound]);
-  const face: FaceDeps = { gateway, ledger: store.ledger, settings, log };
+  const face: FaceDeps = { gateway, store, settings, clock, ids, log };
   return {
     method: 'POST',
     path: '/mcp',

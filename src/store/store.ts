@@ -3,7 +3,7 @@ import type { EvidenceRecord } from '../contract/evidence.ts';
 import type { IncidentState } from '../contract/incident.ts';
 import type { LedgerEntry, LedgerKind, NewLedgerEntry } from '../contract/ledger.ts';
 import type { Notice } from '../contract/notice.ts';
-import type { FreezeStore, JournalStore, LeaseStore, ThrottleStore, TokenStore } from './authority.ts';
+import type { FreezeStore, JournalStore, LeaseStore, ResultStore, ThrottleStore, TokenStore } from './authority.ts';
 
 /**
  * Persistence with named atomic operations, one file per aggregate. No SQL and no transaction crosses this door; each
@@ -21,6 +21,7 @@ export interface Store {
   readonly tokens: TokenStore;
   readonly freezes: FreezeStore;
   readonly throttle: ThrottleStore;
+  readonly results: ResultStore;
   readonly inbox: InboxStore;
   readonly outbox: OutboxStore;
   readonly timers: TimerStore;
