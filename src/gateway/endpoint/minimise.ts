@@ -61,7 +61,7 @@ function sizeOf(value: unknown): number {
 function fold(line: string): string[] {
   const parts: string[] = [];
   // By characters and not by code units: a fold never cuts one in two.
-  const characters = [...line];
+  const characters = Array.from(line);
   for (let at = 0; at < characters.length; at += LINE_CHARS_MAX)
     parts.push(characters.slice(at, at + LINE_CHARS_MAX).join(''));
   return parts;
