@@ -136,7 +136,7 @@ async function wire(config: LoadedConfig, ports: Ports) {
     settings: trigger,
     secret: secrets(trigger.secret),
   }));
-  const mcp = mcpRoute({ gateway, store, settings, clock, log });
+  const mcp = mcpRoute({ ...ports, gateway, settings });
   const relayed = gateway.relayRoutes(settings.http.host);
   const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log), mcp, ...relayed].map((route) =>
     recordRefusals(route, { ledger: store.ledger, clock, log }),

@@ -57,6 +57,14 @@ NOT_OUTSIDE.addSubnet('fe80::', 10, 'ipv6');
 NOT_OUTSIDE.addSubnet('ff00::', 8, 'ipv6');
 NOT_OUTSIDE.addSubnet('::ffff:127.0.0.0', 104, 'ipv6');
 NOT_OUTSIDE.addSubnet('::ffff:169.254.0.0', 112, 'ipv6');
+// The same behind a NAT64, and what clouds answer instances at outside of the link-local range: AWS, Alibaba, Oracle, Azure.
+NOT_OUTSIDE.addSubnet('64:ff9b::7f00:0', 104, 'ipv6');
+NOT_OUTSIDE.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
+NOT_OUTSIDE.addSubnet('::ffff:0.0.0.0', 104, 'ipv6');
+NOT_OUTSIDE.addAddress('fd00:ec2::254', 'ipv6');
+NOT_OUTSIDE.addAddress('100.100.100.200', 'ipv4');
+NOT_OUTSIDE.addAddress('192.0.0.192', 'ipv4');
+NOT_OUTSIDE.addAddress('168.63.129.16', 'ipv4');
 
 /** Why an address may not be called; null when it may. */
 export function addressProblem(url: string, unsafe_endpoints: boolean): string | null {

@@ -1,6 +1,6 @@
 import type { HttpResponse, HttpRoute } from '../contract/http.ts';
 import { parseJsonText } from '../contract/parse.ts';
-import type { Clock, Log } from '../contract/ports.ts';
+import type { Clock, Ids, Log } from '../contract/ports.ts';
 import type { Store } from '../store/store.ts';
 import { faceTools, type FaceDeps } from './endpoint/face-tools.ts';
 import { isVisitor, visitors } from './endpoint/visitor.ts';
@@ -12,9 +12,10 @@ import { isVisitor, visitors } from './endpoint/visitor.ts';
  */
 export interface EndpointDeps {
   readonly gateway: FaceDeps['gateway'];
-  readonly store: Pick<Store, 'tokens' | 'ledger'>;
+  readonly store: Pick<Store, 'tokens' | 'ledger' | 'results'>;
   readonly settings: FaceDeps['settings'] & { readonly http: { readonly host: string } };
   readonly clock: Clock;
+  readonly ids: Ids;
   readonly log: Log;
 }
 
@@ -23,9 +24,9 @@ const BODY_BYTES_MAX = 131_072;
 const BODY_LIMITS = { bytes_max: BODY_BYTES_MAX, depth_max: 20, keys_max: 2000 } as const;
 
 export function mcpRoute(deps: EndpointDeps): HttpRoute {
-  const { gateway, store, settings, clock, log } = deps;
+  const { gateway, store, settings, clock, ids, log } = deps;
   const visitorOf = visitors(settings.http.host, store.tokens, clock);
-  const face: FaceDeps = { gateway, ledger: store.ledger, settings, log };
+  const face: FaceDeps = { gateway, store, settings, clock, ids, log };
   return {
     method: 'POST',
     path: '/mcp',

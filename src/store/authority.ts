@@ -106,6 +106,27 @@ export interface ThrottleStore {
   claim(key: string, day: string, wanted: number, day_max: number): Promise<number>;
 }
 
+/** Whose result it is, and of which call: all of it must fit before the text is handed out. */
+export interface ResultAbout {
+  readonly result_id: string;
+  readonly team: string;
+  readonly env: string;
+  readonly incident_id: string | null;
+  readonly action_class: ActionClass;
+  readonly policy_digest: string;
+  readonly call_id: string;
+  readonly tool: string;
+  readonly target: string;
+  readonly expires_at_ms: number;
+}
+
+export interface ResultStore {
+  /** Seals a redacted result under its tenant's key until it expires. */
+  put(about: ResultAbout, text: string): Promise<void>;
+  /** Null: unknown, expired, or not what was sealed. */
+  open(result_id: string): Promise<{ readonly about: ResultAbout; readonly text: string } | null>;
+}
+
 export interface FreezeRow {
   readonly freeze_id: string;
   /** `*`, `team`, `team/env` or `team/env/service`. */

@@ -15,6 +15,7 @@ import { leaseStore } from './leases.ts';
 import { ledgerStore } from './ledger.ts';
 import { cardPutter, outboxStore } from './outbox.ts';
 import { Owner } from './owner.ts';
+import { resultStore } from './results.ts';
 import { stepStore } from './step.ts';
 import type { Store } from './store.ts';
 import { throttleStore } from './throttle.ts';
@@ -92,6 +93,7 @@ function assemble(core: Core, owner: Owner | null, group: GroupCommit): Store {
     freezes: freezeStore(core, append, brake),
     upstream_pins: upstreamPinStore(core, append),
     throttle: throttleStore(core),
+    results: resultStore(core),
     inbox: inboxStore(core, appendInbox),
     outbox: outboxStore(core, putCard),
     timers: timerStore(core),

@@ -7,6 +7,7 @@ import type {
   FreezeStore,
   JournalStore,
   LeaseStore,
+  ResultStore,
   ThrottleStore,
   TokenStore,
   UpstreamPinStore,
@@ -29,6 +30,7 @@ export interface Store {
   readonly freezes: FreezeStore;
   readonly upstream_pins: UpstreamPinStore;
   readonly throttle: ThrottleStore;
+  readonly results: ResultStore;
   readonly inbox: InboxStore;
   readonly outbox: OutboxStore;
   readonly timers: TimerStore;

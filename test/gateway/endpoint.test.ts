@@ -62,6 +62,7 @@ async function serve(policies_dir?: string): Promise<Served> {
     store: stage.store,
     settings: { ...stage.settings, http: { host: '127.0.0.1' } },
     clock: stage.clock,
+    ids: stage.ids,
     log: LOG,
   });
   const server = await startHttpServer({ host: '127.0.0.1', port: 0, routes: [route], log: LOG });
@@ -142,7 +143,8 @@ describe('an agent with a read token', () => {
       .definitions()
       .filter((d) => d.base_class === 'read' && d.system !== 'pg');
     expect(tools.map((tool) => tool.name)).toContain('aegis_k8s_get');
-    expect(tools).toHaveLength(reads.length);
+    // And one that reads lines of a large result.
+    expect(tools).toHaveLength(reads.length + 1);
     expect(tools.filter((tool) => /update|patch|scale|restart/.test(tool.name))).toEqual([]);
     for (const tool of tools) {
       expect(tool.annotations).toMatchObject({ readOnlyHint: true, destructiveHint: false });
@@ -162,7 +164,7 @@ describe('an agent with a read token', () => {
     const teams = { data: { environments: { prod: { ...data, mounts } } } } as typeof settings.teams;
     const stage = { ...served.stage, settings: { ...settings, teams } };
     const tools = await listed(stage, await readToken());
-    expect(tools).toEqual(['aegis_loki_query_range']);
+    expect(tools).toEqual(['aegis_loki_query_range', 'aegis_result_read']);
   });
 
   it('reads through the whole pipeline: redacted, audited before and after in its own name', async () => {
@@ -419,6 +421,7 @@ async function asked(stage: Stage, token: string, listens_on: string, host: stri
     store: stage.store,
     settings: { ...stage.settings, http: { host: listens_on } },
     clock: stage.clock,
+    ids: stage.ids,
     log: LOG,
   });
   const headers = {

@@ -404,6 +404,18 @@ describe('addresses', () => {
     'https://169.254.169.254/latest',
     'https://[::1]:6443',
     'https://0.0.0.0',
+    'https://0x7f000001',
+    'https://2130706433',
+    'https://[::ffff:127.0.0.1]',
+    'https://[::ffff:169.254.169.254]',
+    'https://[::ffff:0.0.0.0]',
+    'https://[64:ff9b::169.254.169.254]',
+    'https://[64:ff9b::127.0.0.1]',
+    'https://[fe80::1]',
+    'https://[fd00:ec2::254]',
+    'https://100.100.100.200',
+    'https://192.0.0.192',
+    'https://168.63.129.16',
   ])('%s needs unsafe_endpoints', (url) => {
     expect(addressProblem(url, false)).not.toBeNull();
     expect(addressProblem(url, true)).toBeNull();
@@ -412,6 +424,8 @@ describe('addresses', () => {
   it('an encrypted address elsewhere is fine, also a private one', () => {
     expect(addressProblem('https://10.0.0.1:6443', false)).toBeNull();
     expect(addressProblem('https://k8s.example.com', false)).toBeNull();
+    expect(addressProblem('https://[fd00::5]:6443', false)).toBeNull();
+    expect(addressProblem('https://[64:ff9b::10.0.0.1]', false)).toBeNull();
   });
 
   it('a name that resolves to this machine is refused when it is dialled', async () => {

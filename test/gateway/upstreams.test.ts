@@ -166,6 +166,7 @@ beforeAll(async () => {
     store: stage.store,
     settings: { ...stage.settings, http: { host: '127.0.0.1' } },
     clock: stage.clock,
+    ids: stage.ids,
     log: LOG,
   });
   face = await startHttpServer({ host: '127.0.0.1', port: 0, routes: [route], log: LOG });

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -14,7 +14,7 @@ export interface CompiledEntry {
   remove(): void;
 }
 
-/** Compiles an entry of the tests and what it imports: started many times, it then costs a third of tsx each time. */
+/** Compiles an entry of the tests (absolute path) and what it imports: started many times, it then costs a third of tsx each time. */
 export async function compileEntry(entry: string): Promise<CompiledEntry> {
   const dir = mkdtempSync(join(tmpdir(), 'aegis-compiled-'));
   const options = ['--ignoreConfig', '--noCheck', '--skipLibCheck', '--rewriteRelativeImportExtensions'];
@@ -30,13 +30,13 @@ export async function compileEntry(entry: string): Promise<CompiledEntry> {
   ];
   const places = ['--rootDir', ROOT, '--outDir', dir];
   const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-  await promisify(execFile)(process.execPath, [tsc, ...options, ...target, ...places, join(ROOT, entry)], {
+  await promisify(execFile)(process.execPath, [tsc, ...options, ...target, ...places, entry], {
     cwd: ROOT,
   });
   for (const name of BESIDE) symlinkSync(join(ROOT, name), join(dir, name));
   copyFileSync(join(ROOT, 'package.json'), join(dir, 'package.json'));
   return {
-    file: join(dir, entry.replace(/\.ts$/, '.js')),
+    file: join(dir, relative(ROOT, entry).replace(/\.ts$/, '.js')),
     remove: () => rmSync(dir, { recursive: true, force: true }),
   };
 }

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { IncidentContext } from '../../src/contract/incident.ts';
 import { CallPayload, PlanPayload } from '../../src/contract/ledger.ts';
@@ -19,6 +20,7 @@ import { runChild } from './run-child.ts';
 import { KILL_LOG_ENV } from './wrap-store.ts';
 import { liveWrite, type WriteSpec } from './write-life.ts';
 
+const ENTRY = fileURLToPath(new URL('./write-entry.ts', import.meta.url));
 const CHILD_TIMEOUT_MS = 120_000;
 const VAULT_TIMEOUT_MS = 30_000;
 
@@ -44,7 +46,7 @@ export interface WriteStage {
 }
 
 export async function startWriteStage(): Promise<WriteStage> {
-  const entry = await compileEntry('test/kill/write-entry.ts');
+  const entry = await compileEntry(ENTRY);
   // Many lives side by side on a small machine: a slow Vault is no broken one here.
   const settings: StageOptions['settings'] = (s) =>
     s.vault === undefined ? s : { ...s, vault: { ...s.vault, timeout_ms: VAULT_TIMEOUT_MS } };

@@ -1,22 +1,28 @@
 import { z } from 'zod';
 import type { Log } from '../../contract/ports.ts';
 import type { ToolDefinition } from '../../contract/tool.ts';
-import { refuse, type Refusal } from '../../contract/verdict.ts';
+import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { TokenGrant } from '../../store/authority.ts';
-import type { Store } from '../../store/store.ts';
 import type { Gateway } from '../gateway.ts';
 import type { TeamSettings } from '../pipeline/tenancy.ts';
 import type { ReadResult } from '../read.ts';
+import {
+  keepLarge,
+  readKept,
+  RESULT_TOOL,
+  ResultInput,
+  type KeptDeps,
+  type ResultRange,
+} from './kept-results.ts';
 import { toolNames, type ToolNames } from './tool-names.ts';
 import { visibleTools, type VisibleTool } from './visible-tools.ts';
 
 /** What one outside agent may list and call. Every call goes through the read door with the agent's own token. */
-export interface FaceDeps {
+export interface FaceDeps extends KeptDeps {
   readonly gateway: Pick<
     Gateway,
-    'read' | 'definitions' | 'upstreamDefinitions' | 'authorizer' | 'redactText'
+    'read' | 'definitions' | 'upstreamDefinitions' | 'authorizer' | 'policyDigest' | 'redactText'
   >;
-  readonly ledger: Pick<Store['ledger'], 'append'>;
   readonly settings: TeamSettings;
   readonly log: Log;
 }
@@ -27,7 +33,8 @@ export interface FaceTool {
   readonly input_schema: unknown;
 }
 
-export type FaceCall = ReadResult | Refusal;
+/** The result of a read, or its shape with a pointer when it is large; or lines behind a pointer. */
+export type FaceCall = (Omit<ReadResult, 'result'> & { readonly result: unknown }) | ResultRange | Refusal;
 
 export interface FaceTools {
   list(): Promise<readonly FaceTool[]>;
@@ -57,9 +64,11 @@ export function faceTools(deps: FaceDeps, grant: TokenGrant, token: string): Fac
       if (authorizer === null) return [];
       const { definitions, names } = await known();
       const visible = await visibleTools(definitions, settings, authorizer, grant);
-      return visible.map((tool) => faceTool(tool, names.outside.get(tool.definition.name) ?? ''));
+      const tools = visible.map((tool) => faceTool(tool, names.outside.get(tool.definition.name) ?? ''));
+      return tools.length === 0 ? [] : [...tools, KEPT_TOOL];
     },
     async call(name, input) {
+      if (name === RESULT_TOOL) return callKept(deps, grant, input);
       const tool = (await known()).names.inside.get(name);
       if (tool === undefined)
         return recorded(
@@ -74,13 +83,35 @@ export function faceTools(deps: FaceDeps, grant: TokenGrant, token: string): Fac
       const parsed = Input.safeParse(input);
       if (!parsed.success) return recorded(deps, grant, badInput(name, parsed.error));
       try {
-        return await gateway.read({ token, tool, ...parsed.data });
+        const read = await gateway.read({ token, tool, ...parsed.data });
+        if (isRefusal(read)) return read;
+        const { target } = parsed.data;
+        return { ...read, result: await keepLarge(deps, grant, read, { tool, target }) };
       } catch (error) {
         log.error({ tool, error: String(error) }, 'a call from outside failed');
         return refuse('internal-fault', 'Aegis could not finish the call.', 'Its log says why.');
       }
     },
   };
+}
+
+const KEPT_TOOL: FaceTool = {
+  name: RESULT_TOOL,
+  description:
+    'Reads lines of a result that was too large to be shown whole. The pointer comes with its shape and lasts fifteen minutes.',
+  input_schema: z.toJSONSchema(ResultInput, { io: 'input', target: 'draft-7' }),
+};
+
+async function callKept(
+  deps: FaceDeps,
+  grant: TokenGrant,
+  input: Readonly<Record<string, unknown>>,
+): Promise<ResultRange | Refusal> {
+  const parsed = ResultInput.safeParse(input);
+  const answer = parsed.success
+    ? await readKept(deps, grant, parsed.data)
+    : badInput(RESULT_TOOL, parsed.error, 'Write {pointer, lines: "1-200", why}.');
+  return isRefusal(answer) ? recorded(deps, grant, answer) : answer;
 }
 
 function faceTool({ definition, places }: VisibleTool, name: string): FaceTool {
@@ -118,19 +149,19 @@ function targetWords({ target, target_kinds }: ToolDefinition, places: readonly 
   return `${shown.join(' or ')}${more}. Kinds: ${target_kinds.join(', ')}. Write - as the name for all of a kind, and as the namespace for what is outside of namespaces.`;
 }
 
-function badInput(name: string, error: z.ZodError): Refusal {
+function badInput(
+  name: string,
+  error: z.ZodError,
+  remedy = 'Write {target, why, args}; the schema is in tools/list.',
+): Refusal {
   const issue = error.issues[0];
   const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
-  return refuse(
-    'arguments-invalid',
-    `${name}: ${where}${issue?.message ?? 'not valid'}.`,
-    'Write {target, why, args}; the schema is in tools/list.',
-  );
+  return refuse('arguments-invalid', `${name}: ${where}${issue?.message ?? 'not valid'}.`, remedy);
 }
 
 /** What this file refuses by itself is a ledger entry too. A caller's words may hold anything, so they are redacted. */
 async function recorded(
-  { ledger, gateway, log }: FaceDeps,
+  { store, gateway, log }: FaceDeps,
   grant: TokenGrant,
   refusal: Refusal,
 ): Promise<Refusal> {
@@ -138,7 +169,7 @@ async function recorded(
   const reason = gateway.redactText(refusal.reason).slice(0, 1000);
   const payload = { code, reason, remedy, by: grant.principal, about: 'mcp tools/call' };
   try {
-    await ledger.append(grant.incident_id ?? 'SYSTEM', [
+    await store.ledger.append(grant.incident_id ?? 'SYSTEM', [
       { kind: 'refusal', actor: 'aegis:gateway', payload },
     ]);
   } catch (error) {

@@ -75,6 +75,8 @@ function toolResult(answer: FaceCall): CallToolResult {
       structuredContent: { code, reason, remedy },
     };
   }
+  if ('lines' in answer)
+    return { content: [{ type: 'text', text: answer.text }], structuredContent: { ...answer } };
   const { call_id, result, redactions, source_query } = answer;
   return {
     content: [{ type: 'text', text: JSON.stringify(result) }],

@@ -11,3 +11,12 @@ CREATE TABLE quota_day (
   day  TEXT    NOT NULL,
   used INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Full results behind the pointers that outside agents were given; sealed under the tenant's key, erased when they expire.
+CREATE TABLE sealed_result (
+  result_id     TEXT    NOT NULL PRIMARY KEY,
+  about         TEXT    NOT NULL,
+  sealed        BLOB    NOT NULL,
+  expires_at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sealed_result_by_expiry ON sealed_result (expires_at_ms);
