@@ -57,7 +57,7 @@ describe('leased credentials', () => {
     ];
     for (const secret of stage.vault.secretsMinted())
       expect(everything.some((text) => text.includes(secret))).toBe(false);
-  });
+  }, 60_000); // The first test of the file loads everything.
 
   it('reads share a lease for a while; closing the gateway leaves nothing that works', async () => {
     stage = await startStage();
