@@ -7,6 +7,12 @@ import { credentialSpans, type Rule } from './hidden-secrets.ts';
  * where a word of one can go on in the next. Only credentials are sought there: two numbers side by side are no card.
  */
 
+/** Characters before a seam that may say what goes on behind it: `password=`. */
+const CONTEXT_CHARS = 300;
+/** A text of this length was probably cut where it ends: shippers split at 1 KiB, 4 KiB, 16 KiB. */
+const CUT_CHARS_MIN = 1000;
+/** A flag of a command line whose value is the next argument. */
+const SECRET_FLAG = /^--?[\w-]{0,40}(?:password|passwd|passphrase|secret|token|api-?key|access-?key)$/i;
 /** Characters of a word on each side of a seam. */
 const WORD_CHARS_MAX = 4096;
 /** Strings that one secret may be cut into. */
@@ -75,6 +81,7 @@ function maskTexts(
     out[index] = text;
   };
   maskKeyLines(texts, set, hit);
+  maskFlagValues(texts, set, hit);
   const now = (index: number): unknown => (out ?? texts)[index];
   for (let index = 0; index + 1 < texts.length; ) {
     const chain = chainAt(now, index, texts.length);
@@ -83,6 +90,7 @@ function maskTexts(
       continue;
     }
     for (const span of credentialSpans(chain.text, rules, budget)) {
+      if (!chain.cut && endsAlone(chain, rules, budget)) break;
       const first = chain.pieces.findIndex((piece) => span.start < piece.at + piece.length);
       const last = chain.pieces.findIndex((piece) => span.end <= piece.at + piece.length);
       if (first === last || first === -1 || last === -1) continue;
@@ -100,7 +108,15 @@ function maskTexts(
   return out;
 }
 
+/** The first piece is a secret up to its end by itself: what follows on the next line is another word. */
+function endsAlone({ text, pieces }: Chain, rules: readonly Rule[], budget: DecodeBudget): boolean {
+  const length = pieces[0]?.length ?? 0;
+  return credentialSpans(text.slice(0, length), rules, budget).some(({ end }) => end === length);
+}
+
 interface Chain {
+  /** The strings look like pieces of one text, not like lines. */
+  readonly cut: boolean;
   readonly text: string;
   /** Where each piece stands: in the joined text (`at`), and in its own string (`from`). */
   readonly pieces: readonly { readonly index: number; readonly at: number; readonly from: number; readonly length: number }[];
@@ -110,7 +126,10 @@ interface Chain {
 function chainAt(textAt: (index: number) => unknown, index: number, length: number): Chain | null {
   const first = textAt(index);
   if (typeof first !== 'string' || first === '') return null;
-  const from = wordStart(first);
+  const second = textAt(index + 1);
+  if (typeof second !== 'string' || wordEnd(second) === 0) return null;
+  const cut = first.length >= CUT_CHARS_MIN || !/\s/.test(second);
+  const from = cut ? Math.min(wordStart(first), Math.max(0, first.length - CONTEXT_CHARS)) : wordStart(first);
   if (from === first.length) return null;
   const pieces = [{ index, at: 0, from, length: first.length - from }];
   let text = first.slice(from);
@@ -123,7 +142,7 @@ function chainAt(textAt: (index: number) => unknown, index: number, length: numb
     text += piece.slice(0, end);
     if (end < piece.length || text.length > JOINED_CHARS_MAX) break;
   }
-  return pieces.length < 2 || text.length < 12 ? null : { text, pieces };
+  return pieces.length < 2 || text.length < 12 ? null : { cut, text, pieces };
 }
 
 /** Where the last word begins: at most so far back as a secret is long. */
@@ -157,6 +176,22 @@ function isWordChar(code: number): boolean {
     code !== 123 &&
     code !== 125
   );
+}
+
+function maskFlagValues(
+  texts: readonly unknown[],
+  set: (index: number, text: string) => void,
+  hit: () => void,
+): void {
+  for (let index = 0; index + 1 < texts.length; index += 1) {
+    const flag = texts[index];
+    const value = texts[index + 1];
+    if (typeof flag !== 'string' || flag.length > 60 || !flag.startsWith('-') || !SECRET_FLAG.test(flag)) continue;
+    if (typeof value !== 'string' || value === '' || value.startsWith('-') || value.startsWith('[REDACTED_'))
+      continue;
+    hit();
+    set(index + 1, PIECE_MARK);
+  }
 }
 
 /** A key block whose lines are strings of their own: everything from its beginning to its end goes. */

@@ -112,14 +112,14 @@ export const COOKIE = pattern(
   (match) => ((match[1] ?? '').includes('=[REDACTED_') ? null : lastGroup(match)),
 );
 
-// machine HOST login NAME password WORD, and docker's "auth": "base64 of name:password".
+// machine HOST login NAME password WORD, --password WORD, and docker's "auth": "base64 of name:password".
 export const LOGIN_FILE = pattern(
   'credential',
-  /\b(?:machine\s+\S{1,200}|default)\s+login\s+\S{1,200}\s+password\s+(\S+)|"_?auth"\s{0,3}:\s{0,3}"([A-Za-z0-9+/_-]{8,}={0,2})(?=")|(?<![A-Za-z])_auth\s{0,3}=\s{0,3}"?([A-Za-z0-9+/_-]{8,}={0,2})/gi,
-  (text) => text.includes('login') || text.includes('auth'),
+  /\b(?:machine\s+\S{1,200}|default)\s+login\s+\S{1,200}\s+password\s+(\S+)|--[\w-]{0,40}(?:password|passwd|passphrase|secret|token|api-?key|access-?key)\s+(?!-)([^\s"'\\]{3,})|"_?auth"\s{0,3}:\s{0,3}"([A-Za-z0-9+/_-]{8,}={0,2})(?=")|(?<![A-Za-z])_auth\s{0,3}=\s{0,3}"?([A-Za-z0-9+/_-]{8,}={0,2})/gi,
+  (text) => text.includes('login') || text.includes('auth') || text.includes('--'),
   (match) => {
-    const value = match[1] ?? match[2] ?? match[3] ?? '';
-    if (isMarked(value) || (match[2] !== undefined && !isPair(match[2]))) return null;
+    const value = match[1] ?? match[2] ?? match[3] ?? match[4] ?? '';
+    if (isMarked(value) || (match[3] !== undefined && !isPair(match[3]))) return null;
     return [match[0].length - value.length, match[0].length];
   },
 );
