@@ -165,9 +165,7 @@ function messageOf(text: string): string {
 
 /** A word that does not fit goes as a whole: it may be the beginning of a secret. */
 function cutAtWord(text: string): string {
-  return text.length <= MESSAGE_CHARS_MAX
-    ? text
-    : text.slice(0, MESSAGE_CHARS_MAX).replace(/[^\s"',]+$/, '');
+  return text.length <= MESSAGE_CHARS_MAX ? text : text.slice(0, MESSAGE_CHARS_MAX).replace(/[^\s"',]+$/, '');
 }
 
 function blocked(message: string): UpstreamError {

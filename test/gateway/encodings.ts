@@ -5,8 +5,8 @@ import type { Planted } from './planted-secrets.ts';
 export const ENCODINGS: Readonly<Record<string, (text: string) => string>> = {
   plain: (text) => text,
   'base64 at alignment 0': (text) => Buffer.from(text).toString('base64'),
-  'base64 at alignment 1': (text) => Buffer.from(`x${text}`).toString('base64'),
-  'base64 at alignment 2': (text) => Buffer.from(`xy${text} z`).toString('base64'),
+  'base64 at alignment 1': (text) => Buffer.from(` ${text}`).toString('base64'),
+  'base64 at alignment 2': (text) => Buffer.from(`: ${text} z`).toString('base64'),
   'base64url without padding': (text) => Buffer.from(text).toString('base64url'),
   'base64 in lines of 76': (text) =>
     Buffer.from(`${text}${' filler'.repeat(20)}`)
@@ -37,23 +37,37 @@ function each(text: string, show: (byte: number) => string): string {
 
 /** What must not stand in `output`: the secret, a long part of it, and what tells it in each encoding. */
 export function leaksIn(output: string, planted: readonly Planted[]): string[] {
-  return planted.flatMap(({ name, secret }) =>
-    formsOf(secret).flatMap(([form, text]) => (output.includes(text) ? [`${name} (${form})`] : [])),
-  );
+  const index = indexOf(planted);
+  const found = new Set<string>();
+  // What was serialised once more doubles its backslashes.
+  for (const text of new Set([output, output.replaceAll('\\\\', '\\')]))
+    for (let at = 0; at + KEY_CHARS <= text.length; at += 1)
+      for (const [label, form] of index.get(text.slice(at, at + KEY_CHARS)) ?? [])
+        if (text.startsWith(form, at)) found.add(label);
+  return [...found];
+}
+
+/** Forms by their first characters, so that megabytes are looked through once and not once for each form. */
+const KEY_CHARS = 8;
+type Index = ReadonlyMap<string, readonly (readonly [label: string, form: string])[]>;
+const indexes = new WeakMap<readonly Planted[], Index>();
+
+function indexOf(planted: readonly Planted[]): Index {
+  const known = indexes.get(planted);
+  if (known !== undefined) return known;
+  const index = new Map<string, [string, string][]>();
+  for (const { name, secret } of planted)
+    for (const [form, text] of buildForms(secret)) {
+      const key = text.slice(0, KEY_CHARS);
+      if (key.length < KEY_CHARS) throw new Error(`${name} (${form}) is too short to be looked for`);
+      index.set(key, [...(index.get(key) ?? []), [`${name} (${form})`, text]]);
+    }
+  indexes.set(planted, index);
+  return index;
 }
 
 /** Shorter parts of a secret than this may stand in an output by chance. */
 const PART_CHARS = 14;
-const known = new Map<string, readonly (readonly [string, string])[]>();
-
-function formsOf(secret: string): readonly (readonly [string, string])[] {
-  let forms = known.get(secret);
-  if (forms === undefined) {
-    forms = buildForms(secret);
-    known.set(secret, forms);
-  }
-  return forms;
-}
 
 function buildForms(secret: string): readonly (readonly [string, string])[] {
   const forms: [string, string][] = [['as it is', secret]];
@@ -61,13 +75,25 @@ function buildForms(secret: string): readonly (readonly [string, string])[] {
     forms.push(['its end', secret.slice(-PART_CHARS)], ['its middle', middle(secret)]);
   const bytes = Buffer.from(secret);
   for (const offset of [0, 1, 2]) {
-    const encoded = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64').replaceAll('=', '');
+    const encoded = Buffer.concat([Buffer.alloc(offset), bytes])
+      .toString('base64')
+      .replaceAll('=', '');
     // The first and the last characters depend on what stands beside the secret.
     const core = encoded.slice(offset === 0 ? 0 : offset + 1, encoded.length - 1);
-    forms.push([`base64 at ${offset}`, core], [`base64url at ${offset}`, core.replaceAll('+', '-').replaceAll('/', '_')]);
+    forms.push(
+      [`base64 at ${offset}`, core],
+      [`base64url at ${offset}`, core.replaceAll('+', '-').replaceAll('/', '_')],
+    );
   }
   forms.push(['hex', bytes.toString('hex')], ['upper-case hex', bytes.toString('hex').toUpperCase()]);
-  for (const name of ['percent-encoding', 'percent-encoding of all', 'unicode escapes', 'hex escapes', 'HTML entities', 'quoted-printable'])
+  for (const name of [
+    'percent-encoding',
+    'percent-encoding of all',
+    'unicode escapes',
+    'hex escapes',
+    'HTML entities',
+    'quoted-printable',
+  ])
     forms.push([name, (ENCODINGS[name] as (text: string) => string)(secret)]);
   forms.push(['JSON', JSON.stringify(secret).slice(1, -1)]);
   return forms;

@@ -38,7 +38,12 @@ beforeAll(async () => {
   const url = `http://127.0.0.1:${(source.address() as AddressInfo).port}`;
   stage = await startStage({
     settings: (settings) => {
-      const hostile = { url, credentials: { engine: 'none' as const }, namespace_label: 'namespace', ingest_interval_s: 1 };
+      const hostile = {
+        url,
+        credentials: { engine: 'none' as const },
+        namespace_label: 'namespace',
+        ingest_interval_s: 1,
+      };
       return { ...settings, sources: { loki: { main: hostile }, prometheus: { main: hostile } } };
     },
   });
@@ -70,8 +75,20 @@ async function read(ask: Ask = {}): Promise<unknown> {
   return found;
 }
 
+/** A good answer in between: the breaker opens after some bad ones, and then nothing is asked any more. */
+async function well(): Promise<void> {
+  answer = { status: 200, body: lokiLines(['fine']) };
+  expect(isRefusal((await read()) as object)).toBe(false);
+}
+
 function logArgs(query: string): Record<string, unknown> {
-  return { query, start_ns: '1795453000000000000', end_ns: '1795453900000000000', limit: 1000, direction: 'forward' };
+  return {
+    query,
+    start_ns: '1795453000000000000',
+    end_ns: '1795453900000000000',
+    limit: 1000,
+    direction: 'forward',
+  };
 }
 
 function lokiLines(lines: readonly string[]): string {
@@ -86,9 +103,17 @@ function expectClean(found: unknown, planted: readonly Planted[] = PLANTED): voi
   expect(leaksIn(JSON.stringify(found), planted)).toEqual([]);
 }
 
+/** Everything since the last look. */
+function expectAllClean(): void {
+  expect(out.length).toBeGreaterThan(0);
+  expect(leaksIn(out.splice(0).join('\n'), PLANTED)).toEqual([]);
+}
+
 /** Secrets in groups, for places that hold one text. */
 function groups(count: number): Planted[][] {
-  return Array.from({ length: Math.ceil(PLANTED.length / count) }, (_, n) => PLANTED.slice(n * count, (n + 1) * count));
+  return Array.from({ length: Math.ceil(PLANTED.length / count) }, (_, n) =>
+    PLANTED.slice(n * count, (n + 1) * count),
+  );
 }
 
 describe('the table', () => {
@@ -101,7 +126,9 @@ describe('the table', () => {
   it('would be found if the gateway let it through', () => {
     for (const [name, encode] of Object.entries(ENCODINGS)) {
       if (/gzip|zlib|lines/.test(name)) continue;
-      const missed = PLANTED.filter((each) => leaksIn(JSON.stringify(encode(each.text)), [each]).length === 0);
+      const missed = PLANTED.filter(
+        (each) => leaksIn(JSON.stringify(encode(each.text)), [each]).length === 0,
+      );
       expect(missed.map((each) => `${name}: ${each.name}`)).toEqual([]);
     }
   });
@@ -145,9 +172,13 @@ describe('log lines', () => {
 describe('structured content', () => {
   it('of a cluster: annotations, lists, arguments, nested and named values', async () => {
     const annotations = Object.fromEntries(PLANTED.map(({ text }, n) => [`note-${n}`, text]));
-    const keyed = Object.fromEntries(PLANTED.slice(0, 40).map(({ secret }) => [secret, 'as a key']));
+    const keyed = Object.fromEntries(
+      PLANTED.filter(({ text, secret }) => text === secret).map(({ secret }) => [secret, 'as a key']),
+    );
     stage.kubernetes.patchFromOutside('SparkApplication', 'spark-jobs', 'nightly-settlement', {
-      metadata: { annotations: { ...annotations, applied: JSON.stringify({ env: PLANTED.map(({ text }) => text) }) } },
+      metadata: {
+        annotations: { ...annotations, applied: JSON.stringify({ env: PLANTED.map(({ text }) => text) }) },
+      },
       spec: { sparkConf: keyed, arguments: PLANTED.flatMap(({ text }) => ['--verbose', text]) },
     });
     const found = await read({ tool: 'k8s.get', target: JOB, args: {} });
@@ -156,57 +187,38 @@ describe('structured content', () => {
   });
 
   it('of a metric source: labels and their values', async () => {
-    const series = PLANTED.map(({ text }, n) => ({ metric: { pod: text, n: String(n) }, value: [1_795_453_100, '1'] }));
-    answer = { status: 200, body: JSON.stringify({ status: 'success', data: { resultType: 'vector', result: series } }) };
-    const found = await read({ tool: 'prom.query', target: METRICS, args: { query: 'up', time_s: 1_795_453_100 } });
+    const series = PLANTED.map(({ text }, n) => ({
+      metric: { pod: text, n: String(n) },
+      value: [1_795_453_100, '1'],
+    }));
+    answer = {
+      status: 200,
+      body: JSON.stringify({ status: 'success', data: { resultType: 'vector', result: series } }),
+    };
+    const found = await read({
+      tool: 'prom.query',
+      target: METRICS,
+      args: { query: 'up', time_s: 1_795_453_100 },
+    });
     expect(isRefusal(found as object)).toBe(false);
     expectClean(found);
   });
 });
 
-describe('what an upstream says about an error', () => {
-  it.each([400, 403, 404, 500, 503])('status %i, as text and as JSON', async (status) => {
-    for (const group of groups(8)) {
-      const words = group.map(({ text }) => text).join(' ');
-      for (const body of [words, JSON.stringify({ status: 'error', error: words }), JSON.stringify({ message: words })]) {
-        answer = { status, body };
-        expectClean(await read(), group);
-      }
-      stage.clock.skip(120_000);
-    }
-  });
-
-  it('is cut only after redaction: no half of a secret stays at the end', async () => {
-    const token = PLANTED.find(({ name }) => name === 'github token') as Planted;
-    for (const before of [470, 480, 490, 16_360, 16_370]) {
-      answer = { status: 400, body: JSON.stringify({ message: `${'word '.repeat(before / 5)}${token.secret}` }) };
-      const found = JSON.stringify(await read());
-      expect(found).not.toContain(token.secret.slice(0, 8));
-    }
-  });
-
-  it('instead of an answer: not JSON, and JSON of another kind', async () => {
-    for (const group of groups(16))
-      for (const body of [group.map(({ text }) => text).join('\n'), JSON.stringify(group.map(({ text }) => ({ text })))]) {
-        answer = { status: 200, body };
-        expectClean(await read(), group);
-        stage.clock.skip(120_000);
-      }
-  });
-});
-
 describe('what a caller writes', () => {
   it('in the reason, the arguments and the query, which go into the audit', async () => {
+    stage.clock.skip(600_000);
     answer = { status: 200, body: lokiLines(['fine']) };
     for (const group of groups(4)) {
       const words = group.map(({ text }) => text).join(' ');
       const query = `{app="x"} |= ${JSON.stringify(words)}`;
       expectClean(await read({ why: words, args: logArgs(query) }), group);
-      expectClean(await read({ args: { ...logArgs('{app="x"}'), [words.slice(0, 100)]: words } }), group);
+      expectClean(await read({ args: { ...logArgs('{app="x"}'), [words]: words } }), group);
     }
   });
 
   it('in the name of a tool, in a target, and through the MCP face', async () => {
+    stage.clock.skip(600_000);
     const route = mcpRoute({
       gateway: stage.gateway,
       store: stage.store,
@@ -226,24 +238,77 @@ describe('what a caller writes', () => {
       );
       answer = { status: 200, body: lokiLines(PLANTED.map(({ text }) => text)) };
       const args = logArgs('{app="x"}');
-      const shown = await client.callTool({ name: 'aegis_loki_query_range', arguments: { target: LOGS, why: 'leaks', args } });
+      const shown = await client.callTool({
+        name: 'aegis_loki_query_range',
+        arguments: { target: LOGS, why: 'leaks', args },
+      });
       expect(JSON.stringify(shown)).toContain('REDACTED');
       out.push(JSON.stringify(shown));
-      for (const { text, secret } of PLANTED.filter((each) => each.secret.length <= 90)) {
+      // A name has no surroundings: here only what is a secret by itself can be known. Longer names are cut.
+      const own = PLANTED.filter((each) => each.text === each.secret && each.secret.length <= 90);
+      for (const { text, secret } of own) {
         const asked = [
           client.callTool({ name: secret, arguments: {} }),
-          client.callTool({ name: 'aegis_loki_query_range', arguments: { target: text, why: text, [secret]: 1 } }),
+          client.callTool({
+            name: 'aegis_loki_query_range',
+            arguments: { target: text, why: text, [secret]: 1 },
+          }),
         ];
         for (const said of await Promise.allSettled(asked)) out.push(JSON.stringify(said));
         await read({ tool: secret });
         await read({ target: secret });
       }
-      expect(leaksIn(out.join('\n'), PLANTED)).toEqual([]);
+      expectAllClean();
     } finally {
       await client.close();
       await server.close();
     }
   }, 60_000);
+});
+
+describe('what an upstream says about an error', () => {
+  it.each([400, 403, 404, 500, 503])('status %i, as text and as JSON', async (status) => {
+    for (const group of groups(25)) {
+      const words = group.map(({ text }) => text).join(' ');
+      for (const body of [
+        words,
+        JSON.stringify({ status: 'error', error: words }),
+        JSON.stringify({ message: words }),
+      ]) {
+        answer = { status, body };
+        const refused = await read();
+        expectClean(refused, group);
+        expect(JSON.stringify(refused)).toContain(`answered ${status}`);
+        await well();
+      }
+    }
+  });
+
+  it('is cut only after redaction: no half of a secret stays at the end', async () => {
+    const token = PLANTED.find(({ name }) => name === 'github token') as Planted;
+    for (const before of [470, 480, 490, 16_360, 16_370]) {
+      answer = {
+        status: 400,
+        body: JSON.stringify({ message: `${'word '.repeat(before / 5)}${token.secret}` }),
+      };
+      const found = JSON.stringify(await read());
+      expect(found).not.toContain(token.secret.slice(0, 8));
+    }
+  });
+
+  it('instead of an answer: not JSON, and JSON of another kind', async () => {
+    for (const group of groups(25))
+      for (const body of [
+        group.map(({ text }) => text).join('\n'),
+        JSON.stringify(group.map(({ text }) => ({ text }))),
+      ]) {
+        answer = { status: 200, body };
+        const refused = await read();
+        expectClean(refused, group);
+        expect(JSON.stringify(refused)).toContain('upstream-malformed');
+        await well();
+      }
+  });
 });
 
 describe('a write', () => {
@@ -267,7 +332,7 @@ describe('a write', () => {
     const done = await execute(stage, await approvedPlan(stage));
     expect(done).toMatchObject({ outcome: { status: 'done' } });
     out.push(JSON.stringify(done));
-    expect(leaksIn(out.join('\n'), PLANTED)).toEqual([]);
+    expectAllClean();
   }, 60_000);
 });
 
@@ -297,14 +362,16 @@ describe('what stays', () => {
     expect(response).toMatchObject({ ok: true });
     out.push(JSON.stringify(response));
     const [captured] = await store.evidence.list('INC-2026-1123-001');
-    const unsealed = await store.evidence.open(captured?.pointer.evidence_id ?? '');
+    const unsealed = await store.evidence.open(captured?.evidence_id ?? '');
     expect('text' in unsealed && unsealed.text).toContain('[REDACTED_');
     out.push(JSON.stringify(unsealed));
 
-    expect(leaksIn(out.join('\n'), PLANTED)).toEqual([]);
+    expectAllClean();
     expect(leaksIn(stage.log_lines.join('\n'), PLANTED)).toEqual([]);
     const home = join(stage.home, 'state');
-    const files = readdirSync(home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const files = readdirSync(home, { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    );
     expect(files.length).toBeGreaterThan(0);
     const bytes = files.map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1')).join('\n');
     expect(bytes).toContain('REDACTED');

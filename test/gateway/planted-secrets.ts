@@ -29,7 +29,8 @@ function chars(seed: string, alphabet: string, count: number): string {
 const join = (...parts: string[]): string => parts.join('');
 const word = (seed: string, count: number): string => chars(seed, WORD, count);
 const hex = (seed: string, count: number): string => chars(seed, HEX, count);
-const safe = (seed: string, count: number): string => `${chars(seed, WORD, 1)}${chars(`${seed}+`, URL_SAFE, count - 2)}${chars(`${seed}-`, WORD, 1)}`;
+const safe = (seed: string, count: number): string =>
+  `${chars(seed, WORD, 1)}${chars(`${seed}+`, URL_SAFE, count - 2)}${chars(`${seed}-`, WORD, 1)}`;
 const base64 = (seed: string, bytes: number): string =>
   Buffer.from(chars(seed, WORD, bytes)).toString('base64');
 const random64 = (seed: string, bytes: number): string => {
@@ -72,7 +73,12 @@ function luhn(digits: string): string {
   return digits + String((10 - (sum % 10)) % 10);
 }
 const card = (network: string, prefix: string, length: number): Planted =>
-  within(`card ${network}`, 'card ', luhn(prefix + chars(network, DIGITS, length - 1 - prefix.length)), ' declined');
+  within(
+    `card ${network}`,
+    'card ',
+    luhn(prefix + chars(network, DIGITS, length - 1 - prefix.length)),
+    ' declined',
+  );
 
 function iban(country: string, account: string): string {
   const number = (text: string): string =>
@@ -88,14 +94,35 @@ function clouds(): Planted[] {
     within('aws secret key', 'aws_secret_access_key = ', `${word('awssecret', 20)}/${word('aws2', 19)}`),
     within('aws session token', 'AWS_SESSION_TOKEN=', random64('session', 150)),
     within('aws bedrock key', '', join('AB', 'SK', word('bedrock', 120))),
-    within('aws presigned url', 'https://b.s3.amazonaws.com/k?X-Amz-Expires=60&X-Amz-Signature=', hex('presign', 64)),
+    within(
+      'aws presigned url',
+      'https://b.s3.amazonaws.com/k?X-Amz-Expires=60&X-Amz-Signature=',
+      hex('presign', 64),
+    ),
     bare('gcp api key', join('AI', 'za', safe('gcp', 35))),
     bare('gcp oauth token', join('ya', '29.', safe('ya29', 60))),
     bare('gcp oauth secret', join('GOC', 'SPX-', safe('gocspx', 28))),
-    within('gcp service account json', '{"type": "service_account", "private_key_id": "x", "private_key": "', pem('', 'gsa').text.replaceAll('\n', '\\n'), '"}'),
-    within('azure storage', 'DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=', random64('azure', 64), ';EndpointSuffix=core.windows.net'),
-    within('azure sas', 'https://acme.blob.core.windows.net/c?sv=2024-11-04&sp=r&sig=', encodeURIComponent(random64('sas', 32))),
-    within('azure service bus', 'Endpoint=sb://acme.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=', random64('bus', 32)),
+    {
+      name: 'gcp service account json',
+      text: JSON.stringify({ type: 'service_account', private_key: pem('', 'gsa').text }),
+      secret: pem('', 'gsa').secret,
+    },
+    within(
+      'azure storage',
+      'DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=',
+      random64('azure', 64),
+      ';EndpointSuffix=core.windows.net',
+    ),
+    within(
+      'azure sas',
+      'https://acme.blob.core.windows.net/c?sv=2024-11-04&sp=r&sig=',
+      encodeURIComponent(random64('sas', 32)),
+    ),
+    within(
+      'azure service bus',
+      'Endpoint=sb://acme.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=',
+      random64('bus', 32),
+    ),
     bare('azure ad secret', `${word('aad', 3)}8Q~${safe('aad2', 34)}`),
     bare('alibaba key', join('LT', 'AI', word('ali', 20))),
     bare('digitalocean token', join('do', 'p_v1_', hex('do', 64))),
@@ -103,7 +130,12 @@ function clouds(): Planted[] {
     bare('databricks token', join('da', 'pi', hex('databricks', 32))),
     within('snowflake', 'snowflake://loader:', word('snow', 18), '@acme-eu1/db/public?warehouse=w'),
     bare('terraform cloud token', `${word('tfc', 14)}.${'atlas'}v1.${safe('tfc2', 64)}`),
-    within('terraform state', '{"resources":[{"instances":[{"attributes":{"secret":"', `${word('tfstate', 30)}+/`, '"}}]}]}'),
+    within(
+      'terraform state',
+      '{"resources":[{"instances":[{"attributes":{"secret":"',
+      `${word('tfstate', 30)}+/`,
+      '"}}]}]}',
+    ),
     bare('pulumi token', join('pu', 'l-', hex('pulumi', 40))),
     bare('tailscale key', join('tsk', 'ey-auth-', word('tail', 12), '-', word('tail2', 24))),
     bare('planetscale password', join('psc', 'ale_pw_', safe('planet', 43))),
@@ -117,9 +149,27 @@ function services(): Planted[] {
     bare('github fine-grained', join('github', '_pat_', word('fine', 22), '_', word('fine2', 59))),
     bare('gitlab token', join('gl', 'pat-', safe('gitlab', 20))),
     bare('gitlab runner', join('gl', 'rt-', safe('runner', 20))),
-    bare('slack bot', join('xo', 'xb-', chars('slack', DIGITS, 12), '-', chars('slack2', DIGITS, 12), '-', word('slack3', 24))),
-    bare('slack app', join('xa', 'pp-1-A', word('slapp', 10), '-', chars('slapp2', DIGITS, 13), '-', hex('slapp3', 64))),
-    within('slack webhook', 'https://hooks.slack.com/services/', join('T', word('hook', 8), '/B', word('hook2', 10), '/', word('hook3', 24))),
+    bare(
+      'slack bot',
+      join(
+        'xo',
+        'xb-',
+        chars('slack', DIGITS, 12),
+        '-',
+        chars('slack2', DIGITS, 12),
+        '-',
+        word('slack3', 24),
+      ),
+    ),
+    bare(
+      'slack app',
+      join('xa', 'pp-1-A', word('slapp', 10), '-', chars('slapp2', DIGITS, 13), '-', hex('slapp3', 64)),
+    ),
+    within(
+      'slack webhook',
+      'https://hooks.slack.com/services/',
+      join('T', word('hook', 8), '/B', word('hook2', 10), '/', word('hook3', 24)),
+    ),
     bare('stripe live', join('sk', '_live_', word('stripe', 24))),
     bare('stripe restricted', join('rk', '_live_', word('stripe-r', 24))),
     bare('stripe webhook', join('wh', 'sec_', word('whsec', 32))),
@@ -143,13 +193,20 @@ function services(): Planted[] {
     bare('new relic', join('NR', 'AK-', chars('nr', UPPER + DIGITS, 27))),
     bare('grafana', join('gl', 'sa_', word('grafana', 32), '_', hex('grafana2', 8))),
     bare('sentry', join('snt', 'ryu_', hex('sentry', 64))),
-    bare('dynatrace', join('dt0', 'c01.', chars('dyn', UPPER + DIGITS, 24), '.', chars('dyn2', UPPER + DIGITS, 64))),
+    bare(
+      'dynatrace',
+      join('dt0', 'c01.', chars('dyn', UPPER + DIGITS, 24), '.', chars('dyn2', UPPER + DIGITS, 64)),
+    ),
     bare('openai', join('s', 'k-proj-', safe('openai', 74))),
     bare('anthropic', join('s', 'k-ant-api03-', safe('anthropic', 93))),
     bare('hugging face', join('h', 'f_', word('hf', 34))),
     bare('telegram bot', join(chars('tg', '123456789', 10), ':AA', safe('tg2', 33))),
     bare('discord bot', join('M', word('discord', 23), '.', word('discord2', 6), '.', safe('discord3', 38))),
-    within('discord webhook', 'https://discord.com/api/webhooks/', join(chars('dw', '123456789', 18), '/', safe('dw2', 68))),
+    within(
+      'discord webhook',
+      'https://discord.com/api/webhooks/',
+      join(chars('dw', '123456789', 18), '/', safe('dw2', 68)),
+    ),
     bare('linear', join('lin', '_api_', word('linear', 40))),
     bare('atlassian', join('AT', 'ATT3', safe('atlassian', 180))),
     bare('airtable', join('pa', 't', word('airtable', 14), '.', hex('airtable2', 64))),
@@ -169,7 +226,10 @@ function keysAndLogins(): Planted[] {
     pem('ENCRYPTED', 'enc'),
     pem('PGP', 'pgp'),
     bare('jwt', jwt('user', { aud: 'api' })),
-    bare('kubernetes service account token', jwt('system:serviceaccount:spark-jobs:driver', { iss: 'kubernetes/serviceaccount' })),
+    bare(
+      'kubernetes service account token',
+      jwt('system:serviceaccount:spark-jobs:driver', { iss: 'kubernetes/serviceaccount' }),
+    ),
     within('bearer header', 'Authorization: Bearer ', word('bearer', 40)),
     within('basic header', 'authorization: Basic ', base64('basic', 24)),
     within('basic url', 'https://deploy:', password('basicurl'), '@git.example.com/acme/app.git'),
@@ -187,9 +247,18 @@ function keysAndLogins(): Planted[] {
     within('netrc', 'machine git.example.com login deploy password ', password('netrc')),
     within('npmrc', '//registry.example.com/:_authToken=', word('npmrc', 36)),
     within('npmrc basic', '_auth=', Buffer.from(`deploy:${word('npmrc2', 20)}`).toString('base64')),
-    within('docker config', '{"auths":{"registry.example.com":{"auth":"', Buffer.from(`ci:${word('dockercfg', 22)}`).toString('base64'), '"}}}'),
+    within(
+      'docker config',
+      '{"auths":{"registry.example.com":{"auth":"',
+      Buffer.from(`ci:${word('dockercfg', 22)}`).toString('base64'),
+      '"}}}',
+    ),
     within('kubeconfig token', '    token: ', word('kubeconfig', 48)),
-    within('kubeconfig key', '    client-key-data: ', Buffer.from(pem('RSA', 'kube', 300).text).toString('base64')),
+    within(
+      'kubeconfig key',
+      '    client-key-data: ',
+      Buffer.from(pem('RSA', 'kube', 300).text).toString('base64'),
+    ),
     within('env file', 'STRIPE_WEBHOOK_SECRET="', password('env'), '"'),
     within('env file quoted words', "ADMIN_PASSWORD='", `correct ${word('horse', 6)} staple`, "'"),
     within('yaml', 'db_password: ', password('yaml')),
@@ -220,7 +289,12 @@ function people(): Planted[] {
     card('jcb', '35', 16),
     within('card in groups', 'card ', luhn('411111111111111').replaceAll(/(.{4})(?=.)/g, '$1 '), ' ok'),
     within('iban', 'to ', iban('DE', '370400440532013000'), ' sent'),
-    within('iban in groups', 'to ', iban('GB', 'WEST12345698765432').replaceAll(/(.{4})(?=.)/g, '$1 '), ' sent'),
+    within(
+      'iban in groups',
+      'to ',
+      iban('GB', 'WEST12345698765432').replaceAll(/(.{4})(?=.)/g, '$1 '),
+      ' sent',
+    ),
     within('ssn', 'ssn ', '219-09-9999', ' on file'),
   ];
 }

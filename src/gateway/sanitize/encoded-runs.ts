@@ -72,7 +72,7 @@ export function encodedRuns(text: string): Runs {
   const { length } = text;
   let done = 0;
   // Every run of 16 covers one of each 16 neighbouring places: most characters are never looked at.
-  for (let probe = RUN_CHARS_MIN - 1; probe < length; ) {
+  for (let probe = RUN_CHARS_MIN - 1; probe < length;) {
     if ((classAt(text, probe) & BASE64) === 0) {
       probe += RUN_CHARS_MIN;
       continue;
@@ -138,8 +138,7 @@ function lookAtBase64(text: string, start: number, end: number, runs: EncodedRun
       runs.push({ start, end: tail, encoding: 'base64', offset, share: total / groups });
   }
   const packed = packedAt(text, start, end);
-  if (packed !== null)
-    runs.push({ start, end: tail, encoding: 'base64', offset: packed - start, share: 0 });
+  if (packed !== null) runs.push({ start, end: tail, encoding: 'base64', offset: packed - start, share: 0 });
 }
 
 /** Where gzip data begins inside a run, or zlib data at its start. */

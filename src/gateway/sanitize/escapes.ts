@@ -56,7 +56,9 @@ function isQuoted(text: string): boolean {
 /** Null: the text is not quoted-printable. */
 export function unquoted(text: string): Unescaped | null {
   if (!isQuoted(text)) return null;
-  return undo(text, QUOTED, ([, code]) => (code === undefined ? '' : String.fromCharCode(Number.parseInt(code, 16))));
+  return undo(text, QUOTED, ([, code]) =>
+    code === undefined ? '' : String.fromCharCode(Number.parseInt(code, 16)),
+  );
 }
 
 function meaningOf(match: RegExpExecArray): string | null {
@@ -73,11 +75,7 @@ function fromCode(code: number): string | null {
   return code <= 0x10_ff_ff ? String.fromCodePoint(code) : null;
 }
 
-function undo(
-  text: string,
-  source: RegExp,
-  meaning: (match: RegExpExecArray) => string | null,
-): Unescaped {
+function undo(text: string, source: RegExp, meaning: (match: RegExpExecArray) => string | null): Unescaped {
   // Where a plain stretch begins, in the plain text and in the source.
   const plain: number[] = [0];
   const raw: number[] = [0];

@@ -1,5 +1,5 @@
 import type { DecodeBudget } from './decode.ts';
-import { credentialSpans, type Rule } from './hidden-secrets.ts';
+import { credentialSpans, type Rule, type Span } from './hidden-secrets.ts';
 
 /**
  * A secret that was cut: by a shipper that splits long lines, by a caller that writes chunks, or on purpose. Strings that
@@ -17,95 +17,69 @@ const SECRET_FLAG = /^--?[\w-]{0,40}(?:password|passwd|passphrase|secret|token|a
 const WORD_CHARS_MAX = 4096;
 /** Strings that one secret may be cut into. */
 const PIECES_MAX = 64;
-const JOINED_CHARS_MAX = 65_536;
+const JOINED_CHARS_MAX = 8192;
 /** Lines of a key block that may follow its beginning. */
 const KEY_LINES_MAX = 400;
+const KEY_BEGIN = /-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY/;
+const KEY_END = /-----END [A-Z0-9 ]{0,30}PRIVATE KEY/;
 const PIECE_MARK = '[REDACTED_SECRET]';
 const KEY_MARK = '[REDACTED_PRIVATE_KEY]';
 
-/** The items, with the parts of a secret that was cut replaced. The same array when there is none. */
-export function maskSeams(
-  items: readonly unknown[],
-  rules: readonly Rule[],
-  budget: DecodeBudget,
-  hit: () => void,
-): readonly unknown[] {
-  if (items.length < 2) return items;
-  if (typeof items[0] === 'string' || typeof items[1] === 'string') {
-    const masked = maskTexts(items, rules, budget, hit);
-    return masked ?? items;
-  }
-  return maskFields(items, rules, budget, hit);
-}
-
-function maskFields(
-  items: readonly unknown[],
-  rules: readonly Rule[],
-  budget: DecodeBudget,
-  hit: () => void,
-): readonly unknown[] {
-  let out = items;
-  for (const field of fieldsOf(items[0])) {
-    const column = items.map((item) => (isObject(item) ? item[field] : undefined));
-    const masked = maskTexts(column, rules, budget, hit);
-    if (masked === null) continue;
-    out = out.map((item, index) =>
-      isObject(item) && masked[index] !== column[index] ? { ...item, [field]: masked[index] } : item,
-    );
-  }
-  return out;
-}
-
-/** Fields whose text can be the piece of something: names and times of entries are left out by their length. */
-function fieldsOf(item: unknown): string[] {
-  if (!isObject(item)) return [];
-  return Object.keys(item)
-    .filter((key) => typeof item[key] === 'string')
-    .slice(0, 20);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Null: nothing was cut. */
-function maskTexts(
+/** What must go from each of these strings because of its neighbours, by index. Other items are no strings. */
+export function seamSpans(
   texts: readonly unknown[],
   rules: readonly Rule[],
   budget: DecodeBudget,
-  hit: () => void,
-): unknown[] | null {
-  let out: unknown[] | null = null;
-  const set = (index: number, text: string): void => {
-    out ??= [...texts];
-    out[index] = text;
+): ReadonlyMap<number, readonly Span[]> {
+  const spans = new Map<number, Span[]>();
+  const add = (index: number, span: Span): void => {
+    const known = spans.get(index);
+    if (known === undefined) spans.set(index, [span]);
+    else known.push(span);
   };
-  maskKeyLines(texts, set, hit);
-  maskFlagValues(texts, set, hit);
-  const now = (index: number): unknown => (out ?? texts)[index];
-  for (let index = 0; index + 1 < texts.length; ) {
-    const chain = chainAt(now, index, texts.length);
-    if (chain === null) {
-      index += 1;
-      continue;
+  addKeyLines(texts, add);
+  addFlagValues(texts, add);
+  for (let index = 0; index + 1 < texts.length;) {
+    const chain = chainAt(texts, index);
+    const crossing = chain === null ? null : crossingSpan(chain, rules, budget);
+    if (chain === null) index += 1;
+    else if (crossing === null) index = Math.max(index + 1, chain.pieces.at(-1)?.index ?? 0);
+    else {
+      const { span, pieces } = crossing;
+      for (const piece of pieces)
+        add(piece.index, {
+          start: piece.from + Math.max(0, span.start - piece.at),
+          end: piece.from + Math.min(piece.length, span.end - piece.at),
+          mark: PIECE_MARK,
+        });
+      index = pieces.at(-1)?.index ?? index + 1;
     }
-    for (const span of credentialSpans(chain.text, rules, budget)) {
-      if (!chain.cut && endsAlone(chain, rules, budget)) break;
-      const first = chain.pieces.findIndex((piece) => span.start < piece.at + piece.length);
-      const last = chain.pieces.findIndex((piece) => span.end <= piece.at + piece.length);
-      if (first === last || first === -1 || last === -1) continue;
-      hit();
-      for (const piece of chain.pieces.slice(first, last + 1)) {
-        const whole = now(piece.index) as string;
-        const start = piece.from + Math.max(0, span.start - piece.at);
-        const end = piece.from + Math.min(piece.length, span.end - piece.at);
-        set(piece.index, whole.slice(0, start) + PIECE_MARK + whole.slice(end));
-      }
-      break;
-    }
-    index = Math.max(index + 1, chain.pieces.at(-1)?.index ?? 0);
   }
-  return out;
+  return spans;
+}
+
+/** Numbers of pieces that are tried: what follows the last piece of a secret may hide that it ended there. */
+const PIECE_COUNTS: readonly number[] = [2, 3, 4, 5, 6, 7, 8, 12, 16, 32, PIECES_MAX];
+
+/** The first credential that begins in one piece and ends in a later one. */
+function crossingSpan(
+  chain: Chain,
+  rules: readonly Rule[],
+  budget: DecodeBudget,
+): { span: Span; pieces: Chain['pieces'] } | null {
+  if ((!chain.cut || chain.flag) && endsAlone(chain, rules, budget)) return null;
+  for (const count of PIECE_COUNTS) {
+    const part = chain.pieces.slice(0, count);
+    const end = part.at(-1);
+    if (end === undefined) return null;
+    for (const span of credentialSpans(chain.text.slice(0, end.at + end.length), rules, budget)) {
+      const first = part.findIndex((piece) => span.start < piece.at + piece.length);
+      const last = part.findIndex((piece) => span.end <= piece.at + piece.length);
+      if (first !== -1 && first < last) return { span, pieces: part.slice(first, last + 1) };
+    }
+    if (count >= chain.pieces.length) return null;
+  }
+  return null;
 }
 
 /** The first piece is a secret up to its end by itself: what follows on the next line is another word. */
@@ -117,24 +91,31 @@ function endsAlone({ text, pieces }: Chain, rules: readonly Rule[], budget: Deco
 interface Chain {
   /** The strings look like pieces of one text, not like lines. */
   readonly cut: boolean;
+  /** The second is a flag of a command line. */
+  readonly flag: boolean;
   readonly text: string;
   /** Where each piece stands: in the joined text (`at`), and in its own string (`from`). */
-  readonly pieces: readonly { readonly index: number; readonly at: number; readonly from: number; readonly length: number }[];
+  readonly pieces: readonly {
+    readonly index: number;
+    readonly at: number;
+    readonly from: number;
+    readonly length: number;
+  }[];
 }
 
 /** The last word of a string with what follows it in the next ones, as long as these are one word. */
-function chainAt(textAt: (index: number) => unknown, index: number, length: number): Chain | null {
-  const first = textAt(index);
+function chainAt(texts: readonly unknown[], index: number): Chain | null {
+  const first = texts[index];
   if (typeof first !== 'string' || first === '') return null;
-  const second = textAt(index + 1);
+  const second = texts[index + 1];
   if (typeof second !== 'string' || wordEnd(second) === 0) return null;
   const cut = first.length >= CUT_CHARS_MIN || !/\s/.test(second);
   const from = cut ? Math.min(wordStart(first), Math.max(0, first.length - CONTEXT_CHARS)) : wordStart(first);
   if (from === first.length) return null;
   const pieces = [{ index, at: 0, from, length: first.length - from }];
   let text = first.slice(from);
-  for (let next = index + 1; next < length && pieces.length < PIECES_MAX; next += 1) {
-    const piece = textAt(next);
+  for (let next = index + 1; next < texts.length && pieces.length < PIECES_MAX; next += 1) {
+    const piece = texts[next];
     if (typeof piece !== 'string') break;
     const end = wordEnd(piece);
     if (end === 0) break;
@@ -142,7 +123,7 @@ function chainAt(textAt: (index: number) => unknown, index: number, length: numb
     text += piece.slice(0, end);
     if (end < piece.length || text.length > JOINED_CHARS_MAX) break;
   }
-  return pieces.length < 2 || text.length < 12 ? null : { cut, text, pieces };
+  return pieces.length < 2 || text.length < 12 ? null : { cut, flag: second.startsWith('-'), text, pieces };
 }
 
 /** Where the last word begins: at most so far back as a secret is long. */
@@ -178,37 +159,29 @@ function isWordChar(code: number): boolean {
   );
 }
 
-function maskFlagValues(
-  texts: readonly unknown[],
-  set: (index: number, text: string) => void,
-  hit: () => void,
-): void {
+function addFlagValues(texts: readonly unknown[], add: (index: number, span: Span) => void): void {
   for (let index = 0; index + 1 < texts.length; index += 1) {
     const flag = texts[index];
     const value = texts[index + 1];
-    if (typeof flag !== 'string' || flag.length > 60 || !flag.startsWith('-') || !SECRET_FLAG.test(flag)) continue;
+    if (typeof flag !== 'string' || flag.length > 60 || !flag.startsWith('-') || !SECRET_FLAG.test(flag))
+      continue;
     if (typeof value !== 'string' || value === '' || value.startsWith('-') || value.startsWith('[REDACTED_'))
       continue;
-    hit();
-    set(index + 1, PIECE_MARK);
+    add(index + 1, { start: 0, end: value.length, mark: PIECE_MARK });
   }
 }
 
 /** A key block whose lines are strings of their own: everything from its beginning to its end goes. */
-function maskKeyLines(
-  texts: readonly unknown[],
-  set: (index: number, text: string) => void,
-  hit: () => void,
-): void {
+function addKeyLines(texts: readonly unknown[], add: (index: number, span: Span) => void): void {
   for (let index = 0; index < texts.length; index += 1) {
     const text = texts[index];
     if (typeof text !== 'string' || !text.includes('PRIVATE KEY')) continue;
-    if (!/-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY/.test(text) || /-----END [A-Z0-9 ]{0,30}PRIVATE KEY/.test(text)) continue;
+    if (!KEY_BEGIN.test(text) || KEY_END.test(text)) continue;
     const end = keyEnd(texts, index);
-    if (end === index) continue;
-    hit();
-    for (let line = index + 1; line <= end; line += 1)
-      if (typeof texts[line] === 'string') set(line, KEY_MARK);
+    for (let line = index + 1; line <= end; line += 1) {
+      const body = texts[line];
+      if (typeof body === 'string') add(line, { start: 0, end: body.length, mark: KEY_MARK });
+    }
     index = end;
   }
 }
@@ -220,7 +193,7 @@ function keyEnd(texts: readonly unknown[], start: number): number {
   for (let index = start + 1; index <= most; index += 1) {
     const text = texts[index];
     if (typeof text !== 'string') break;
-    if (/-----END [A-Z0-9 ]{0,30}PRIVATE KEY/.test(text)) return index;
+    if (KEY_END.test(text)) return index;
     if (body === index - 1 && /(?:^|\s)[A-Za-z0-9+/=]{16,76}\s*$/.test(text)) body = index;
   }
   return body;

@@ -24,11 +24,10 @@ export const KEY_LINE: Detector = {
 export const CONNECTION_STRING = pattern(
   'credential',
   /(?<=:\/\/)([^\s:/@"'<>\\]{0,200}):([^\s"'<>/\\]{1,500})(?=@)|(?<![\w@/:])([\w.-]{1,64}:[^\s"'@/\\]{1,200})(?=@(?:tcp|unix)\()|(?<=jdbc:oracle:(?:thin|oci):)([^\s/@"']{1,64}\/[^\s@"']{1,200})(?=@)/g,
-  (text) => text.includes('://') || text.includes('@tcp(') || text.includes('@unix(') || text.includes('jdbc:'),
+  (text) =>
+    text.includes('://') || text.includes('@tcp(') || text.includes('@unix(') || text.includes('jdbc:'),
   ([all, user, password]) =>
-    isMarked(password ?? '') || isMarked(user ?? '') || all.startsWith('[REDACTED_')
-      ? null
-      : [0, all.length],
+    isMarked(password ?? '') || isMarked(user ?? '') || all.startsWith('[REDACTED_') ? null : [0, all.length],
 );
 
 // Basic and Bearer are also words: `Basic authentication` is none.
@@ -83,7 +82,8 @@ export const ASSIGNMENT = pattern(
   (match) => {
     const [all, double, single, plain] = match;
     const value = double ?? single ?? plain ?? '';
-    if (PLACEHOLDER.test(value) || isMarked(value) || (plain !== undefined && isPlace(all, plain))) return null;
+    if (PLACEHOLDER.test(value) || isMarked(value) || (plain !== undefined && isPlace(all, plain)))
+      return null;
     return [all.length - value.length, all.length];
   },
 );

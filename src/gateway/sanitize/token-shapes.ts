@@ -30,7 +30,11 @@ const GROUPS: readonly RegExp[] = [
 ];
 
 /** Shapes whose fixed part stands in the middle: the beginning is found by looking back from there. */
-const MIDDLES: readonly { readonly middle: RegExp; readonly before: RegExp; readonly before_chars_max: number }[] = [
+const MIDDLES: readonly {
+  readonly middle: RegExp;
+  readonly before: RegExp;
+  readonly before_chars_max: number;
+}[] = [
   // Terraform Cloud
   { middle: /\.atlasv1\.[A-Za-z0-9=_-]{50,}/g, before: /[A-Za-z0-9]{14}$/, before_chars_max: 14 },
   // Telegram: the number of the bot, then its token
