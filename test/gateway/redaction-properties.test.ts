@@ -202,9 +202,10 @@ describe('what must stay readable', () => {
     expect(clean(text)).toBe(text);
   });
 
-  it('what Alertmanager and Prometheus really sent', () => {
+  it('what Alertmanager and Prometheus really sent, except for the token of the recording', () => {
     for (const name of ['alertmanager-webhook.json', 'prometheus-api.json']) {
-      const raw = readFileSync(join(import.meta.dirname, '../fixtures/recorded', name), 'utf8');
+      const recorded = readFileSync(join(import.meta.dirname, '../fixtures/recorded', name), 'utf8');
+      const raw = recorded.replaceAll(/"authorization": ?"[^"]*",?/g, '').replaceAll(/ with bearer [\w-]+/g, '');
       expect(sanitizeValue(JSON.parse(raw), rules), name).toEqual({ value: JSON.parse(raw), redactions: 0 });
       expect(clean(raw)).toBe(raw);
     }

@@ -176,39 +176,6 @@ describe('the filter as a whole', () => {
     );
   });
 
-  it('costs little: 1 MB of log lines', () => {
-    const line =
-      '26/11/23 10:11:12 INFO DAGScheduler: Submitting 200 missing tasks from stage 12 executor 10.20.1.11:34567 pod=nightly-settlement-driver uid=7428e28a-e0d9-4e9e-ba93-2d13d0b3ada5 mem=1.2GiB';
-    const text = `${line}\n`.repeat(Math.ceil(1_048_576 / (line.length + 1)));
-    const times = Array.from({ length: 7 }, () => {
-      const started = performance.now();
-      sanitizeText(text, rules, exactScrub(['a-live-credential-of-some-length']));
-      return performance.now() - started;
-    }).sort((a, b) => a - b);
-    // The bar is 60 ms on a quiet machine; other tests share this one.
-    expect(times[0]).toBeLessThan(60);
-  });
-
-  it('does not hang on hostile text', () => {
-    const hostile = [
-      'a'.repeat(200_000),
-      '1 '.repeat(100_000),
-      'a@'.repeat(50_000),
-      ':'.repeat(100_000),
-      '-----BEGIN PRIVATE KEY-----'.repeat(2000),
-      'x://'.repeat(40_000),
-      'password='.repeat(20_000),
-      '1.'.repeat(100_000),
-      'a.'.repeat(100_000) + '@',
-      'eyJ'.repeat(50_000),
-    ];
-    for (const text of hostile) {
-      const started = performance.now();
-      clean(text);
-      expect(performance.now() - started).toBeLessThan(1500);
-    }
-  });
-
   it('own patterns are RE2 and run only near their literals', () => {
     const own = compileRules({
       ...shipped,

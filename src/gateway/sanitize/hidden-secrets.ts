@@ -106,6 +106,14 @@ export function credentialSpans(text: string, rules: readonly Rule[], budget: De
   return merged(allSpans(text, 0, false, { rules, budget }));
 }
 
+/** False: the text holds no credential, neither as it stands nor hidden. Cheap. */
+export function mayHoldCredential(text: string, rules: readonly Rule[]): boolean {
+  return (
+    rules.some(({ detector }) => detector.kind === 'credential' && detector.possible(text)) ||
+    encodedRuns(text).runs.length > 0
+  );
+}
+
 /** All spans of a text together with some that are known from elsewhere. */
 export function spansWith(
   text: string,

@@ -1,5 +1,5 @@
 import type { DecodeBudget } from './decode.ts';
-import { credentialSpans, type Rule, type Span } from './hidden-secrets.ts';
+import { credentialSpans, mayHoldCredential, type Rule, type Span } from './hidden-secrets.ts';
 
 /**
  * A secret that was cut: by a shipper that splits long lines, by a caller that writes chunks, or on purpose. Strings that
@@ -41,9 +41,10 @@ export function seamSpans(
   addFlagValues(texts, add);
   for (let index = 0; index + 1 < texts.length;) {
     const chain = chainAt(texts, index);
-    const crossing = chain === null ? null : crossingSpan(chain, rules, budget);
+    const crossing = chain === null ? 'impossible' : crossingSpan(chain, rules, budget);
     if (chain === null) index += 1;
-    else if (crossing === null) index = Math.max(index + 1, chain.pieces.at(-1)?.index ?? 0);
+    else if (crossing === 'impossible') index = chain.pieces.at(-1)?.index ?? index + 1;
+    else if (crossing === null) index += 1;
     else {
       const { span, pieces } = crossing;
       for (const piece of pieces)
@@ -61,12 +62,13 @@ export function seamSpans(
 /** Numbers of pieces that are tried: what follows the last piece of a secret may hide that it ended there. */
 const PIECE_COUNTS: readonly number[] = [2, 3, 4, 5, 6, 7, 8, 12, 16, 32, PIECES_MAX];
 
-/** The first credential that begins in one piece and ends in a later one. */
+/** The first credential that begins in one piece and ends in a later one; `impossible`: the whole chain holds none. */
 function crossingSpan(
   chain: Chain,
   rules: readonly Rule[],
   budget: DecodeBudget,
-): { span: Span; pieces: Chain['pieces'] } | null {
+): { span: Span; pieces: Chain['pieces'] } | 'impossible' | null {
+  if (!mayHoldCredential(chain.text, rules)) return 'impossible';
   if ((!chain.cut || chain.flag) && endsAlone(chain, rules, budget)) return null;
   for (const count of PIECE_COUNTS) {
     const part = chain.pieces.slice(0, count);

@@ -31,12 +31,16 @@ export const PHONE = pattern(
   },
 );
 
-// Country, two check digits, up to 30 characters, in one piece or in fours; the check digits decide.
+// Country, two check digits, up to 30 characters, in one piece or in fours. The check digits decide, unless the text
+// itself says what it is.
 export const IBAN = pattern(
   'personal',
   /(?<![\w.-])[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?)(?![\w-])/g,
   (text) => /[A-Z]{2}\d{2}[ A-Z0-9]{9}/.test(text),
-  (match) => (isIban(match[0].replaceAll(' ', '')) ? whole(match) : null),
+  (match) =>
+    isIban(match[0].replaceAll(' ', '')) || /iban\W{1,3}$/i.test(match.input.slice(Math.max(0, match.index - 8), match.index))
+      ? whole(match)
+      : null,
 );
 
 // 123-45-6789 in the ranges that the United States give out.
