@@ -22,7 +22,10 @@ const encoding = fc.constantFrom(...Object.keys(ENCODINGS));
 const encode = (text: string, names: readonly string[]): string =>
   names.reduce((inner, name) => (ENCODINGS[name] as (text: string) => string)(inner), text);
 /** Text around a secret that ends before it and begins after it. */
-const around = fc.oneof(fc.constant(''), fc.string({ maxLength: 60 }).map((text) => `${text}\n`));
+const around = fc.oneof(
+  fc.constant(''),
+  fc.string({ maxLength: 60 }).map((text) => `${text}\n`),
+);
 
 describe('what is hidden', () => {
   it('is found through any three encodings (property)', () => {
@@ -42,7 +45,10 @@ describe('what is hidden', () => {
   it('is withheld with a mark of its own when nobody can look inside', () => {
     const bomb = gzipSync(Buffer.alloc(50_000_000)).toString('base64');
     expect(clean(`x ${bomb} y`)).toBe('x [REDACTED_BLOB] y');
-    const deep = encode('nothing to hide here, but who knows? '.repeat(4), Array<string>(6).fill('base64 at alignment 0'));
+    const deep = encode(
+      'nothing to hide here, but who knows? '.repeat(4),
+      Array<string>(6).fill('base64 at alignment 0'),
+    );
     expect(clean(`x ${deep} y`)).toBe('x [REDACTED_BLOB] y');
   });
 
@@ -58,10 +64,19 @@ describe('what is hidden', () => {
 describe('the filter', () => {
   it('changes nothing the second time (property)', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(around, planted.map(({ text }) => text)), { maxLength: 6 }), (parts) => {
-        const once = clean(parts.join(''));
-        expect(clean(once)).toBe(once);
-      }),
+      fc.property(
+        fc.array(
+          fc.oneof(
+            around,
+            planted.map(({ text }) => text),
+          ),
+          { maxLength: 6 },
+        ),
+        (parts) => {
+          const once = clean(parts.join(''));
+          expect(clean(once)).toBe(once);
+        },
+      ),
       { numRuns: 800 },
     );
   });
@@ -73,7 +88,10 @@ describe('the filter', () => {
         : typeof value === 'object' && value !== null
           ? Object.values(value).map(shape)
           : null;
-    const leaf = fc.oneof(planted.map(({ text }) => text), fc.string({ unit: 'binary', maxLength: 80 }));
+    const leaf = fc.oneof(
+      planted.map(({ text }) => text),
+      fc.string({ unit: 'binary', maxLength: 80 }),
+    );
     const value = fc.letrec((tie) => ({
       node: fc.oneof(
         { maxDepth: 4 },
@@ -100,7 +118,9 @@ describe('the filter', () => {
       while (inner.length < mb) inner = Buffer.from(inner).toString('base64');
       return inner;
     };
-    const bombs = Array.from({ length: 700 }, (_, n) => gzipSync(Buffer.alloc(900_000, n)).toString('base64'));
+    const bombs = Array.from({ length: 700 }, (_, n) =>
+      gzipSync(Buffer.alloc(900_000, n)).toString('base64'),
+    );
     const hostile: Record<string, string> = {
       A: 'A'.repeat(mb),
       'percent of percent': '%25'.repeat(mb / 3),
@@ -142,9 +162,16 @@ describe('a secret that was cut', () => {
         fc.constantFrom(...own),
         fc.array(fc.double({ min: 0.05, max: 0.95, noNaN: true }), { minLength: 1, maxLength: 4 }),
         (secret, cuts) => {
-          const at = [...new Set(cuts.map((cut) => Math.floor(cut * secret.secret.length)))].sort((a, b) => a - b);
-          const pieces = [0, ...at].map((start, n) => secret.secret.slice(start, at[n] ?? secret.secret.length));
-          const { value } = sanitizeValue(['first', ...pieces.filter((piece) => piece !== ''), 'last words'], rules);
+          const at = [...new Set(cuts.map((cut) => Math.floor(cut * secret.secret.length)))].sort(
+            (a, b) => a - b,
+          );
+          const pieces = [0, ...at].map((start, n) =>
+            secret.secret.slice(start, at[n] ?? secret.secret.length),
+          );
+          const { value } = sanitizeValue(
+            ['first', ...pieces.filter((piece) => piece !== ''), 'last words'],
+            rules,
+          );
           expect(leaksIn((value as string[]).join(''), [secret])).toEqual([]);
         },
       ),
@@ -155,27 +182,33 @@ describe('a secret that was cut', () => {
   it('is found in lines that a shipper cut, and a whole one on each line leaves its neighbours alone', () => {
     const token = own[0]?.secret ?? '';
     const filler = 'word '.repeat(300);
-    const cut = sanitizeValue([{ line: `${filler}${token.slice(0, 9)}` }, { line: `${token.slice(9)} rest` }], rules);
+    const cut = sanitizeValue(
+      [{ line: `${filler}${token.slice(0, 9)}` }, { line: `${token.slice(9)} rest` }],
+      rules,
+    );
     expect(leaksIn(JSON.stringify(cut.value).replaceAll(/[^\w]/g, ''), own.slice(0, 1))).toEqual([]);
-    const whole = sanitizeValue([{ line: `INFO used ${token}` }, { line: '26/11/23 10:11:12 INFO next' }], rules);
-    expect(whole.value).toEqual([{ line: 'INFO used [REDACTED_CLOUD_KEY]' }, { line: '26/11/23 10:11:12 INFO next' }]);
+    const whole = sanitizeValue(
+      [{ line: `INFO used ${token}` }, { line: '26/11/23 10:11:12 INFO next' }],
+      rules,
+    );
+    expect(whole.value).toEqual([
+      { line: 'INFO used [REDACTED_CLOUD_KEY]' },
+      { line: '26/11/23 10:11:12 INFO next' },
+    ]);
   });
 
   it('the value after a flag', () => {
-    expect(sanitizeValue(['--user', 'app', '--db-password', 'hunter2', '--port', '5432'], rules).value).toEqual([
-      '--user',
-      'app',
-      '--db-password',
-      '[REDACTED_SECRET]',
-      '--port',
-      '5432',
-    ]);
+    expect(
+      sanitizeValue(['--user', 'app', '--db-password', 'hunter2', '--port', '5432'], rules).value,
+    ).toEqual(['--user', 'app', '--db-password', '[REDACTED_SECRET]', '--port', '5432']);
   });
 });
 
 describe('what must stay readable', () => {
   const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
-  const der = Buffer.concat(Array.from({ length: 30 }, (_, n) => createHash('sha256').update(`der${n}`).digest()));
+  const der = Buffer.concat(
+    Array.from({ length: 30 }, (_, n) => createHash('sha256').update(`der${n}`).digest()),
+  );
   const fence = '-'.repeat(5);
   const certificate = `${fence}BEGIN CERTIFICATE${fence}\n${der.toString('base64').replaceAll(/.{64}/g, '$&\n')}\n${fence}END CERTIFICATE${fence}\n`;
 
@@ -194,7 +227,11 @@ describe('what must stay readable', () => {
         containers: [{ args: ['--conf', 'spark.executor.memory=2g', '--class', 'com.northwind.Settlement'] }],
         volumes: [{ name: 'db', secret: { secretName: 'settlement-db' } }],
       },
-      data: { 'ca.crt': certificate, 'icon.png': der.toString('base64'), packed: gzipSync('all is well '.repeat(50)).toString('base64') },
+      data: {
+        'ca.crt': certificate,
+        'icon.png': der.toString('base64'),
+        packed: gzipSync('all is well '.repeat(50)).toString('base64'),
+      },
     };
     const shown = sanitizeValue(object, rules);
     expect(shown).toEqual({ value: object, redactions: 0 });
@@ -205,7 +242,9 @@ describe('what must stay readable', () => {
   it('what Alertmanager and Prometheus really sent, except for the token of the recording', () => {
     for (const name of ['alertmanager-webhook.json', 'prometheus-api.json']) {
       const recorded = readFileSync(join(import.meta.dirname, '../fixtures/recorded', name), 'utf8');
-      const raw = recorded.replaceAll(/"authorization": ?"[^"]*",?/g, '').replaceAll(/ with bearer [\w-]+/g, '');
+      const raw = recorded
+        .replaceAll(/"authorization": ?"[^"]*",?/g, '')
+        .replaceAll(/ with bearer [\w-]+/g, '');
       expect(sanitizeValue(JSON.parse(raw), rules), name).toEqual({ value: JSON.parse(raw), redactions: 0 });
       expect(clean(raw)).toBe(raw);
     }
@@ -213,7 +252,17 @@ describe('what must stay readable', () => {
 
   it('objects and logs of the lab’s world, except for the people and places in them', () => {
     const world = new World({ definition: prod1(), clock: () => Date.now(), seed: 'redaction' });
-    const kinds = ['Pod', 'Deployment', 'ReplicaSet', 'Service', 'ConfigMap', 'Node', 'Event', 'SparkApplication', 'ResourceQuota'];
+    const kinds = [
+      'Pod',
+      'Deployment',
+      'ReplicaSet',
+      'Service',
+      'ConfigMap',
+      'Node',
+      'Event',
+      'SparkApplication',
+      'ResourceQuota',
+    ];
     const objects = kinds.flatMap((kind) => world.store.list(kind));
     const lines = world.logs().map(({ line }) => line);
     expect(objects.length).toBeGreaterThan(20);

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { redactionProblem, RedactionRows } from '../../src/cli/policy-requests.ts';
 import { parseYamlText } from '../../src/contract/parse.ts';
 import { exactScrub } from '../../src/gateway/sanitize/exact-scrub.ts';
 import { compileRules, RedactionRules } from '../../src/gateway/sanitize/rules.ts';
@@ -79,6 +80,19 @@ describe('what must go', () => {
       n: '[REDACTED_CARD]',
       ms: 1795453738325,
     });
+  });
+});
+
+describe('the rows that operators read', () => {
+  const file = parseYamlText(readFileSync(join(POLICIES_DIR, 'tests/redaction.yaml'), 'utf8'));
+  it.each(RedactionRows.parse(file.ok ? file.value : null).redaction)('$text', (row) => {
+    expect(redactionProblem(rules, row)).toBeNull();
+  });
+
+  it('a row that is not met says what was found', () => {
+    expect(redactionProblem(rules, { text: 'a@b.co', keep: true })).toBe(
+      'expected "a@b.co", found "[REDACTED_EMAIL]"',
+    );
   });
 });
 
