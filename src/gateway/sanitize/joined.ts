@@ -39,6 +39,8 @@ export function seamSpans(
   };
   addKeyLines(texts, add);
   addFlagValues(texts, add);
+  // One look at all seams together: in most lists none of them can hold anything.
+  if (!mayHoldCredential(seamText(texts), rules)) return spans;
   for (let index = 0; index + 1 < texts.length;) {
     const chain = chainAt(texts, index);
     const crossing = chain === null ? 'impossible' : crossingSpan(chain, rules, budget);
@@ -59,6 +61,17 @@ export function seamSpans(
   return spans;
 }
 
+/** The words at all seams, as text. */
+function seamText(texts: readonly unknown[]): string {
+  const words: string[] = [];
+  for (let index = 0; index + 1 < texts.length;) {
+    const chain = chainAt(texts, index);
+    if (chain !== null) words.push(chain.text);
+    index = Math.max(index + 1, chain?.pieces.at(-1)?.index ?? 0);
+  }
+  return words.join('\n');
+}
+
 /** Numbers of pieces that are tried: what follows the last piece of a secret may hide that it ended there. */
 const PIECE_COUNTS: readonly number[] = [2, 3, 4, 5, 6, 7, 8, 12, 16, 32, PIECES_MAX];
 
@@ -67,19 +80,44 @@ function crossingSpan(
   chain: Chain,
   rules: readonly Rule[],
   budget: DecodeBudget,
-): { span: Span; pieces: Chain['pieces'] } | 'impossible' | null {
+): Crossing | 'impossible' | null {
   if (!mayHoldCredential(chain.text, rules)) return 'impossible';
   if ((!chain.cut || chain.flag) && endsAlone(chain, rules, budget)) return null;
+  let best: Crossing | null = null;
   for (const count of PIECE_COUNTS) {
     const part = chain.pieces.slice(0, count);
-    const end = part.at(-1);
-    if (end === undefined) return null;
-    for (const span of credentialSpans(chain.text.slice(0, end.at + end.length), rules, budget)) {
-      const first = part.findIndex((piece) => span.start < piece.at + piece.length);
-      const last = part.findIndex((piece) => span.end <= piece.at + piece.length);
-      if (first !== -1 && first < last) return { span, pieces: part.slice(first, last + 1) };
-    }
-    if (count >= chain.pieces.length) return null;
+    const last = part.at(-1);
+    if (last === undefined) return best;
+    const end = last.at + last.length;
+    const found = crossingIn(chain.text.slice(0, end), part, rules, budget);
+    // A secret that reaches the end of a piece may go on in the next one, if that is a piece and not a line.
+    const longer =
+      best === null ||
+      (found !== null &&
+        last.whole &&
+        found.span.start === best.span.start &&
+        found.span.end > best.span.end);
+    if (longer) best = found;
+    if (count >= chain.pieces.length || (best !== null && (!longer || best.span.end < end))) return best;
+  }
+  return best;
+}
+
+interface Crossing {
+  readonly span: Span;
+  readonly pieces: Chain['pieces'];
+}
+
+function crossingIn(
+  text: string,
+  pieces: Chain['pieces'],
+  rules: readonly Rule[],
+  budget: DecodeBudget,
+): Crossing | null {
+  for (const span of credentialSpans(text, rules, budget)) {
+    const first = pieces.findIndex((piece) => span.start < piece.at + piece.length);
+    const last = pieces.findIndex((piece) => span.end <= piece.at + piece.length);
+    if (first !== -1 && first < last) return { span, pieces: pieces.slice(first, last + 1) };
   }
   return null;
 }
@@ -102,6 +140,8 @@ interface Chain {
     readonly at: number;
     readonly from: number;
     readonly length: number;
+    /** The string holds nothing else. */
+    readonly whole: boolean;
   }[];
 }
 
@@ -114,14 +154,14 @@ function chainAt(texts: readonly unknown[], index: number): Chain | null {
   const cut = first.length >= CUT_CHARS_MIN || !/\s/.test(second);
   const from = cut ? Math.min(wordStart(first), Math.max(0, first.length - CONTEXT_CHARS)) : wordStart(first);
   if (from === first.length) return null;
-  const pieces = [{ index, at: 0, from, length: first.length - from }];
+  const pieces = [{ index, at: 0, from, length: first.length - from, whole: from === 0 }];
   let text = first.slice(from);
   for (let next = index + 1; next < texts.length && pieces.length < PIECES_MAX; next += 1) {
     const piece = texts[next];
     if (typeof piece !== 'string') break;
     const end = wordEnd(piece);
     if (end === 0) break;
-    pieces.push({ index: next, at: text.length, from: 0, length: end });
+    pieces.push({ index: next, at: text.length, from: 0, length: end, whole: end === piece.length });
     text += piece.slice(0, end);
     if (end < piece.length || text.length > JOINED_CHARS_MAX) break;
   }
