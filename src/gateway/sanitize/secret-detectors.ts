@@ -66,18 +66,13 @@ export const SIGNED_URL = pattern(
   },
 );
 
-const SECRET_NAME =
-  'pass(?:word|wd|phrase)|(?<![a-z])pwd|[_.-]pass|secret(?:[_-]?(?:access[_-]?)?key)?|token|(?:api|access|account|app|application|private|signing|encryption|master|license|shared[_-]?access|routing|integration|service|storage|auth)[_-]?key|(?<![a-z])(?:j|php|asp)?sess(?:ion)?[_-]?(?:id|key)|connect\\.sid';
 const PLACEHOLDER =
   /^(?:\$\{?[\w.:-]{1,100}\}?|\$\([^)]{0,100}\)|\{\{.{0,100}\}\}|<[\w .-]{1,60}>|\*+|x{3,}|null|true|false|none|nil|undefined)$/i;
 
 // password=..., "api_key": "...", aws_secret_access_key = ...; the name stays, the value goes.
 export const ASSIGNMENT = pattern(
   'credential',
-  new RegExp(
-    `(?:${SECRET_NAME})(?:\\\\{0,3}["'])?\\s{0,3}(?:=>|:=|[=:])\\s{0,3}(?:\\\\{0,3}(?:"([^"\\\\\\r\\n]+)|'([^'\\\\\\r\\n]+))|([^\\s"'\\\\,;&}{[\\]]{4,}))`,
-    'gi',
-  ),
+  /(?:pass(?:word|wd|phrase)|(?<![a-z])pwd|[_.-]pass|secret(?:[_-]?(?:access[_-]?)?key)?|token|(?:api|access|account|app|application|private|signing|encryption|master|license|shared[_-]?access|routing|integration|service|storage|auth)[_-]?key|(?<![a-z])(?:j|php|asp)?sess(?:ion)?[_-]?(?:id|key)|connect\.sid)(?:\\{0,3}["'])?\s{0,3}(?:=>|:=|[=:])\s{0,3}(?:\\{0,3}(?:"([^"\\\r\n]+)|'([^'\\\r\n]+))|([^\s"'\\,;&}{[\]]{4,}))/gi,
   (text) => /pass|pwd|secret|token|key|sess|_auth|\.sid/i.test(text),
   (match) => {
     const [all, double, single, plain] = match;
@@ -93,13 +88,10 @@ function isPlace(all: string, value: string): boolean {
   return (/^pwd/i.test(all) && value.startsWith('/')) || /^(?:bearer|basic|digest)$/i.test(value);
 }
 
-// {"name": "DB_PASSWORD", "value": "..."} as text, in either order: Kubernetes' last-applied annotation holds such.
+// {"name": "DB_PASSWORD", "value": "..."} as text: an annotation of Kubernetes holds such. The names are those of ASSIGNMENT.
 export const NAMED_VALUE = pattern(
   'credential',
-  new RegExp(
-    `"name"\\s{0,3}:\\s{0,3}"[\\w.-]{0,100}(?:${SECRET_NAME})"\\s{0,3},\\s{0,9}"value"\\s{0,3}:\\s{0,3}"([^"\\\\]+)(?=")`,
-    'gi',
-  ),
+  /"name"\s{0,3}:\s{0,3}"[\w.-]{0,100}(?:pass(?:word|wd|phrase)|(?<![a-z])pwd|[_.-]pass|secret(?:[_-]?(?:access[_-]?)?key)?|token|(?:api|access|account|app|application|private|signing|encryption|master|license|shared[_-]?access|routing|integration|service|storage|auth)[_-]?key|(?<![a-z])(?:j|php|asp)?sess(?:ion)?[_-]?(?:id|key)|connect\.sid)"\s{0,3},\s{0,9}"value"\s{0,3}:\s{0,3}"([^"\\]+)(?=")/gi,
   (text) => text.includes('"value"') && text.includes('"name"'),
   (match) => (isMarked(match[1] ?? '') ? null : lastGroup(match)),
 );
