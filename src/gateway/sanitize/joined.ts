@@ -165,7 +165,9 @@ function chainAt(texts: readonly unknown[], index: number): Chain | null {
     text += piece.slice(0, end);
     if (end < piece.length || text.length > JOINED_CHARS_MAX) break;
   }
-  return pieces.length < 2 || text.length < 12 ? null : { cut, flag: second.startsWith('-'), text, pieces };
+  return pieces.length < 2 || text.length < 12
+    ? null
+    : { cut, flag: /^--?[a-z][a-z-]{0,30}(?:=|$)/i.test(second), text, pieces };
 }
 
 /** Where the last word begins: at most so far back as a secret is long. */
