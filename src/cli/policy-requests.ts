@@ -3,6 +3,8 @@ import { Autonomy } from '../contract/incident.ts';
 import { ActionClass, formatTarget, parseTarget, Phase, TargetUri } from '../contract/tool.ts';
 import type { Target } from '../contract/tool.ts';
 import type { AuthorizationRequest } from '../gateway/policy/authorizer.ts';
+import type { CompiledRules } from '../gateway/sanitize/rules.ts';
+import { sanitizeText } from '../gateway/sanitize/sanitize.ts';
 
 /** Requests to the policies as people write them: in `policies/tests/*.yaml` and for `aegis policy explain`. */
 const Tenant = z.string().regex(/^[^/\s]+\/[^/\s]+$/, 'write team/env');
@@ -71,6 +73,30 @@ export const PolicyRows = z.strictObject({
     .max(10_000),
 });
 export type PolicyRows = z.infer<typeof PolicyRows>;
+
+/** Texts and what the redaction rules must make of them. */
+export const RedactionRows = z.strictObject({
+  redaction: z
+    .array(
+      z.union([
+        z.strictObject({ text: z.string().min(1).max(10_000), expect: z.string().max(20_000) }),
+        z.strictObject({ text: z.string().min(1).max(10_000), keep: z.literal(true) }),
+      ]),
+    )
+    .min(1)
+    .max(10_000),
+});
+export type RedactionRows = z.infer<typeof RedactionRows>;
+
+/** Null: the rules do with the text what its row says. */
+export function redactionProblem(
+  rules: CompiledRules,
+  row: RedactionRows['redaction'][number],
+): string | null {
+  const expected = 'keep' in row ? row.text : row.expect;
+  const found = sanitizeText(row.text, rules).text;
+  return found === expected ? null : `expected ${JSON.stringify(expected)}, found ${JSON.stringify(found)}`;
+}
 
 export type ParsedRequest =
   | { readonly ok: true; readonly request: AuthorizationRequest }

@@ -9,7 +9,13 @@ import type { PolicyLoad, PolicySet } from '../gateway/policy/policy-set.ts';
 import { packageRoot } from '../package-paths.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print } from './output.ts';
-import { explainRequest, PolicyRows, rowRequest } from './policy-requests.ts';
+import {
+  explainRequest,
+  PolicyRows,
+  redactionProblem,
+  RedactionRows,
+  rowRequest,
+} from './policy-requests.ts';
 
 /**
  * `aegis policy check|test|explain`: the rules as their authors see them, from the same loader and the same engine that
@@ -69,6 +75,15 @@ async function test(options: GlobalOptions, { dir }: Place): Promise<void> {
   let rows = 0;
   for (const file of rowFiles(dir)) {
     const { value, line_of } = rowsOf(file);
+    if ('redaction' in value) {
+      for (const [n, row] of value.redaction.entries()) {
+        rows += 1;
+        const reason = redactionProblem(set.redaction, row);
+        if (reason !== null)
+          failures.push({ file, line: line_of(['redaction', n]) ?? 1, row: row.text.slice(0, 60), reason });
+      }
+      continue;
+    }
     for (const [n, row] of value.rows.entries()) {
       rows += 1;
       const reason = rowProblem(set, value.defaults, row, decided);
@@ -153,12 +168,13 @@ function rowFiles(dir: string): string[] {
 }
 
 function rowsOf(file: string): {
-  value: PolicyRows;
+  value: PolicyRows | RedactionRows;
   line_of: (path: readonly (string | number)[]) => number | null;
 } {
   const parsed = parseYamlText(readFileSync(file, 'utf8'));
   if (!parsed.ok) throw new CliError(`${file}:${parsed.line ?? 1}: ${parsed.reason}`);
-  const checked = PolicyRows.safeParse(parsed.value);
+  const of_texts = typeof parsed.value === 'object' && parsed.value !== null && 'redaction' in parsed.value;
+  const checked = of_texts ? RedactionRows.safeParse(parsed.value) : PolicyRows.safeParse(parsed.value);
   if (checked.success) return { value: checked.data, line_of: parsed.line_of };
   const issue = checked.error.issues[0];
   const path = (issue?.path ?? []) as (string | number)[];

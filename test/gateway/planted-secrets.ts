@@ -82,7 +82,7 @@ const card = (network: string, prefix: string, length: number): Planted =>
 
 function iban(country: string, account: string): string {
   const number = (text: string): string =>
-    [...text].map((char) => String(Number.parseInt(char, 36))).join('');
+    text.replaceAll(/[A-Z]/g, (char) => String(Number.parseInt(char, 36)));
   const check = 98n - (BigInt(number(`${account}${country}00`)) % 97n);
   return `${country}${String(check).padStart(2, '0')}${account}`;
 }
@@ -102,12 +102,11 @@ function clouds(): Planted[] {
     bare('gcp api key', join('AI', 'za', safe('gcp', 35))),
     bare('gcp oauth token', join('ya', '29.', safe('ya29', 60))),
     bare('gcp oauth secret', join('GOC', 'SPX-', safe('gocspx', 28))),
-    within(
-      'gcp service account json',
-      '{"type": "service_account", "private_key_id": "x", "private_key": "',
-      pem('', 'gsa').text.replaceAll('\n', '\\n'),
-      '"}',
-    ),
+    {
+      name: 'gcp service account json',
+      text: JSON.stringify({ type: 'service_account', private_key: pem('', 'gsa').text }),
+      secret: pem('', 'gsa').secret,
+    },
     within(
       'azure storage',
       'DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=',
@@ -130,7 +129,7 @@ function clouds(): Planted[] {
     bare('heroku key', join('HR', 'KU-', safe('heroku', 60))),
     bare('databricks token', join('da', 'pi', hex('databricks', 32))),
     within('snowflake', 'snowflake://loader:', word('snow', 18), '@acme-eu1/db/public?warehouse=w'),
-    bare('terraform cloud token', `${word('tfc', 14)}.${'atlas'}v1.${safe('tfc2', 64)}`),
+    bare('terraform cloud token', `${word('tfc', 14)}.${join('atlas', 'v1.')}${safe('tfc2', 64)}`),
     within(
       'terraform state',
       '{"resources":[{"instances":[{"attributes":{"secret":"',

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { redactionProblem, RedactionRows } from '../../src/cli/policy-requests.ts';
 import { parseYamlText } from '../../src/contract/parse.ts';
 import { exactScrub } from '../../src/gateway/sanitize/exact-scrub.ts';
 import { compileRules, RedactionRules } from '../../src/gateway/sanitize/rules.ts';
@@ -79,6 +80,19 @@ describe('what must go', () => {
       n: '[REDACTED_CARD]',
       ms: 1795453738325,
     });
+  });
+});
+
+describe('the rows that operators read', () => {
+  const file = parseYamlText(readFileSync(join(POLICIES_DIR, 'tests/redaction.yaml'), 'utf8'));
+  it.each(RedactionRows.parse(file.ok ? file.value : null).redaction)('$text', (row) => {
+    expect(redactionProblem(rules, row)).toBeNull();
+  });
+
+  it('a row that is not met says what was found', () => {
+    expect(redactionProblem(rules, { text: 'a@b.co', keep: true })).toBe(
+      'expected "a@b.co", found "[REDACTED_EMAIL]"',
+    );
   });
 });
 
@@ -174,39 +188,6 @@ describe('the filter as a whole', () => {
         expect(shape(sanitizeValue(value, rules).value)).toEqual(shape(value));
       }),
     );
-  });
-
-  it('costs little: 1 MB of log lines', () => {
-    const line =
-      '26/11/23 10:11:12 INFO DAGScheduler: Submitting 200 missing tasks from stage 12 executor 10.20.1.11:34567 pod=nightly-settlement-driver uid=7428e28a-e0d9-4e9e-ba93-2d13d0b3ada5 mem=1.2GiB';
-    const text = `${line}\n`.repeat(Math.ceil(1_048_576 / (line.length + 1)));
-    const times = Array.from({ length: 7 }, () => {
-      const started = performance.now();
-      sanitizeText(text, rules, exactScrub(['a-live-credential-of-some-length']));
-      return performance.now() - started;
-    }).sort((a, b) => a - b);
-    // The bar is 60 ms on a quiet machine; other tests share this one.
-    expect(times[0]).toBeLessThan(60);
-  });
-
-  it('does not hang on hostile text', () => {
-    const hostile = [
-      'a'.repeat(200_000),
-      '1 '.repeat(100_000),
-      'a@'.repeat(50_000),
-      ':'.repeat(100_000),
-      '-----BEGIN PRIVATE KEY-----'.repeat(2000),
-      'x://'.repeat(40_000),
-      'password='.repeat(20_000),
-      '1.'.repeat(100_000),
-      'a.'.repeat(100_000) + '@',
-      'eyJ'.repeat(50_000),
-    ];
-    for (const text of hostile) {
-      const started = performance.now();
-      clean(text);
-      expect(performance.now() - started).toBeLessThan(1500);
-    }
   });
 
   it('own patterns are RE2 and run only near their literals', () => {

@@ -44,7 +44,7 @@ function classes(): Uint8Array {
     if ((value & 3) <= 1) flags |= THIRD;
     table[char.charCodeAt(0)] = flags;
   };
-  for (const [value, char] of [...alphabet].entries()) add(char, value);
+  for (let value = 0; value < alphabet.length; value += 1) add(alphabet.charAt(value), value);
   add('-', 62);
   add('_', 63);
   for (const digit of '0123456789abcdefABCDEF') {

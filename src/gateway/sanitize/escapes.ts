@@ -9,12 +9,10 @@ export interface Unescaped {
 }
 
 // oxlint-disable-next-line no-control-regex -- the escape character is what is looked for
-const INVISIBLE = '[\\u200b-\\u200f\\u2060-\\u2064\\ufeff\\u00ad]+|\\u001b\\[[0-9;]{0,20}m';
-const ESCAPE = new RegExp(
-  String.raw`\\u\{([0-9a-fA-F]{1,6})\}|\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\([nrtbf"'\/\\])|%([0-9a-fA-F]{2})|&#(\d{1,7});|&#[xX]([0-9a-fA-F]{1,6});|&([a-z]{2,8});|${INVISIBLE}`,
-  'g',
-);
-const SIGN = new RegExp(String.raw`\\[ux\/nrtbf"'\\]|%[0-9a-fA-F]{2}|&#|&[a-z]{2,8};|${INVISIBLE}`);
+const ESCAPE =
+  /\\u\{([0-9a-fA-F]{1,6})\}|\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\([nrtbf"'/\\])|%([0-9a-fA-F]{2})|&#(\d{1,7});|&#[xX]([0-9a-fA-F]{1,6});|&([a-z]{2,8});|[\u200b-\u200f\u2060-\u2064\ufeff\u00ad]+|\u001b\[[0-9;]{0,20}m/g;
+const SIGN =
+  /\\[ux/nrtbf"'\\]|%[0-9a-fA-F]{2}|&#|&[a-z]{2,8};|[\u200b-\u200f\u2060-\u2064\ufeff\u00ad]+|\u001b\[[0-9;]{0,20}m/;
 
 const SIMPLE: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', f: '\f' };
 const ENTITIES: Readonly<Record<string, string>> = {

@@ -106,8 +106,27 @@ export function credentialSpans(text: string, rules: readonly Rule[], budget: De
   return merged(allSpans(text, 0, false, { rules, budget }));
 }
 
+/** False: the text holds no credential, neither as it stands nor hidden. Cheap. */
+export function mayHoldCredential(text: string, rules: readonly Rule[]): boolean {
+  return (
+    rules.some(({ detector }) => detector.kind === 'credential' && detector.possible(text)) ||
+    encodedRuns(text).runs.length > 0
+  );
+}
+
+/** All spans of a text together with some that are known from elsewhere. */
+export function spansWith(
+  text: string,
+  known: readonly Span[],
+  rules: readonly Rule[],
+  budget: DecodeBudget,
+): Span[] {
+  return merged([...known, ...allSpans(text, 0, true, { rules, budget })]);
+}
+
 /** Sorted, and overlapping spans as one; the one that begins first (or reaches further) gives its mark. */
-function merged(spans: Span[]): Span[] {
+function merged(found: readonly Span[]): Span[] {
+  const spans = found.filter(({ start, end }) => end > start);
   if (spans.length < 2) return spans;
   spans.sort((a, b) => a.start - b.start || b.end - a.end);
   const out: Span[] = [];

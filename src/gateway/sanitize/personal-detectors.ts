@@ -1,16 +1,45 @@
 import { isIPv6 } from 'node:net';
-import { pattern, has } from './detector.ts';
+import { pattern, has, type Detector } from './detector.ts';
 
 /** Data about people and places. Kubernetes names, hashes, timestamps, versions and quantities stay. */
 const whole = (match: RegExpExecArray): [number, number] => [0, match[0].length];
 
 // Not `spark://Scheduler@host.svc` (a place, not a person) and not systemd units (`getty@tty1.service`).
-export const EMAIL = pattern(
-  'personal',
-  /(?<![A-Za-z0-9._%+/-])[A-Za-z0-9_%+][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}([A-Za-z]{2,24})(?![A-Za-z0-9-])/g,
-  has('@'),
-  (match) => (/^(?:service|scope|timer|socket|svc|local)$/i.test(match[1] ?? '') ? null : whole(match)),
-);
+const ADDRESS =
+  /[A-Za-z0-9_%+][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}([A-Za-z]{2,24})(?![A-Za-z0-9-])/y;
+const LOCAL_CHARS_MAX = 64;
+
+/** Begins at each `@` and looks back, since nearly every character could begin an address. */
+export const EMAIL: Detector = {
+  kind: 'personal',
+  possible: has('@'),
+  find: (text, found) => {
+    for (let at = text.indexOf('@'); at !== -1; at = text.indexOf('@', at + 1)) {
+      let start = at;
+      while (start > 0 && at - start <= LOCAL_CHARS_MAX && isLocal(text.charCodeAt(start - 1))) start -= 1;
+      if (start === at || at - start > LOCAL_CHARS_MAX || text[start - 1] === '/') continue;
+      ADDRESS.lastIndex = start;
+      const match = ADDRESS.exec(text);
+      if (match === null || /^(?:service|scope|timer|socket|svc|local)$/i.test(match[1] ?? '')) continue;
+      found(start, start + match[0].length);
+      at = start + match[0].length - 1;
+    }
+  },
+};
+
+/** Letters, digits and `._%+-`. */
+function isLocal(code: number): boolean {
+  return (
+    (code >= 97 && code <= 122) ||
+    (code >= 65 && code <= 90) ||
+    (code >= 48 && code <= 57) ||
+    code === 46 ||
+    code === 95 ||
+    code === 37 ||
+    code === 43 ||
+    code === 45
+  );
+}
 
 // Written in one piece or in the usual groups, and only in ranges that card networks use: a nanosecond timestamp
 // (19 digits, "17...") is never one.
@@ -31,12 +60,17 @@ export const PHONE = pattern(
   },
 );
 
-// Country, two check digits, up to 30 characters, in one piece or in fours; the check digits decide.
+// Country, two check digits, up to 30 characters, in one piece or in fours. The check digits decide, unless the text
+// itself says what it is.
 export const IBAN = pattern(
   'personal',
   /(?<![\w.-])[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?)(?![\w-])/g,
   (text) => /[A-Z]{2}\d{2}[ A-Z0-9]{9}/.test(text),
-  (match) => (isIban(match[0].replaceAll(' ', '')) ? whole(match) : null),
+  (match) =>
+    isIban(match[0].replaceAll(' ', '')) ||
+    /iban\W{1,3}$/i.test(match.input.slice(Math.max(0, match.index - 8), match.index))
+      ? whole(match)
+      : null,
 );
 
 // 123-45-6789 in the ranges that the United States give out.

@@ -2,8 +2,8 @@ import { newBudget, type DecodeBudget } from './decode.ts';
 import { replaceFound } from './detector.ts';
 import type { ExactScrub } from './exact-scrub.ts';
 import { isEscaped } from './escapes.ts';
-import { hiddenSpans, type Span } from './hidden-secrets.ts';
-import { maskSeams } from './joined.ts';
+import { hiddenSpans, spansWith, type Span } from './hidden-secrets.ts';
+import { seamSpans } from './joined.ts';
 import type { CompiledRules } from './rules.ts';
 import { isPair } from './secret-detectors.ts';
 
@@ -160,14 +160,51 @@ function walk(value: unknown, state: WalkState): unknown {
   return walkObject(value as Record<string, unknown>, state);
 }
 
+/** Spans that the neighbours of an object in its list give, by field. */
+type FieldSpans = ReadonlyMap<string, readonly Span[]>;
+
+const FIELDS_MAX = 20;
+
 function walkArray(array: readonly unknown[], state: WalkState): unknown[] {
-  const whole = maskSeams(array, state.rules, state.budget, () => {
-    state.redactions += 1;
+  if (array.length < 2) return array.map((item) => walk(item, state));
+  if (typeof array[0] === 'string' || typeof array[1] === 'string') {
+    const seams = seamSpans(array, state.rules, state.budget);
+    return array.map((item, index) =>
+      typeof item === 'string' ? cleanText(item, state, seams.get(index)) : walk(item, state),
+    );
+  }
+  const fields = fieldSeams(array, state);
+  return array.map((item, index) => {
+    const spans = fields.get(index);
+    return spans === undefined || !isObject(item) ? walk(item, state) : walkObject(item, state, spans);
   });
-  return whole.map((item) => walk(item, state));
 }
 
-function walkObject(object: Record<string, unknown>, state: WalkState): Record<string, unknown> {
+/** The same field of objects that follow each other: the lines of log entries. */
+function fieldSeams(array: readonly unknown[], state: WalkState): ReadonlyMap<number, FieldSpans> {
+  const spans = new Map<number, Map<string, readonly Span[]>>();
+  const [first] = array;
+  if (!isObject(first)) return spans;
+  const names = Object.keys(first).filter((name) => typeof first[name] === 'string');
+  for (const name of names.slice(0, FIELDS_MAX)) {
+    const column = array.map((item) => (isObject(item) ? item[name] : undefined));
+    for (const [index, found] of seamSpans(column, state.rules, state.budget)) {
+      const known = spans.get(index) ?? new Map<string, readonly Span[]>();
+      spans.set(index, known.set(name, found));
+    }
+  }
+  return spans;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function walkObject(
+  object: Record<string, unknown>,
+  state: WalkState,
+  seams?: FieldSpans,
+): Record<string, unknown> {
   const shown: Record<string, unknown> = {};
   // An environment variable in Kubernetes' form: {name: DB_PASSWORD, value: ...}.
   const named_secret = typeof object['name'] === 'string' && knownKey(object['name'], state).secret;
@@ -181,11 +218,15 @@ function walkObject(object: Record<string, unknown>, state: WalkState): Record<s
     renamed ||= known.clean !== key;
     const name = renamed ? freeName(shown, known.clean) : key;
     if (secret) state.redactions += 1;
-    const value = secret ? SECRET_VALUE_MARK : walk(child, state);
+    const value = secret ? SECRET_VALUE_MARK : walkField(child, state, seams?.get(key));
     if (name === '__proto__') define(shown, name, value);
     else shown[name] = value;
   }
   return shown;
+}
+
+function walkField(value: unknown, state: WalkState, seams: readonly Span[] | undefined): unknown {
+  return typeof value === 'string' ? cleanText(value, state, seams) : walk(value, state);
 }
 
 /** An assignment to this name would set the prototype. */
@@ -205,7 +246,9 @@ function isSecretKey(key: string, secret_keys: ReadonlySet<string>): boolean {
   return false;
 }
 
-function cleanText(text: string, state: WalkState): string {
+/** `seams`: what must go from this text because of the strings beside it. */
+function cleanText(text: string, state: WalkState, seams?: readonly Span[]): string {
+  if (seams !== undefined) return cleanSeams(text, seams, state);
   if (text.length < SECRET_CHARS_MIN) return text;
   const short = text.length <= KNOWN_CHARS_MAX;
   let found = short ? state.texts.get(text) : undefined;
@@ -213,6 +256,20 @@ function cleanText(text: string, state: WalkState): string {
     found = clean(text, state.plan, state.budget);
     if (short && state.texts.size < KNOWN_MAX) state.texts.set(text, found);
   }
+  state.redactions += found.redactions;
+  return found.text;
+}
+
+/** What the seams take may be what shows a secret of the text itself, so that both are found before either goes. */
+function cleanSeams(text: string, seams: readonly Span[], state: WalkState): string {
+  const spans = spansWith(text, seams, state.rules, state.budget);
+  const found = clean(
+    replaceSpans(text, spans, () => {
+      state.redactions += 1;
+    }),
+    state.plan,
+    state.budget,
+  );
   state.redactions += found.redactions;
   return found.text;
 }

@@ -66,18 +66,13 @@ export const SIGNED_URL = pattern(
   },
 );
 
-const SECRET_NAME =
-  'pass(?:word|wd|phrase)|(?<![a-z])pwd|[_.-]pass|secret(?:[_-]?(?:access[_-]?)?key)?|token|(?:api|access|account|app|application|private|signing|encryption|master|license|shared[_-]?access|routing|integration|service|storage|auth)[_-]?key|(?<![a-z])(?:j|php|asp)?sess(?:ion)?[_-]?(?:id|key)|connect\\.sid';
 const PLACEHOLDER =
   /^(?:\$\{?[\w.:-]{1,100}\}?|\$\([^)]{0,100}\)|\{\{.{0,100}\}\}|<[\w .-]{1,60}>|\*+|x{3,}|null|true|false|none|nil|undefined)$/i;
 
 // password=..., "api_key": "...", aws_secret_access_key = ...; the name stays, the value goes.
 export const ASSIGNMENT = pattern(
   'credential',
-  new RegExp(
-    `(?:${SECRET_NAME})(?:\\\\{0,3}["'])?\\s{0,3}(?:=>|:=|[=:])\\s{0,3}(?:\\\\{0,3}(?:"([^"\\\\\\r\\n]+)|'([^'\\\\\\r\\n]+))|([^\\s"'\\\\,;&}{[\\]]{4,}))`,
-    'gi',
-  ),
+  /(?:pass(?:word|wd|phrase)|(?<![a-z])pwd|[_.-]pass|secret(?:[_-]?(?:access[_-]?)?key)?|token|(?:api|access|account|app|application|private|signing|encryption|master|license|shared[_-]?access|routing|integration|service|storage|auth)[_-]?key|(?<![a-z])(?:j|php|asp)?sess(?:ion)?[_-]?(?:id|key)|connect\.sid)(?:\\{0,3}["'])?\s{0,3}(?:=>|:=|[=:])\s{0,3}(?:\\{0,3}(?:"([^"\\\r\n]+)|'([^'\\\r\n]+))|([^\s"'\\,;&}{[\]]{4,}))/gi,
   (text) => /pass|pwd|secret|token|key|sess|_auth|\.sid/i.test(text),
   (match) => {
     const [all, double, single, plain] = match;
@@ -93,13 +88,10 @@ function isPlace(all: string, value: string): boolean {
   return (/^pwd/i.test(all) && value.startsWith('/')) || /^(?:bearer|basic|digest)$/i.test(value);
 }
 
-// {"name": "DB_PASSWORD", "value": "..."} as text, in either order: Kubernetes' last-applied annotation holds such.
+// {"name": "DB_PASSWORD", "value": "..."} as text: an annotation of Kubernetes holds such. The names are those of ASSIGNMENT.
 export const NAMED_VALUE = pattern(
   'credential',
-  new RegExp(
-    `"name"\\s{0,3}:\\s{0,3}"[\\w.-]{0,100}(?:${SECRET_NAME})"\\s{0,3},\\s{0,9}"value"\\s{0,3}:\\s{0,3}"([^"\\\\]+)(?=")`,
-    'gi',
-  ),
+  /"name"\s{0,3}:\s{0,3}"[\w.-]{0,100}(?:pass(?:word|wd|phrase)|(?<![a-z])pwd|[_.-]pass|secret(?:[_-]?(?:access[_-]?)?key)?|token|(?:api|access|account|app|application|private|signing|encryption|master|license|shared[_-]?access|routing|integration|service|storage|auth)[_-]?key|(?<![a-z])(?:j|php|asp)?sess(?:ion)?[_-]?(?:id|key)|connect\.sid)"\s{0,3},\s{0,9}"value"\s{0,3}:\s{0,3}"([^"\\]+)(?=")/gi,
   (text) => text.includes('"value"') && text.includes('"name"'),
   (match) => (isMarked(match[1] ?? '') ? null : lastGroup(match)),
 );
@@ -112,14 +104,14 @@ export const COOKIE = pattern(
   (match) => ((match[1] ?? '').includes('=[REDACTED_') ? null : lastGroup(match)),
 );
 
-// machine HOST login NAME password WORD, and docker's "auth": "base64 of name:password".
+// machine HOST login NAME password WORD, --password WORD, and docker's "auth": "base64 of name:password".
 export const LOGIN_FILE = pattern(
   'credential',
-  /\b(?:machine\s+\S{1,200}|default)\s+login\s+\S{1,200}\s+password\s+(\S+)|"_?auth"\s{0,3}:\s{0,3}"([A-Za-z0-9+/_-]{8,}={0,2})(?=")|(?<![A-Za-z])_auth\s{0,3}=\s{0,3}"?([A-Za-z0-9+/_-]{8,}={0,2})/gi,
-  (text) => text.includes('login') || text.includes('auth'),
+  /\b(?:machine\s+\S{1,200}|default)\s+login\s+\S{1,200}\s+password\s+(\S+)|--[\w-]{0,40}(?:password|passwd|passphrase|secret|token|api-?key|access-?key)\s+(?!-)([^\s"'\\]{3,})|"_?auth"\s{0,3}:\s{0,3}"([A-Za-z0-9+/_-]{8,}={0,2})(?=")|(?<![A-Za-z])_auth\s{0,3}=\s{0,3}"?([A-Za-z0-9+/_-]{8,}={0,2})/gi,
+  (text) => text.includes('login') || text.includes('auth') || text.includes('--'),
   (match) => {
-    const value = match[1] ?? match[2] ?? match[3] ?? '';
-    if (isMarked(value) || (match[2] !== undefined && !isPair(match[2]))) return null;
+    const value = match[1] ?? match[2] ?? match[3] ?? match[4] ?? '';
+    if (isMarked(value) || (match[3] !== undefined && !isPair(match[3]))) return null;
     return [match[0].length - value.length, match[0].length];
   },
 );

@@ -53,9 +53,10 @@ type Place = readonly [start: number, end: number];
 
 export const SERVICE_TOKEN: Detector = {
   kind: 'credential',
-  possible: (text) => placesOf(text, true).length > 0,
+  possible: (text) =>
+    GROUPS.some((group) => occurs(group, text)) || MIDDLES.some(({ middle }) => occurs(middle, text)),
   find: (text, found) => {
-    const places = placesOf(text, false).sort((a, b) => a[0] - b[0] || b[1] - a[1]);
+    const places = placesOf(text).sort((a, b) => a[0] - b[0] || b[1] - a[1]);
     let from = 0;
     for (const [start, end] of places) {
       if (start < from) continue;
@@ -65,28 +66,31 @@ export const SERVICE_TOKEN: Detector = {
   },
 };
 
-function placesOf(text: string, only_first: boolean): Place[] {
+function placesOf(text: string): Place[] {
   const places: Place[] = [];
-  const add = (start: number, end: number): void => {
-    if (!isWord(text, start - 1) && !isWord(text, end)) places.push([start, end]);
-  };
   for (const group of GROUPS) {
-    for (const match of matches(group, text)) add(match.index, match.index + match[0].length);
-    if (only_first && places.length > 0) return places;
+    group.lastIndex = 0;
+    for (let match = group.exec(text); match !== null; match = group.exec(text))
+      addPlace(text, match.index, match.index + match[0].length, places);
   }
   for (const { middle, before, before_chars_max } of MIDDLES) {
-    for (const match of matches(middle, text)) {
+    middle.lastIndex = 0;
+    for (let match = middle.exec(text); match !== null; match = middle.exec(text)) {
       const head = before.exec(text.slice(Math.max(0, match.index - before_chars_max), match.index));
-      if (head !== null) add(match.index - head[0].length, match.index + match[0].length);
+      if (head !== null) addPlace(text, match.index - head[0].length, match.index + match[0].length, places);
     }
-    if (only_first && places.length > 0) return places;
   }
   return places;
 }
 
-function* matches(source: RegExp, text: string): Generator<RegExpExecArray> {
+function occurs(source: RegExp, text: string): boolean {
   source.lastIndex = 0;
-  for (let match = source.exec(text); match !== null; match = source.exec(text)) yield match;
+  return source.test(text);
+}
+
+/** A token begins where a word begins and ends where one ends. */
+function addPlace(text: string, start: number, end: number, places: Place[]): void {
+  if (!isWord(text, start - 1) && !isWord(text, end)) places.push([start, end]);
 }
 
 function isWord(text: string, index: number): boolean {
