@@ -13,7 +13,7 @@ import { WIDE } from '../vfs/fixture.ts';
 import { approvedPlan, execute } from './approved-plan.ts';
 import { ENCODINGS, leaksIn } from './encodings.ts';
 import { PLANTED, type Planted } from './planted-secrets.ts';
-import { JOB, POLICIES_DIR, startStage, type Stage } from './stage.ts';
+import { JOB, startStage, type Stage } from './stage.ts';
 
 // A hundred secrets of known shapes, planted wherever the outside or a caller can put text. Everything that came out is
 // collected; at the end nothing of it, and not one byte of AEGIS_HOME, may hold one of them in any form.
@@ -223,8 +223,8 @@ describe('what a caller writes', () => {
       gateway: stage.gateway,
       store: stage.store,
       settings: { ...stage.settings, http: { host: '127.0.0.1' } },
-      policies_dir: POLICIES_DIR,
       clock: stage.clock,
+      ids: stage.ids,
       log: LOG,
     });
     const server = await startHttpServer({ host: '127.0.0.1', port: 0, routes: [route], log: LOG });
