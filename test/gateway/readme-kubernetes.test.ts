@@ -48,17 +48,26 @@ function rulesOf(name: string): AccessRule[] {
   return role.rules.map((rule) => ({ ...rule, ...where }));
 }
 
+interface StandingCluster {
+  readonly credentials: { readonly engine: string; readonly token: { readonly file: string } };
+  server: string;
+  ca_file?: string;
+}
+
 /** The configuration with standing tokens, as the README shows it; only the address, the CA and the file are ours. */
 async function gatewayWith(rules: AccessRule[], nodes: readonly string[] = []): Promise<Gateway> {
-  const standing = configs.find((config) => JSON.stringify(config).includes('"engine":"token"'));
-  const clusters = structuredClone(standing?.['clusters']) as Record<string, Record<string, unknown>>;
-  const cluster = clusters['prod-1'] as Record<string, unknown>;
-  const { token: ref } = cluster['credentials'] as { token: { file: string } };
+  const standing = configs.find(
+    (config) => JSON.stringify(config).includes('"engine":"token"') && 'clusters' in config,
+  );
+  const shown = Object.values(structuredClone(standing?.['clusters']) as Record<string, StandingCluster>);
+  const cluster = shown.find(({ credentials }) => credentials.engine === 'token') as StandingCluster;
+  const clusters = { 'prod-1': cluster };
+  const { token: ref } = cluster.credentials;
   const { token } = stage.kubernetes.issueToken({ serviceAccount: 'aegis', namespace: 'spark-jobs', rules });
   writeFileSync(join(dir, ref.file), token, { mode: 0o600 });
   writeFileSync(join(dir, 'ca.pem'), stage.kubernetes.ca_pem);
-  cluster['server'] = stage.kubernetes.url;
-  cluster['ca_file'] = './ca.pem';
+  cluster.server = stage.kubernetes.url;
+  cluster.ca_file = './ca.pem';
   const with_nodes = configs.find((config) => 'teams' in config);
   const teams = structuredClone(with_nodes?.['teams']) as {
     data: { environments: { prod: { mounts: { nodes: unknown }[] } } };
@@ -91,8 +100,8 @@ const CORDON = { changes: [{ path: '/spec/unschedulable', value: true }] };
 const SCALE = { changes: [{ path: '/spec/replicas', value: 3 }] };
 
 describe('README, Kubernetes', () => {
-  it('has its snippets: two ways to a cluster, rights, nodes', () => {
-    expect(configs.filter((config) => 'clusters' in config)).toHaveLength(2);
+  it('has its snippets: three ways to a cluster, rights, nodes', () => {
+    expect(configs.filter((config) => 'clusters' in config)).toHaveLength(3);
     expect(configs.filter((config) => 'teams' in config)).toHaveLength(1);
     expect(roles.map(({ metadata }) => metadata.name)).toEqual(['aegis-read', 'aegis-write', 'aegis-nodes']);
   });

@@ -16,7 +16,7 @@ import {
 /** The real Terraform (or OpenTofu) with its built-in provider; nothing of the network is needed. */
 if (PROGRAM === undefined)
   process.stdout.write(
-    'skipped: test/gateway/terraform.test.ts needs terraform or tofu, and neither is here\n',
+    'skipped: test/gateway/terraform.deep.test.ts needs terraform or tofu, and neither is here\n',
   );
 
 const ONE = 'resource "terraform_data" "a" {\n  input = "one"\n}';
