@@ -57,6 +57,13 @@ const StdioUpstreamServer = z.strictObject({
     .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/), Value)
     .refine((env) => Object.keys(env).length <= 100, 'at most 100 variables')
     .default({}),
+  /**
+   * Numeric user and group of the process, where Aegis runs as root: then the system itself keeps it from AEGIS_HOME and
+   * from everything else that belongs to Aegis. Left out, it runs as Aegis does.
+   */
+  run_as: z
+    .strictObject({ uid: z.int().min(1).max(4_294_967_294), gid: z.int().min(1).max(4_294_967_294) })
+    .optional(),
   /** A process has its secrets in `env`, for as long as it lives. */
   credentials: z.strictObject({ engine: z.literal('none') }).default({ engine: 'none' }),
   ...Common,

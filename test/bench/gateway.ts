@@ -153,7 +153,9 @@ async function openDoor(store: Store, url: string): Promise<{ gateway: Gateway; 
   const call = async (): Promise<void> => {
     const request = requests[calls % requests.length] as ReadRequest;
     calls += 1;
-    const answer = await opened.read(request);
+    // Each asks something else: identical reads at one time would share a call of the source.
+    const args = { ...request.args, time_s: 1_795_400_000 + calls };
+    const answer = await opened.read({ ...request, args });
     if (isRefusal(answer)) throw new Error(`the gateway refused: ${answer.code}: ${answer.reason}`);
   };
   return { gateway: opened, call };

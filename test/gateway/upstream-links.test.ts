@@ -1,7 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { Egress } from '../../src/gateway/egress.ts';
 import { openHttpLink } from '../../src/gateway/upstreams/link-http.ts';
@@ -34,6 +37,28 @@ async function everything(limits = options(), env: Record<string, string> = {}):
 }
 
 const ASK = { timeout_ms: 40_000 };
+
+const ROOT = process.getuid?.() === 0;
+if (!ROOT) console.log('skipped: only root can start an MCP server as another user');
+
+/** Tells what it can read of the path that it was given, and whether it can write in its HOME. */
+const CURIOUS = `
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+const attempt = (work) => { try { return work(); } catch (error) { return error.code; } };
+const look = () => ({
+  seen: attempt(() => readFileSync(process.argv[2], 'utf8')),
+  wrote: attempt(() => (writeFileSync(process.env.HOME + '/note', 'x'), 'at home')),
+});
+createInterface({ input: process.stdin }).on('line', (line) => {
+  const { id, method, params } = JSON.parse(line);
+  if (id === undefined) return;
+  const result = method === 'initialize'
+    ? { protocolVersion: params.protocolVersion, capabilities: {}, serverInfo: { name: 'curious', version: '1' } }
+    : look();
+  console.log(JSON.stringify({ jsonrpc: '2.0', id, result }));
+});
+`;
 
 describe('a link over stdio', () => {
   it('says who the server is and answers requests', async () => {
@@ -107,6 +132,32 @@ describe('a link over stdio', () => {
     expect(env['HOME']).not.toBe(process.env['HOME']);
     expect(env['HOME']).toBe(env['TMPDIR']);
   });
+
+  it.skipIf(!ROOT)(
+    'as another user it reads nothing that belongs to Aegis, and writes only at home',
+    async () => {
+      const dir = mkdtempSync(join(tmpdir(), 'aegis-run-as-'));
+      try {
+        chmodSync(dir, 0o755);
+        mkdirSync(join(dir, 'home'), { mode: 0o700 });
+        writeFileSync(join(dir, 'home', 'aegis.db'), 'the ledger');
+        writeFileSync(join(dir, 'server.mjs'), CURIOUS, { mode: 0o644 });
+        const args = [join(dir, 'server.mjs'), join(dir, 'home', 'aegis.db')];
+        const nobody = { uid: 65_534, gid: 65_534 };
+        for (const [run_as, seen] of [
+          [undefined, 'the ledger'],
+          [nobody, 'EACCES'],
+        ] as const) {
+          const link = await openStdioLink({ command: process.execPath, args, env: {}, run_as }, options());
+          open.push(link);
+          const answer = await link.request('look', {}, ASK);
+          expect(answer).toMatchObject({ ok: true, result: { seen, wrote: 'at home' } });
+        }
+      } finally {
+        rmSync(dir, { recursive: true, force: true });
+      }
+    },
+  );
 
   it('an aborted and a late request are told so, and the link goes on', async () => {
     const link = await everything();

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chown, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 
@@ -8,13 +8,15 @@ import { delimiter, dirname, join } from 'node:path';
  * A server's process: in its own process group, with its own empty HOME and working directory, and with nothing in its
  * environment but what is given here. It is ended by group; what has left the group is found by a mark in the
  * environment that children inherit (Linux). A small watchdog does the same if this process dies without a word.
- * What cannot be promised: a descendant that leaves the group AND clears its environment survives, and a process of
- * the same user can read that user's files wherever it finds them.
+ * What cannot be promised: a descendant that leaves the group AND clears its environment survives, and without `run_as`
+ * a process of the same user can read that user's files wherever it finds them.
  */
 export interface ProcessSpec {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Another user than ours, which only root can give. */
+  readonly run_as?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 export interface RunningProcess {
@@ -43,14 +45,17 @@ const PATH = [dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'].j
 export async function startProcess(spec: ProcessSpec): Promise<RunningProcess> {
   const home = await mkdtemp(join(tmpdir(), 'aegis-upstream-'));
   const mark = randomBytes(16).toString('hex');
+  const { run_as } = spec;
   let child: ChildProcess;
   try {
+    if (run_as !== undefined) await chown(home, run_as.uid, run_as.gid);
     child = spawn(spec.command, [...spec.args], {
       cwd: home,
       env: { PATH, HOME: home, TMPDIR: home, ...spec.env, [MARK]: mark },
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
       shell: false,
+      ...(run_as === undefined ? {} : run_as),
     });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);

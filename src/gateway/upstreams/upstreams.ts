@@ -265,8 +265,8 @@ export class Upstreams {
     };
     if (config.transport === 'stdio') {
       const { openStdioLink } = await import('./link-stdio.ts');
-      const { command, args, env } = config;
-      return openStdioLink({ command, args, env: this.#texts(env) }, options);
+      const { command, args, env, run_as } = config;
+      return openStdioLink({ command, args, env: this.#texts(env), run_as }, options);
     }
     const { openHttpLink } = await import('./link-http.ts');
     const { url, ca_file, headers } = config;
