@@ -13,6 +13,7 @@ import { KILL_LOG_ENV } from '../kill/wrap-store.ts';
 import { openBench } from './broker-bench.ts';
 import type { Life } from './lease-life.ts';
 import { openTwinPlace, SOURCES } from './vault-place.ts';
+import { compiledOnce } from '../kill/compile-entry.ts';
 
 const ENTRY = fileURLToPath(new URL('./lease-life.ts', import.meta.url));
 const TIMEOUT_MS = 150_000;
@@ -109,7 +110,8 @@ async function liveOnce(dir: string, arm: (kill: () => void) => void): Promise<b
     [KILL_PLAN_ENV]: join(dir, 'plan'),
     [KILL_LOG_ENV]: join(dir, 'log'),
   };
-  const child = spawn(process.execPath, ['--import', 'tsx', ENTRY, join(dir, 'life.json')], {
+  const entry = await compiledOnce(ENTRY);
+  const child = spawn(process.execPath, [entry, join(dir, 'life.json')], {
     env,
     stdio: ['ignore', 'ignore', 'pipe'],
   });

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** What a compiled file finds beside it, as in the repository. */
-const BESIDE = ['node_modules', 'migrations', 'policies'];
+const BESIDE = ['node_modules', 'migrations', 'policies', 'skills'];
 
 export interface CompiledEntry {
   /** Path of the JavaScript file. */
@@ -39,4 +39,17 @@ export async function compileEntry(entry: string): Promise<CompiledEntry> {
     file: join(dir, relative(ROOT, entry).replace(/\.ts$/, '.js')),
     remove: () => rmSync(dir, { recursive: true, force: true }),
   };
+}
+
+const known = new Map<string, Promise<CompiledEntry>>();
+
+/** The same, once for a test file, gone when its process ends. Path of the JavaScript file. */
+export async function compiledOnce(entry: string): Promise<string> {
+  let compiled = known.get(entry);
+  if (compiled === undefined) {
+    compiled = compileEntry(entry);
+    known.set(entry, compiled);
+    void compiled.then(({ remove }) => process.once('exit', remove));
+  }
+  return (await compiled).file;
 }

@@ -9,6 +9,7 @@ import { KILL_PLAN_ENV, pointText, writeKillPoints } from './kill-plan.ts';
 import type { KillPoint } from './kill-plan.ts';
 import { runChild } from './run-child.ts';
 import { KILL_LOG_ENV } from './wrap-store.ts';
+import { compiledOnce } from './compile-entry.ts';
 
 const ENTRY = fileURLToPath(new URL('./toy-entry.ts', import.meta.url));
 
@@ -27,6 +28,7 @@ export async function liveToy(
   points: readonly (KillPoint | null)[],
   mode: 'guarded' | 'careless' = 'guarded',
 ): Promise<ToyEnd> {
+  const entry = await compiledOnce(ENTRY);
   const dir = mkdtempSync(join(tmpdir(), 'aegis-toy-'));
   try {
     const file = (name: string): string => join(dir, name);
@@ -34,7 +36,7 @@ export async function liveToy(
     const env = { [KILL_PLAN_ENV]: file('plan'), [KILL_LOG_ENV]: file('log') };
     let deaths = 0;
     for (;;) {
-      const end = await runChild(ENTRY, { env, args: [file('home'), file('world'), mode] });
+      const end = await runChild(entry, { env, args: [file('home'), file('world'), mode] });
       if (end.code === 0) break;
       if (end.signal !== 'SIGKILL' || deaths >= points.length)
         throw new Error(`toy ended with ${end.signal ?? end.code} after ${deaths} deaths\n${end.stderr}`);

@@ -18,6 +18,7 @@ import { systemClock } from '../../src/system-ports.ts';
 import { KILL_PLAN_ENV, writeKillPoints } from '../kill/kill-plan.ts';
 import type { KillPoint } from '../kill/kill-plan.ts';
 import { KILL_LOG_ENV } from '../kill/wrap-store.ts';
+import { compiledOnce } from '../kill/compile-entry.ts';
 
 /**
  * The whole product through power cuts: it dies where the test says, is started again as a supervisor would, and people
@@ -57,7 +58,7 @@ export async function crashStory({ points, prepare }: CrashOptions): Promise<Cra
   const plan = join(dir, 'kill-plan');
   const operations = join(dir, 'operations');
   writeKillPoints(plan, points);
-  const command = { command: process.execPath, args: ['--import', 'tsx', ENTRY] };
+  const command = { command: process.execPath, args: [await compiledOnce(ENTRY)] };
   const env = { [KILL_PLAN_ENV]: plan, [KILL_LOG_ENV]: operations };
   const range = await startRange(sparkDriverOom, command, { dir: join(dir, 'lab'), env });
   const keeper = new Keeper(range);
