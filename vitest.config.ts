@@ -14,7 +14,11 @@ export default defineConfig({
     maxWorkers: 3,
     globalSetup: ['test/built-product.ts'],
     projects: [
-      { extends: true, test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: DEEP } },
+      // Files share a worker's modules: loading them anew for each costs a fifth of the time.
+      {
+        extends: true,
+        test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: DEEP, isolate: false },
+      },
       { extends: true, test: { name: 'deep', include: DEEP, testTimeout: 180_000 } },
     ],
   },

@@ -290,10 +290,10 @@ describe('refusals', () => {
       501,
       'vault twin: GET sys/mounts is outside of the implemented subset',
     ]);
-    const absent = await call(vault, 'GET', 'aws/sts/deploy', root);
+    const absent = await call(vault, 'GET', 'azure/creds/deploy', root);
     expect([absent.status, absent.json.errors[0]]).toEqual([
       404,
-      'no handler for route "aws/sts/deploy". route entry not found.',
+      'no handler for route "azure/creds/deploy". route entry not found.',
     ]);
     const batch = await call(vault, 'POST', 'auth/token/create', root, { type: 'batch' });
     expect([batch.status, batch.json.errors[0]]).toEqual([
