@@ -49,7 +49,7 @@ export async function compiledOnce(entry: string): Promise<string> {
   if (compiled === undefined) {
     compiled = compileEntry(entry);
     known.set(entry, compiled);
-    void compiled.then(({ remove }) => process.once('exit', remove));
+    void compiled.then((made) => process.once('exit', () => made.remove()));
   }
   return (await compiled).file;
 }
