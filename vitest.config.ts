@@ -12,6 +12,9 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Most of a scenario's time is waiting; vitest alone would use one worker on two cores.
     maxWorkers: 3,
+    // In CI a test that fails is tried once more, and the report says so (`retry x1`): most of these talk to real processes on
+    // a machine that is not ours alone. At a desk a red test stays red.
+    retry: process.env['CI'] === undefined ? 0 : 1,
     globalSetup: ['test/built-product.ts'],
     projects: [
       // Files share a worker's modules: loading them anew for each costs a fifth of the time.
