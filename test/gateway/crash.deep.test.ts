@@ -10,7 +10,7 @@ import {
   type WriteStage,
 } from '../kill/write-lives.ts';
 
-/** What `crash.test.ts` leaves out: every store operation of a write by turns, every request, deaths during the recovery. */
+/** What `crash.test.ts` leaves out: every second store operation of a write, every request, deaths during the recovery. */
 const SIDE_BY_SIDE = 2;
 const TIMEOUT_MS = 900_000;
 let place: WriteStage;
@@ -32,15 +32,14 @@ async function expectAll(lives: readonly (readonly WritePoint[])[]): Promise<voi
 
 describe('a write that is killed', () => {
   it(
-    'before or after every operation of the store',
+    'before or after every second operation of the store',
     async () => {
       const { operations } = await writeLives(place, [{ op: 'close', n: 1, when: 'before' }]);
       expect(operations.length).toBeGreaterThanOrEqual(15);
-      const points = operations.map((_, i): KillPoint => ({
-        op: null,
-        n: i + 1,
-        when: i % 2 === 0 ? 'before' : 'after',
-      }));
+      // The instants that have a name are in `crash.test.ts`; this finds one that nobody thought of.
+      const points = operations
+        .map((_, i): KillPoint => ({ op: null, n: i + 1, when: i % 4 === 0 ? 'before' : 'after' }))
+        .filter((_, i) => i % 2 === 0);
       await expectAll(points.map((point) => [point]));
     },
     TIMEOUT_MS,
