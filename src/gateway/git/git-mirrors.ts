@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../contract/ports.ts';
 import type { GitRepository } from '../../contract/system-git.ts';
+import { Turns } from '../turns.ts';
 import { exists } from '../child-process.ts';
 import { gitFailure, neverSent, runGit, type RemoteAccess } from './git-program.ts';
 
@@ -33,7 +34,7 @@ export class GitMirrors {
   readonly #root: string;
   readonly #clock: Clock;
   readonly #fetched_at = new Map<string, number>();
-  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
 
   constructor(home: string, clock: Clock) {
     this.#root = join(home, 'git');
@@ -43,7 +44,7 @@ export class GitMirrors {
   /** The mirror, no older than asked for. @throws UpstreamError when the remote cannot be fetched. */
   refresh(name: string, repository: GitRepository, options: FetchOptions): Promise<Mirror> {
     const mirror = this.#mirrorOf(name, repository);
-    return this.#inTurn(mirror.git_dir, async () => {
+    return this.#turns.run(mirror.git_dir, async () => {
       const fetched = this.#fetched_at.get(mirror.git_dir);
       const now = this.#clock.now();
       if (fetched !== undefined && options.age_ms_max > 0 && now - fetched < options.age_ms_max)
@@ -66,17 +67,6 @@ export class GitMirrors {
   #mirrorOf(name: string, { remote }: GitRepository): Mirror {
     const mark = createHash('sha256').update(remote).digest('hex').slice(0, 12);
     return { git_dir: join(this.#root, `${name}-${mark}.git`), home: join(this.#root, 'home') };
-  }
-
-  async #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(key) ?? Promise.resolve();
-    const turn = before.then(work, work);
-    this.#turns.set(key, turn);
-    try {
-      return await turn;
-    } finally {
-      if (this.#turns.get(key) === turn) this.#turns.delete(key);
-    }
   }
 
   async #prepare(mirror: Mirror): Promise<void> {

@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Turns } from '../turns.ts';
 
 /**
  * Checkouts of this process below AEGIS_HOME, one per workspace and commit, a few at a time; what a dead process left
@@ -10,22 +11,15 @@ const CHECKOUTS_MAX = 4;
 export class WorkFolders {
   readonly #root: string;
   readonly #made = new Map<string, Promise<string>>();
-  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
   #swept: Promise<void> | null = null;
 
   constructor(home: string) {
     this.#root = join(home, 'terraform', 'work');
   }
 
-  async inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(key) ?? Promise.resolve();
-    const turn = before.then(work, work);
-    this.#turns.set(key, turn);
-    try {
-      return await turn;
-    } finally {
-      if (this.#turns.get(key) === turn) this.#turns.delete(key);
-    }
+  inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    return this.#turns.run(key, work);
   }
 
   /** The folder of a key, filled once by `fill`. */

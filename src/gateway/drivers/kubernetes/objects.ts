@@ -1,4 +1,5 @@
 import type { Target } from '../../../contract/tool.ts';
+import { valueAt } from '../../json-pointer.ts';
 import { answerJson, blocked, malformed } from '../answer-json.ts';
 import type { CallHandle } from '../driver.ts';
 import { KINDS, type KindInfo } from './kinds.ts';
@@ -41,6 +42,32 @@ export function parseObject(text: string): KubeObject {
   const value = answerJson(text) as Partial<KubeObject> | null;
   if (typeof value?.metadata?.uid !== 'string') throw malformed('the answer is not a Kubernetes object');
   return value as KubeObject;
+}
+
+const PAGE = 100;
+const PAGES_MAX = 10;
+
+/** Every item of a collection, page by page. `items_are` names them for the refusal when there are too many. @throws UpstreamError */
+export async function listAll(
+  handle: CallHandle,
+  path: string,
+  selector: Readonly<Record<string, string>>,
+  items_are: string,
+): Promise<unknown[]> {
+  const found: unknown[] = [];
+  let next: unknown = '';
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const paging: Record<string, string> = typeof next === 'string' && next !== '' ? { continue: next } : {};
+    const query = { ...selector, limit: String(PAGE), ...paging };
+    const { text } = await handle.http.request({ method: 'GET', path, query });
+    const list = answerJson(text);
+    const items = valueAt(list, '/items');
+    if (!Array.isArray(items)) throw malformed('the answer is not a list');
+    found.push(...(items as unknown[]));
+    next = valueAt(list, '/metadata/continue');
+    if (next === undefined || next === '') return found;
+  }
+  throw blocked(`more than ${PAGES_MAX * PAGE} ${items_are}`);
 }
 
 /** Drops what only the API server needs: field ownership, and the copy of the manifest that kubectl leaves behind. */

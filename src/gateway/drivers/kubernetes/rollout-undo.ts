@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { valueAt } from '../../json-pointer.ts';
 import { bareTemplate, templateMark } from '../../template-mark.ts';
 import { UpstreamError } from '../../upstream-error.ts';
-import { answerJson, blocked, malformed } from '../answer-json.ts';
+import { blocked, malformed } from '../answer-json.ts';
 import {
   writeTool,
   type ApplyAnswer,
@@ -11,7 +11,7 @@ import {
   type Observation,
   type Restoration,
 } from '../driver.ts';
-import { getObject, kindOf, objectPath, parseObject, type KubeObject } from './objects.ts';
+import { getObject, kindOf, listAll, objectPath, parseObject, type KubeObject } from './objects.ts';
 import { podTemplateResources } from './pod-template-resources.ts';
 import { chooseRevision, ownSets, type Choice, type Wish } from './rollout-history.ts';
 import { sideChanges } from './spec-patch.ts';
@@ -22,8 +22,6 @@ import { sideChanges } from './spec-patch.ts';
  */
 const TEMPLATE = '/spec/template';
 const SETS = '/apis/apps/v1';
-const PAGE = 100;
-const PAGES_MAX = 10;
 
 const UndoArgs = z
   .strictObject({
@@ -173,30 +171,13 @@ async function restorationOf(
   return templateMark(source) === wanted ? { owner: object, source, current } : null;
 }
 
-/** The ReplicaSets that the Deployment's selector finds, page by page. */
-async function setsOf(handle: CallHandle, deployment: KubeObject): Promise<unknown[]> {
+/** The ReplicaSets that the Deployment's selector finds. */
+function setsOf(handle: CallHandle, deployment: KubeObject): Promise<unknown[]> {
   const labels = Object.entries(valueAt(deployment, '/spec/selector/matchLabels') ?? {});
   const selector = labels.map(([key, value]) => `${key}=${String(value)}`).join(',');
-  const found: unknown[] = [];
-  let next: unknown = '';
-  for (let page = 0; page < PAGES_MAX; page += 1) {
-    const { text } = await handle.http.request({
-      method: 'GET',
-      path: `${SETS}/namespaces/${encodeURIComponent(handle.target.namespace)}/replicasets`,
-      query: {
-        limit: String(PAGE),
-        ...(selector === '' ? {} : { labelSelector: selector }),
-        ...(typeof next === 'string' && next !== '' ? { continue: next } : {}),
-      },
-    });
-    const list = answerJson(text);
-    const items = valueAt(list, '/items');
-    if (!Array.isArray(items)) throw malformed('the answer is not a list');
-    found.push(...(items as unknown[]));
-    next = valueAt(list, '/metadata/continue');
-    if (next === undefined || next === '') return found;
-  }
-  throw blocked(`more than ${PAGES_MAX * PAGE} ReplicaSets match its selector`);
+  const path = `${SETS}/namespaces/${encodeURIComponent(handle.target.namespace)}/replicasets`;
+  const query: Record<string, string> = selector === '' ? {} : { labelSelector: selector };
+  return listAll(handle, path, query, 'ReplicaSets match its selector');
 }
 
 async function getSet(handle: CallHandle, name: string): Promise<KubeObject> {
