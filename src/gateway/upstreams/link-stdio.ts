@@ -5,7 +5,7 @@ import { lineReader } from './line-reader.ts';
 import { UNASKED_BYTES_MAX, type Link, type LinkHandlers, type LinkOptions } from './link.ts';
 import { plainWords } from './plain-words.ts';
 import { openSession } from './session.ts';
-import type { Wire } from './wire.ts';
+import type { Flight, Wire } from './wire.ts';
 
 /** A link to a server that runs as a process of this machine: one JSON message a line, over its stdin and stdout. */
 export type StdioSpec = ProcessSpec;
@@ -78,7 +78,7 @@ class StdioWire implements Wire {
     });
   }
 
-  send(message: object): Promise<void> {
+  send(message: object, flight: Flight | null): Promise<void> {
     const stdin = this.#running?.child.stdin;
     if (this.#ended || stdin === null || stdin === undefined || !stdin.writable)
       return Promise.reject(new UpstreamError(reasonOf('dropped', 'is not running', 'no')));
@@ -89,7 +89,11 @@ class StdioWire implements Wire {
       this.#asked.add(message.id);
       this.#unasked_bytes = 0;
     }
-    stdin.write(`${JSON.stringify(message)}\n`);
+    // Behind others it may share their fate and still have arrived; alone, a line without its end is no message.
+    const alone = stdin.writableLength === 0;
+    stdin.write(`${JSON.stringify(message)}\n`, (error) => {
+      if (error && alone) flight?.ended(reasonOf('dropped', 'has ended', 'no'));
+    });
     return Promise.resolve();
   }
 

@@ -128,21 +128,26 @@ export class Upstreams {
     { credential, timeout_ms, signal }: UpstreamCall,
   ): Promise<PeerAnswer | Refusal> {
     const deadline_ms = performance.now() + timeout_ms;
-    const work = this.#keeper(server).use(credential, async (link) => {
-      const pin = await this.#checked({ server, tool });
-      if (isRefusal(pin)) return pin;
-      if (this.#listed.get(link)?.get(tool) !== pin.hash) {
-        // Approved is what another instance listed (the server was upgraded beneath this one): a fresh one decides.
-        this.#keeper(server).drop(link);
-        return outdated();
-      }
-      const answer = await link.request(
-        'tools/call',
-        { name: tool, arguments: { ...args } },
-        { timeout_ms: Math.max(1, Math.ceil(deadline_ms - performance.now())), signal, credential },
-      );
-      return toolAnswer(tool, args, answer);
-    });
+    const attempt = (): Promise<PeerAnswer | Refusal> =>
+      this.#keeper(server).use(credential, async (link) => {
+        const pin = await this.#checked({ server, tool });
+        if (isRefusal(pin)) return pin;
+        if (this.#listed.get(link)?.get(tool) !== pin.hash) {
+          // Approved is what another instance listed (the server was upgraded beneath this one): a fresh one decides.
+          this.#keeper(server).drop(link);
+          return outdated();
+        }
+        const answer = await link.request(
+          'tools/call',
+          { name: tool, arguments: { ...args } },
+          { timeout_ms: Math.max(1, Math.ceil(deadline_ms - performance.now())), signal, credential },
+        );
+        const given = toolAnswer(tool, args, answer);
+        if (neverReached(given)) this.#keeper(server).drop(link);
+        return given;
+      });
+    // That a process has just died is noticed by whoever writes to it. It has not seen the call: another one is asked, once.
+    const work = attempt().then((given) => (neverReached(given) ? attempt() : given));
     try {
       return await within(work, timeout_ms, signal);
     } catch (error) {
@@ -333,6 +338,11 @@ function writeRefused({ server, tool }: UpstreamToolId): Refusal {
 function outdated(): PeerAnswer {
   const message = 'was started before its tools were approved as they are now; it is started anew';
   return { ok: false, error: { problem: 'dropped', sent: 'no', status: null, message } };
+}
+
+function neverReached(given: PeerAnswer | Refusal): boolean {
+  if (isRefusal(given) || given.ok) return false;
+  return given.error.problem === 'dropped' && given.error.sent === 'no';
 }
 
 /** The server may need longer to start than the call may take; it goes on starting for the next one. */
