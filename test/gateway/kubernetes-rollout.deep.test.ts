@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
-import { hashOf } from '../../src/contract/canonical.ts';
+import { canonicalJson, hashOf } from '../../src/contract/canonical.ts';
 import { Guardrails } from '../../src/contract/guardrails.ts';
 import { isoTime } from '../../src/contract/ports.ts';
 import { parseTarget } from '../../src/contract/tool.ts';
@@ -33,6 +33,9 @@ const setOf = (revision: string): KubeObject =>
 const imageOf = (object: KubeObject): string =>
   (object.spec as { template: { spec: { containers: { image: string }[] } } }).template.spec.containers[0]
     ?.image ?? '';
+/** Canonical: of an image alone two releases may look the same. */
+const podSpecOf = (object: KubeObject): string =>
+  canonicalJson((object.spec as { template: { spec: object } }).template.spec);
 const writes = (): number => stage.kubernetes.mutations().length;
 
 /** Somebody releases another image, and the controller has seen it. */
@@ -55,7 +58,9 @@ async function settled(image: string): Promise<void> {
     const revision = deployment().metadata.annotations?.[REVISION] ?? '';
     const newest = Math.max(...sets().map((set) => Number(set.metadata.annotations?.[REVISION])));
     return (
-      imageOf(deployment()) === image && revision === String(newest) && imageOf(setOf(revision)) === image
+      imageOf(deployment()) === image &&
+      revision === String(newest) &&
+      podSpecOf(setOf(revision)) === podSpecOf(deployment())
     );
   };
   await vi.waitFor(() => expect(isSettled()).toBe(true), { timeout: 20_000, interval: 20 });
