@@ -22,7 +22,8 @@ export interface CallFacts<Subject extends AuditSubject = Admission> {
   readonly trace_id: string;
   readonly door: CallPayload['door'];
   readonly admission: Subject;
-  readonly why: string;
+  /** What the rows say of arguments and reason: redacted once, shown before and after. */
+  readonly told: { readonly args: Readonly<Record<string, unknown>>; readonly why: string };
   readonly started_ms: number;
   readonly shared_with?: string;
   readonly write?: {
@@ -35,9 +36,16 @@ export interface CallFacts<Subject extends AuditSubject = Admission> {
 /** The facts of a call that begins now: every door starts one the same way. */
 export function beginCall<Subject extends AuditSubject>(
   core: GatewayCore,
-  call: Pick<CallFacts<Subject>, 'door' | 'admission' | 'why' | 'write' | 'shared_with'>,
+  { why, ...call }: Pick<CallFacts<Subject>, 'door' | 'admission' | 'write' | 'shared_with'> & {
+    readonly why: string;
+  },
 ): CallFacts<Subject> {
+  const { args, policy } = call.admission;
   return {
+    told: {
+      args: sanitizeValue(args, policy.redaction).value as Readonly<Record<string, unknown>>,
+      why: sanitizeText(why, policy.redaction).text.slice(0, 500),
+    },
     call_id: core.ids.next('call'),
     trace_id: core.ids.next('trace'),
     started_ms: core.clock.now(),
@@ -157,7 +165,7 @@ function cleanWords(
 type EntryParts = Pick<CallPayload, 'phase' | 'credential' | 'status' | 'summary' | 'redactions' | 'cost'>;
 
 function entry(
-  { call_id, trace_id, door, admission, why, write, shared_with }: CallFacts<AuditSubject>,
+  { call_id, trace_id, door, admission, told, write, shared_with }: CallFacts<AuditSubject>,
   parts: EntryParts,
 ): NewLedgerEntry {
   const { grant, policy, route, entry: tool, action_class } = admission;
@@ -169,8 +177,8 @@ function entry(
     target: route.uri,
     action_class,
     principal: grant.principal,
-    args: sanitizeValue(admission.args, policy.redaction).value as Record<string, unknown>,
-    why: sanitizeText(why, policy.redaction).text.slice(0, 500),
+    args: told.args,
+    why: told.why,
     policy_digest: policy.digest,
     trace_id,
     journal_key: write?.journal_key ?? null,

@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import type { EntityJson, StatefulAuthorizationCall } from '@cedar-policy/cedar-wasm/nodejs';
 import { ACTION_CLASSES, type ActionClass, type Phase, type Target } from '../../contract/tool.ts';
 import type { Autonomy } from '../../contract/incident.ts';
@@ -59,6 +60,7 @@ export async function loadAuthorizer(
   schema: string,
   files: readonly { readonly name: string; readonly text: string }[],
 ): Promise<AuthorizerLoad> {
+  keepWasmCallsApart();
   const cedar = await import('@cedar-policy/cedar-wasm/nodejs');
   const problems: string[] = [];
   const policies = splitPolicies(files, problems);
@@ -81,7 +83,40 @@ export async function loadAuthorizer(
   return {
     ok: true,
     policy_ids: Object.keys(policies).sort(),
-    authorizer: { decide: (request) => decide(cedar.statefulIsAuthorized, set_name, request) },
+    authorizer: remembering((request) => decide(cedar.statefulIsAuthorized, set_name, request)),
+  };
+}
+
+/**
+ * V8 11 (Node 20) inlines calls of WebAssembly into optimised code and ends the whole process ("unreachable code" in its
+ * deoptimiser) when that code is thrown away while the engine runs. Seen here in 3 of 9 runs of the gateway bench, never
+ * without inlining. The flag only concerns code that is compiled from now on.
+ */
+function keepWasmCallsApart(): void {
+  if (process.versions.v8.startsWith('11.')) setFlagsFromString('--no-turbo-inline-js-wasm-calls');
+}
+
+/** Answers kept of one policy set. */
+const REMEMBERED_MAX = 2000;
+
+/**
+ * An answer follows from the question and the set alone, and an investigation reads the same things again and again: a
+ * read that was asked before is not evaluated anew. What would change the world always is.
+ */
+function remembering(decide: Authorizer['decide']): Authorizer {
+  const known = new Map<string, AuthorizationAnswer>();
+  return {
+    decide(request) {
+      if (request.call.action !== 'read') return decide(request);
+      const question = JSON.stringify(request);
+      let answer = known.get(question);
+      if (answer === undefined) {
+        answer = decide(request);
+        if (known.size >= REMEMBERED_MAX) known.clear();
+        known.set(question, answer);
+      }
+      return answer;
+    },
   };
 }
 
