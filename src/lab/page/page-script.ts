@@ -35,6 +35,16 @@ export const SCRIPT = String.raw`'use strict';
       .catch(function () { toast('The lab is not running any more.', true); return { error: 'gone' }; });
   }
 
+  var held = false;
+  var late = false;
+  function release() {
+    // The click comes right after the release, to whatever stands there then.
+    setTimeout(function () {
+      held = false;
+      if (late) { late = false; refresh(); }
+    }, 0);
+  }
+
   var pending = false;
   function refresh() {
     if (pending) return;
@@ -50,6 +60,8 @@ export const SCRIPT = String.raw`'use strict';
         if (next.error && at.as) { at.as = at.channel = at.thread = ''; return refresh(); }
         if (number < applied || next.error || wanted !== JSON.stringify(at)) return;
         applied = number;
+        // A row that is exchanged between press and release would swallow the click.
+        if (held) { late = true; return; }
         show(next);
       }).catch(function () { document.body.classList.add('gone'); });
     }, 30);
@@ -277,6 +289,9 @@ export const SCRIPT = String.raw`'use strict';
     menu.firstChild.focus();
   }
 
+  document.addEventListener('pointerdown', function () { held = true; });
+  document.addEventListener('pointerup', release);
+  document.addEventListener('pointercancel', release);
   document.addEventListener('click', function (event) {
     var target = event.target.closest('[data-action],[data-thread],[data-message],[data-channel].channel,[data-close]');
     if (!event.target.closest('#menu')) $('menu').hidden = true;

@@ -279,6 +279,24 @@ describe.skipIf(!have_browser)('the page in a browser', () => {
     await expect.poll(() => tab.textContent(id('thread'))).toContain('three');
   });
 
+  it('loses no click on a card that changes between press and release', async () => {
+    const card = (text: string) => [section(text), actions('a', button('approval.deny', '1'))] as never[];
+    const { ts } = await bolt.app.client.chat.postMessage({
+      channel: 'C0DATA',
+      text: 'card',
+      blocks: card('one'),
+    });
+    await tab.goto(page.url);
+    await tab.hover(id('action-approval.deny'));
+    await tab.mouse.down();
+    const seen = tab.waitForResponse((answer) => answer.url().includes('/state'));
+    await bolt.app.client.chat.update({ channel: 'C0DATA', ts: ts!, text: 'card', blocks: card('two') });
+    await (await seen).finished();
+    await tab.mouse.up();
+    await expect.poll(() => tab.isVisible(id('modal'))).toBe(true);
+    await expect.poll(() => tab.textContent('#rows')).toContain('two');
+  });
+
   it('runs no markup out of anybody’s words, names included', async () => {
     const evil = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
     twin.workspace.users.get('U0DAN')!.real_name = evil;
