@@ -132,8 +132,7 @@ async function floorCall(dir: string): Promise<{ call: () => Promise<void>; clos
     calls += 1;
     // Asked before, it would be answered from memory.
     const fresh = { ...question, principal: { ...question.principal, id: `aegis-${calls}` } };
-    if (!set.authorizer.decide(fresh).allow)
-      throw new Error('the floor was denied: its question is wrong');
+    if (!set.authorizer.decide(fresh).allow) throw new Error('the floor was denied: its question is wrong');
     rows.insert();
     rows.insert();
   };

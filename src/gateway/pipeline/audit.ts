@@ -36,7 +36,10 @@ export interface CallFacts<Subject extends AuditSubject = Admission> {
 /** The facts of a call that begins now: every door starts one the same way. */
 export function beginCall<Subject extends AuditSubject>(
   core: GatewayCore,
-  { why, ...call }: Pick<CallFacts<Subject>, 'door' | 'admission' | 'write' | 'shared_with'> & {
+  {
+    why,
+    ...call
+  }: Pick<CallFacts<Subject>, 'door' | 'admission' | 'write' | 'shared_with'> & {
     readonly why: string;
   },
 ): CallFacts<Subject> {

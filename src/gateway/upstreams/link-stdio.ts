@@ -1,6 +1,6 @@
 import { parseJsonText } from '../../contract/parse.ts';
 import { UpstreamError, type UpstreamErrorInfo } from '../upstream-error.ts';
-import { startProcess, type ProcessSpec, type RunningProcess } from './child-process.ts';
+import { startProcess, type ProcessSpec, type RunningProcess } from './server-process.ts';
 import { lineReader } from './line-reader.ts';
 import { UNASKED_BYTES_MAX, type Link, type LinkHandlers, type LinkOptions } from './link.ts';
 import { plainWords } from './plain-words.ts';

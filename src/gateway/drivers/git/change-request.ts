@@ -27,7 +27,7 @@ import {
   touchedByCommit,
   touchedByRestore,
 } from './commit-plan.ts';
-import { WRITES } from './commit.ts';
+import { changeOrRestore, WRITES } from './commit.ts';
 
 const RequestArgs = z.strictObject({
   ...COMMIT_FIELDS,
@@ -45,14 +45,21 @@ export const GIT_CHANGE_REQUEST = writeTool<RequestArgs | RestoreArgs>({
   description:
     'Commits whole files on a branch of their own and asks people to merge it into a base branch (pull or merge request); restore closes it.',
   input: z.union([RequestArgs, RestoreArgs]),
-  touched: (args) =>
-    'restore' in args
-      ? [...touchedByRestore(args), { path: REQUEST, after: null }]
-      : [...touchedByCommit(args), requestField(args)],
   undo: restoreOf,
-  preview: (handle, args) => ('restore' in args ? previewClose(handle, args) : previewRequest(handle, args)),
-  observe: (handle, args) => ('restore' in args ? observeClose(handle, args) : observeRequest(handle, args)),
-  apply: (handle, args) => ('restore' in args ? applyClose(handle, args) : applyRequest(handle, args)),
+  ...changeOrRestore<RequestArgs>(
+    {
+      touched: (args) => [...touchedByCommit(args), requestField(args)],
+      preview: previewRequest,
+      observe: observeRequest,
+      apply: applyRequest,
+    },
+    {
+      touched: (args) => [...touchedByRestore(args), { path: REQUEST, after: null }],
+      preview: previewClose,
+      observe: observeClose,
+      apply: applyClose,
+    },
+  ),
 });
 
 function requestField({ base }: RequestArgs): TouchedField {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { writeTool } from '../driver.ts';
+import { writeTool, type WriteTool } from '../driver.ts';
 import {
   applyCommit,
   applyRestore,
@@ -21,15 +21,31 @@ export const WRITES = {
   conditional: true,
 };
 
+type Half<Args> = Pick<WriteTool<Args>, 'touched' | 'preview' | 'observe' | 'apply'>;
+
+/** A tool of two halves under one name: the change, and the restore that takes exactly such a change back. */
+export function changeOrRestore<Args extends object>(
+  change: Half<Args>,
+  restore: Half<RestoreArgs>,
+): Half<Args | RestoreArgs> {
+  const takesBack = (args: Args | RestoreArgs): args is RestoreArgs => 'restore' in args;
+  return {
+    touched: (args, place) => (takesBack(args) ? restore.touched(args, place) : change.touched(args, place)),
+    preview: (lent, args) => (takesBack(args) ? restore.preview(lent, args) : change.preview(lent, args)),
+    observe: (lent, args) => (takesBack(args) ? restore.observe(lent, args) : change.observe(lent, args)),
+    apply: (lent, args) => (takesBack(args) ? restore.apply(lent, args) : change.apply(lent, args)),
+  };
+}
+
 export const GIT_COMMIT = writeTool<CommitArgs | RestoreArgs>({
   ...WRITES,
   name: 'git.commit',
   description:
     'Commits whole files on a branch that is not protected, new or existing, on top of a named commit; restore takes exactly such a commit back.',
   input: z.union([CommitArgs, RestoreArgs]),
-  touched: (args) => ('restore' in args ? touchedByRestore(args) : touchedByCommit(args)),
   undo: restoreOf,
-  preview: (handle, args) => ('restore' in args ? previewRestore(handle, args) : previewCommit(handle, args)),
-  observe: (handle, args) => ('restore' in args ? observeRestore(handle, args) : observeCommit(handle, args)),
-  apply: (handle, args) => ('restore' in args ? applyRestore(handle, args) : applyCommit(handle, args)),
+  ...changeOrRestore<CommitArgs>(
+    { touched: touchedByCommit, preview: previewCommit, observe: observeCommit, apply: applyCommit },
+    { touched: touchedByRestore, preview: previewRestore, observe: observeRestore, apply: applyRestore },
+  ),
 });
