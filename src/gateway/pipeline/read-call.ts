@@ -130,7 +130,9 @@ async function audited(
   const { answer, lease, revoked } = await callLeased(core, facts.admission, facts.call_id, signal);
   const ill = !isRefusal(answer) && !answer.ok && meansIllness(answer.error);
   const result =
-    isRefusal(answer) || lease === null ? (answer as Refusal) : await present(core, facts, answer, lease, signal);
+    isRefusal(answer) || lease === null
+      ? (answer as Refusal)
+      : await present(core, facts, answer, lease, signal);
   land(result);
   const refused = isRefusal(result);
   const written = await auditAfter(core, facts, {

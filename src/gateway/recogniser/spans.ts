@@ -59,8 +59,7 @@ interface Placed extends NameSpan {
 function unitOffsets(text: string): { at(point: number): number | null } {
   const inside = (point: number, points: number): boolean =>
     Number.isSafeInteger(point) && point >= 0 && point <= points;
-  if (!/[\ud800-\udfff]/.test(text))
-    return { at: (point) => (inside(point, text.length) ? point : null) };
+  if (!/[\ud800-\udfff]/.test(text)) return { at: (point) => (inside(point, text.length) ? point : null) };
   const units: number[] = [];
   let unit = 0;
   for (const char of text) {
@@ -96,7 +95,9 @@ function rank(a: Placed, b: Placed): number {
 /** The parts of spans that lie beside the marks of a text, as far as they show anything. */
 function beside(text: string, spans: readonly NameSpan[]): readonly NameSpan[] {
   if (spans.length === 0 || !text.includes('[REDACTED_')) return spans;
-  const marks = [...text.matchAll(MARK)].map((match) => [match.index, match.index + match[0].length] as const);
+  const marks = [...text.matchAll(MARK)].map(
+    (match) => [match.index, match.index + match[0].length] as const,
+  );
   return spans.flatMap(({ start, end, mark }) => {
     const parts: NameSpan[] = [];
     let from = start;
