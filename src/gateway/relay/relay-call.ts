@@ -90,8 +90,8 @@ async function sent(call: RelayCall, lease: Lease): Promise<{ answer: LinkAnswer
   return { answer, revoked };
 }
 
-/** What a person approved, word for word: its names of tools and fields are what the client calls them by. */
-const APPROVED_WORDS: readonly string[] = ['initialize', 'tools/list'];
+/** A person approved its words one by one, and the client calls tools and fields by what stands in it. */
+const APPROVED = 'tools/list';
 
 async function present(
   { route: { uri, upstream } }: RelayAdmission,
@@ -99,9 +99,8 @@ async function present(
   answer: LinkAnswer,
 ): Promise<{ value: RelayAnswer | Refusal; redactions: number }> {
   if (answer.ok) {
-    const shown = APPROVED_WORDS.includes(method)
-      ? scrub.value(answer.result)
-      : await scrub.freeValue(answer.result, signal);
+    const shown =
+      method === APPROVED ? scrub.value(answer.result) : await scrub.freeValue(answer.result, signal);
     if (isRefusal(shown)) return { value: shown, redactions: 0 };
     const { value, redactions } = shown;
     const bytes_max = upstream.system === 'mcp' ? upstream.config.result_bytes_max : 0;
