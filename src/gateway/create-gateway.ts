@@ -52,12 +52,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   const { store, settings, secrets, clock, ids } = deps;
   await checkStatements(settings.databases);
   // What is wrong with the rules is said as it is: the rules that would redact it may be those that are wrong.
-  const keeper = await PolicyKeeper.open({
-    dir: deps.policies_dir,
-    services: { recogniser: settings.recogniser !== undefined },
-    ledger: store.ledger,
-    log: deps.log,
-  });
+  const keeper = await openPolicies(deps);
   const log = redactedLog(deps.log, () => keeper.current.redaction);
   const egress = new Egress(settings.unsafe_endpoints);
   const broker = new CredentialBroker({
@@ -72,7 +67,6 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     log,
   });
   const throttle = new Throttle({ clock, log, store: store.throttle, quotas: settings.quotas ?? [] });
-  const service = settings.recogniser;
   const core: GatewayCore = {
     store,
     settings,
@@ -97,7 +91,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     broker,
     throttle,
     egress,
-    recogniser: service === undefined ? null : new Recogniser({ service, egress, throttle }),
+    recogniser: recogniserOf(settings, { egress, throttle }),
     mirrors: new GitMirrors(settings.home, clock),
     flights: new Flights(),
     work_folders: new WorkFolders(settings.home),
@@ -119,6 +113,18 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
       await egress.close();
     },
   };
+}
+
+function openPolicies({ policies_dir, settings, store, log }: GatewayDeps): Promise<PolicyKeeper> {
+  const services = { recogniser: settings.recogniser !== undefined };
+  return PolicyKeeper.open({ dir: policies_dir, services, ledger: store.ledger, log });
+}
+
+function recogniserOf(
+  { recogniser: service }: GatewaySettings,
+  through: Pick<GatewayCore, 'egress' | 'throttle'>,
+): Recogniser | null {
+  return service === undefined ? null : new Recogniser({ service, ...through });
 }
 
 type Door = 'read' | 'preview' | 'execute' | 'reconcile' | 'proveCredential';

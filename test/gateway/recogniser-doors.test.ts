@@ -174,12 +174,6 @@ describe('reads of a source', () => {
     expect(JSON.stringify(entries) + stage.log_lines.join('\n')).not.toMatch(LEAKS);
   });
 
-  it('are refused when marks make them longer than the tool may answer', async () => {
-    answer = { status: 200, body: lines([`start ${'李雷 '.repeat(240_000)}`.slice(0, 130_000)]) };
-    const found = await read();
-    expect(isRefusal(found)).toBe(true);
-  });
-
   it('carry the hash of rules with the recogniser in them', async () => {
     answer = { status: 200, body: lines(['all is well']) };
     const with_names = await read();
