@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { LoggingMessageNotificationSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { RecogniserService } from '../../src/contract/settings.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
@@ -302,7 +302,7 @@ describe('the relay', () => {
     });
     down();
     // What was asked before is known; this is new.
-    const asked = (await call(client, 'ask', { method: 'roots/list' })) as CallToolResult;
+    const asked = await call(client, 'ask', { method: 'roots/list' });
     expect(JSON.stringify(asked)).toMatch(/names could not be taken out/);
     expect(asked.isError).toBe(true);
     await client.close();

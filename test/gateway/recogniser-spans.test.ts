@@ -116,7 +116,7 @@ const textArb = fc
   )
   .map((parts) => parts.join(''));
 const casesArb = textArb.chain((text) => {
-  const points = [...text].length;
+  const points = Array.from(text).length;
   const place = fc.nat({ max: points });
   return fc.record({
     text: fc.constant(text),
@@ -148,7 +148,7 @@ describe('for every text and every finding', () => {
           spans.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, n) => start + n)),
         );
         let unit = 0;
-        [...text].forEach((char, point) => {
+        Array.from(text).forEach((char, point) => {
           const found = findings.some(({ start, end }) => point >= start && point < end);
           const in_mark = marks.some(([start, end]) => unit >= start && unit < end);
           if (/[\p{L}\p{N}]/u.test(char))

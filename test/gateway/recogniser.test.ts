@@ -9,7 +9,6 @@ import { Throttle } from '../../src/gateway/pipeline/throttle.ts';
 import { FoundCache } from '../../src/gateway/recogniser/found-cache.ts';
 import { Recogniser } from '../../src/gateway/recogniser/recogniser.ts';
 import { compileRules, type RecogniserRules } from '../../src/gateway/sanitize/rules.ts';
-import type { Sanitized } from '../../src/gateway/sanitize/sanitize.ts';
 import { startPresidioTwin, type PresidioTwin } from '../../src/lab/presidio/presidio-twin.ts';
 
 /** The recogniser against a twin of Presidio: what is sent, how much of it, and what becomes of every failure. */
@@ -42,10 +41,11 @@ function rulesWith(more: object = {}): RecogniserRules {
 }
 const RULES = rulesWith();
 
+const store = { breaker: async () => null, saveBreaker: async () => undefined, claim: async () => 0 };
+
 /** A fresh one: its cache is empty and its breaker closed. */
 function recogniserAt(url: string, more: object = {}): Recogniser {
-  const store = { breaker: async () => null, saveBreaker: async () => undefined, claim: async () => 0 };
-  const throttle = new Throttle({ clock: { now: Date.now }, log: LOG, store: store as never, quotas: [] });
+  const throttle = new Throttle({ clock: { now: Date.now }, log: LOG, store, quotas: [] });
   return new Recogniser({ service: RecogniserService.parse({ url, ...more }), egress, throttle });
 }
 
@@ -53,7 +53,7 @@ const fresh = (more: object = {}): Recogniser => recogniserAt(twin.url, more);
 
 async function cleaned(recogniser: Recogniser, value: unknown, rules = RULES): Promise<unknown> {
   const answer = await recogniser.clean(value, rules, undefined);
-  return isRefusal(answer) ? answer : (answer as Sanitized).value;
+  return isRefusal(answer) ? answer : answer.value;
 }
 
 /** What the twin was asked to analyse since the last look. */
@@ -106,14 +106,14 @@ describe('what is sent', () => {
     expect(
       sent()
         .map(({ length }) => length)
-        .sort(),
+        .sort((a, b) => a - b),
     ).toEqual([1, 2, 2]);
     const long = ['a', 'b', 'c'].map((letter) => letter.repeat(600));
     await cleaned(fresh({ request_bytes_max: 1300 }), long);
     expect(
       sent()
         .map(({ length }) => length)
-        .sort(),
+        .sort((a, b) => a - b),
     ).toEqual([1, 2]);
   });
 
@@ -313,8 +313,7 @@ describe('addresses', () => {
 
   it('the rules of the egress client hold: no plain HTTP, nothing on this machine', async () => {
     const strict = new Egress(false);
-    const store = { breaker: async () => null, saveBreaker: async () => undefined };
-    const throttle = new Throttle({ clock: { now: Date.now }, log: LOG, store: store as never, quotas: [] });
+    const throttle = new Throttle({ clock: { now: Date.now }, log: LOG, store, quotas: [] });
     const service = RecogniserService.parse({ url: twin.url });
     const recogniser = new Recogniser({ service, egress: strict, throttle });
     expect(await recogniser.clean('by Ana Silva', RULES, undefined)).toMatchObject({

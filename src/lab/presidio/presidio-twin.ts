@@ -110,7 +110,8 @@ function analyze(call: TwinCall, options: PresidioTwinOptions): TwinReply {
   if (text === undefined || text === '' || (Array.isArray(text) && text.length === 0))
     return failed(500, 'No text provided');
   if (language === undefined || language === '') return failed(500, 'No language provided');
-  if (!languagesOf(options).includes(String(language))) return failed(500, NO_RECOGNIZERS);
+  if (typeof language !== 'string' || !languagesOf(options).includes(language))
+    return failed(500, NO_RECOGNIZERS);
   const texts: readonly unknown[] = Array.isArray(text) ? text : [text];
   if (texts.some((one) => typeof one !== 'string' || /\p{Surrogate}/u.test(one)))
     return failed(500, '[E1041] Expected a string, Doc, or bytes as input');
@@ -155,7 +156,7 @@ function placesOf(text: string, name: string): number[] {
 
 /** The length as Python counts it. */
 function pointsIn(text: string): number {
-  return [...text].length;
+  return Array.from(text).length;
 }
 
 function languagesOf({ languages = ['en'] }: PresidioTwinOptions): readonly string[] {
