@@ -26,6 +26,14 @@ const PARALLEL_MAX = 4;
 const PLACE = { upstream: 'recogniser', team: 'SYSTEM', env: 'SYSTEM', lane: 'read' } as const;
 const WITHHELD = '[WITHHELD: the recogniser could not be asked]';
 
+/** What bounds all requests of one call together. */
+interface Within {
+  readonly signal: AbortSignal | undefined;
+  readonly ends_at_ms: number;
+}
+
+type Answered<T> = { readonly value: T } | { readonly error: UpstreamErrorInfo } | { readonly late: true };
+
 type Found = Map<string, readonly NameSpan[]>;
 
 export class Recogniser {
@@ -71,15 +79,15 @@ export class Recogniser {
     const batches = batchesOf(texts, this.#service);
     if (isRefusal(batches)) return batches;
     const ends_at_ms = performance.now() + this.#service.call_timeout_ms;
-    const question = (): Question => ({ signal, timeout_ms: this.#timeLeft(ends_at_ms) });
-    const unknown = await this.#confirm(rules, question);
+    const within: Within = { signal, ends_at_ms };
+    const unknown = await this.#confirm(rules, within);
     if (unknown !== null) return unknown;
     let failed: Refusal | null = null;
     const queue = batches[Symbol.iterator]();
     const worker = async (): Promise<void> => {
       for (const batch of queue) {
         if (failed !== null) return;
-        const refusal = await this.#analyze(batch, rules, question, found);
+        const refusal = await this.#analyze(batch, rules, within, found);
         if (refusal !== null) failed = refusal;
       }
     };
@@ -90,11 +98,11 @@ export class Recogniser {
   async #analyze(
     texts: readonly string[],
     rules: RecogniserRules,
-    question: () => Question,
+    within: Within,
     found: Found,
   ): Promise<Refusal | null> {
-    const answer = await this.#ask(async () => {
-      const lists = await this.#presidio.analyze(texts, rules, question());
+    const answer = await this.#ask(within, async (question) => {
+      const lists = await this.#presidio.analyze(texts, rules, question);
       return texts.map((text, index) => {
         const spans = spansOf(text, lists[index] ?? [], rules);
         if (spans === null) throw malformed('named a place that lies outside of the text');
@@ -110,9 +118,11 @@ export class Recogniser {
     return null;
   }
 
-  async #confirm(rules: RecogniserRules, question: () => Question): Promise<Refusal | null> {
+  async #confirm(rules: RecogniserRules, within: Within): Promise<Refusal | null> {
     if (this.#confirmed.has(rules.hash)) return null;
-    const known = await this.#ask(() => this.#presidio.supportedEntities(rules.language, question()));
+    const known = await this.#ask(within, (question) =>
+      this.#presidio.supportedEntities(rules.language, question),
+    );
     if (isRefusal(known)) return known;
     const unknown = [...rules.marks.keys()].filter((entity) => !known.includes(entity));
     if (unknown.length > 0)
@@ -124,26 +134,30 @@ export class Recogniser {
     return null;
   }
 
-  /** Through queue and breaker of the service. */
-  async #ask<T>(work: () => Promise<T>): Promise<T | Refusal> {
-    const answer = await this.#throttle.pass<{ value: T } | { error: UpstreamErrorInfo }>(PLACE, async () => {
+  /** Through queue and breaker of the service. That a call asks for more than its time allows is no illness of it. */
+  async #ask<T>(
+    { signal, ends_at_ms }: Within,
+    work: (question: Question) => Promise<T>,
+  ): Promise<T | Refusal> {
+    const left_ms = (): number => ends_at_ms - performance.now();
+    const answer = await this.#throttle.pass<Answered<T>>(PLACE, async () => {
+      if (left_ms() <= 0) return { value: { late: true }, ill: false };
       try {
-        return { value: { value: await work() }, ill: false };
+        const timeout_ms = Math.ceil(Math.min(left_ms(), this.#service.timeout_ms));
+        return { value: { value: await work({ signal, timeout_ms }) }, ill: false };
       } catch (error) {
         if (!(error instanceof UpstreamError)) throw error;
+        if (left_ms() <= 0) return { value: { late: true }, ill: false };
         return { value: { error: error.info }, ill: meansIllness(error.info) };
       }
     });
     if (isRefusal(answer)) return unavailable(`is not asked now: ${answer.reason}`, answer.remedy);
+    if ('late' in answer)
+      return unavailable(
+        `did not answer all within ${this.#service.call_timeout_ms} ms`,
+        'Ask for less: a selector, a shorter window; or raise recogniser.call_timeout_ms in aegis.yaml.',
+      );
     return 'error' in answer ? unavailable(answer.error.message, remedyOf(answer.error)) : answer.value;
-  }
-
-  /** @throws UpstreamError when the time of the call is over. */
-  #timeLeft(ends_at_ms: number): number {
-    const left_ms = ends_at_ms - performance.now();
-    if (left_ms > 0) return Math.ceil(Math.min(left_ms, this.#service.timeout_ms));
-    const message = `did not answer all within ${this.#service.call_timeout_ms} ms`;
-    throw new UpstreamError({ problem: 'timeout', sent: 'no', status: null, message });
   }
 }
 
