@@ -10,7 +10,7 @@ export function withPaths(settings: Settings, base: string, env: NodeJS.ProcessE
       : system;
   const all = <T extends object>(section: Readonly<Record<string, T>>): Record<string, T> =>
     Object.fromEntries(Object.entries(section).map(([name, system]) => [name, certified(system)]));
-  const { vault, sealed_file, policies_dir, skills_dir, sources } = settings;
+  const { vault, recogniser, sealed_file, policies_dir, skills_dir, sources } = settings;
   return {
     ...settings,
     home: env['AEGIS_HOME'] === undefined ? at(settings.home) : resolve(env['AEGIS_HOME']),
@@ -21,6 +21,7 @@ export function withPaths(settings: Settings, base: string, env: NodeJS.ProcessE
     aws: all(settings.aws),
     upstreams: all(settings.upstreams),
     ...(vault === undefined ? {} : { vault: certified(vault) }),
+    ...(recogniser === undefined ? {} : { recogniser: certified(recogniser) }),
     ...(sealed_file === undefined ? {} : { sealed_file: { ...sealed_file, file: at(sealed_file.file) } }),
     ...(policies_dir === undefined ? {} : { policies_dir: at(policies_dir) }),
     ...(skills_dir === undefined ? {} : { skills_dir: at(skills_dir) }),

@@ -106,7 +106,13 @@ async function wire(config: LoadedConfig, ports: Ports) {
   const policies_dir = settings.policies_dir ?? join(packageRoot(), 'policies');
   const skills_dir = settings.skills_dir ?? join(packageRoot(), 'skills');
   const gateway = await createGateway({ ...ports, settings, secrets, policies_dir });
-  const vfs = createVfs({ ...ports, gateway, settings, skills_dir });
+  const vfs = createVfs({
+    ...ports,
+    gateway,
+    settings,
+    skills_dir,
+    redaction_marks: () => gateway.redactionMarks(),
+  });
   const names = Object.fromEntries(settings.identity.map((i) => [i.principal, i.name]));
   // Slack and runner wake each other; each exists before the first wake.
   const deps: HarnessDeps = {

@@ -12,6 +12,7 @@ import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import { createLog, systemClock, systemIds } from '../system-ports.ts';
 import { checkStatements } from './check-statements.ts';
+import { recogniserChecks } from './doctor-recogniser.ts';
 import { slackCheck, systemChecks, vaultCheck } from './doctor-systems.ts';
 import { upstreamChecks } from './doctor-upstreams.ts';
 import type { GlobalOptions } from './output.ts';
@@ -139,7 +140,8 @@ async function ledgerCheck(store: Store): Promise<Check> {
 
 async function policyCheck(settings: Settings): Promise<Check> {
   const dir = settings.policies_dir ?? join(packageRoot(), 'policies');
-  const { set, files, problems } = await loadPolicySet(dir);
+  const services = { recogniser: settings.recogniser !== undefined };
+  const { set, files, problems } = await loadPolicySet(dir, services);
   if (set === null)
     return {
       check: 'policies',
@@ -193,13 +195,14 @@ async function outsideChecks(config: LoadedConfig, store: Store, log: Log): Prom
   });
   let checks: Check[];
   try {
-    const [slack, vault, systems, upstreams] = await Promise.all([
+    const [slack, vault, recogniser, systems, upstreams] = await Promise.all([
       guarded('slack', () => slackCheck(config, log)),
       vaultCheck(settings),
+      recogniserChecks(settings, policies_dir),
       systemChecks(config, gateway, store),
       upstreamChecks(settings, gateway, store),
     ]);
-    checks = [slack, ...(vault === null ? [] : [vault]), ...systems, ...upstreams];
+    checks = [slack, ...(vault === null ? [] : [vault]), ...recogniser, ...systems, ...upstreams];
   } finally {
     await gateway.close();
   }

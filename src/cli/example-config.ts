@@ -53,6 +53,10 @@ teams:
           - { kind: logs, source: main, namespaces: [spark-jobs] }
           - { kind: metrics, source: main, namespaces: [spark-jobs] }
 
+# Takes names of people and places out of what is read, for the entities in policies/redaction.yaml (README).
+# recogniser:
+#   url: https://presidio.example.com
+
 # How often a team may call; the first row that matches wins. Without rows: 1000 reads and 1 write a second.
 # quotas:
 #   - { team: data, env: prod, class: read, per_second: 50, burst: 200, per_day: 200000 }

@@ -5,7 +5,7 @@ import { parseJsonText, parseYamlText } from '../contract/parse.ts';
 import type { Settings } from '../contract/settings.ts';
 import { ownersOf } from '../gateway/pipeline/tenancy.ts';
 import { loadPolicySet } from '../gateway/policy/policy-set.ts';
-import type { PolicyLoad, PolicySet } from '../gateway/policy/policy-set.ts';
+import type { PolicyLoad, PolicySet, RuleServices } from '../gateway/policy/policy-set.ts';
 import { packageRoot } from '../package-paths.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print } from './output.ts';
@@ -47,8 +47,8 @@ function placeOf(options: GlobalOptions): Place {
   return { dir: settings.policies_dir ?? shipped, settings };
 }
 
-async function check(options: GlobalOptions, { dir }: Place): Promise<void> {
-  const load = await loadPolicySet(dir);
+async function check(options: GlobalOptions, { dir, settings }: Place): Promise<void> {
+  const load = await loadPolicySet(dir, servicesOf(settings));
   const problems = placed(dir, load);
   const { set, files } = load;
   print(
@@ -61,6 +61,11 @@ async function check(options: GlobalOptions, { dir }: Place): Promise<void> {
   if (set === null) process.exitCode = EXIT.refused;
 }
 
+/** Without a configuration nobody knows what the rules may ask for. */
+function servicesOf(settings: Settings | null): RuleServices | undefined {
+  return settings === null ? undefined : { recogniser: settings.recogniser !== undefined };
+}
+
 interface Failure {
   readonly file: string;
   readonly line: number;
@@ -68,8 +73,8 @@ interface Failure {
   readonly reason: string;
 }
 
-async function test(options: GlobalOptions, { dir }: Place): Promise<void> {
-  const set = await loaded(dir);
+async function test(options: GlobalOptions, { dir, settings }: Place): Promise<void> {
+  const set = await loaded(dir, settings);
   const decided = new Set<string>();
   const failures: Failure[] = [];
   let rows = 0;
@@ -137,7 +142,7 @@ async function explain(
       `${file}: ${parsed.problem}. A request is {"principal": {id, tenant, token_class, has_incident}, "target": {uri, tenants?}, "call": {action, tool, action_class, env, tier, ...}}`,
       EXIT.usage,
     );
-  const set = await loaded(dir);
+  const set = await loaded(dir, settings);
   const answer = set.authorizer.decide(parsed.request);
   const rules = answer.reasons.map((id) => ({ id, ...ruleAt(dir, id) }));
   const { target, call } = parsed.request;
@@ -154,8 +159,8 @@ async function explain(
   if (!answer.allow) process.exitCode = EXIT.refused;
 }
 
-async function loaded(dir: string): Promise<PolicySet> {
-  const load = await loadPolicySet(dir);
+async function loaded(dir: string, settings: Settings | null): Promise<PolicySet> {
+  const load = await loadPolicySet(dir, servicesOf(settings));
   if (load.set !== null) return load.set;
   throw new CliError(`the policies do not load:\n${placed(dir, load).map(lineOf).join('\n')}`);
 }

@@ -74,6 +74,7 @@ async function withWorld(
       gateway,
       settings,
       skills_dir: settings.skills_dir ?? join(packageRoot(), 'skills'),
+      redaction_marks: () => gateway.redactionMarks(),
     });
     const token = systemIds.secret(32);
     const token_id = systemIds.next('tok');

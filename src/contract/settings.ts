@@ -165,6 +165,23 @@ export const AlertmanagerTrigger = z.strictObject({
 });
 export type AlertmanagerTrigger = z.infer<typeof AlertmanagerTrigger>;
 
+/**
+ * Where named entities are recognised: a service with the REST API of Microsoft Presidio Analyzer, 2.2.361 or newer.
+ * What is taken out stands in policies/redaction.yaml; this says only how the service is reached, and within what limits.
+ */
+export const RecogniserService = z.strictObject({
+  url: Url,
+  ca_file: z.string().max(1000).optional(),
+  /** One request. */
+  timeout_ms: z.int().min(100).max(60_000).default(5000),
+  /** All requests of one call of the gateway together. */
+  call_timeout_ms: z.int().min(100).max(300_000).default(20_000),
+  texts_per_request_max: z.int().min(1).max(1000).default(200),
+  request_bytes_max: z.int().min(1024).max(4_194_304).default(262_144),
+  requests_per_call_max: z.int().min(1).max(1000).default(100),
+});
+export type RecogniserService = z.infer<typeof RecogniserService>;
+
 export const Settings = z.strictObject({
   v: z.literal(1),
   /** Directory of the state: database, blobs, keys. */
@@ -205,6 +222,8 @@ export const Settings = z.strictObject({
   sealed_file: z
     .strictObject({ file: z.string().min(1).max(1000).default('./credentials.sealed'), key: SecretRef })
     .optional(),
+  /** Takes out names of people and places, for entities that policies/redaction.yaml asks for. */
+  recogniser: RecogniserService.optional(),
   clusters: z.record(Name, KubernetesCluster).default({}),
   sources: z
     .strictObject({

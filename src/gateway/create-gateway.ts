@@ -22,6 +22,7 @@ import { buildRegistry } from './pipeline/registry.ts';
 import { route } from './pipeline/route.ts';
 import { Throttle } from './pipeline/throttle.ts';
 import { PolicyKeeper } from './policy/policy-keeper.ts';
+import { Recogniser } from './recogniser/recogniser.ts';
 import { redactedLog } from './sanitize/redacted-log.ts';
 import { RELAY_LIMITS, RelaySessions } from './relay/relay-sessions.ts';
 import { relayRoutes } from './relay/relay-routes.ts';
@@ -51,7 +52,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
   const { store, settings, secrets, clock, ids } = deps;
   await checkStatements(settings.databases);
   // What is wrong with the rules is said as it is: the rules that would redact it may be those that are wrong.
-  const keeper = await PolicyKeeper.open({ dir: deps.policies_dir, ledger: store.ledger, log: deps.log });
+  const keeper = await openPolicies(deps);
   const log = redactedLog(deps.log, () => keeper.current.redaction);
   const egress = new Egress(settings.unsafe_endpoints);
   const broker = new CredentialBroker({
@@ -65,6 +66,7 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
     ids,
     log,
   });
+  const throttle = new Throttle({ clock, log, store: store.throttle, quotas: settings.quotas ?? [] });
   const core: GatewayCore = {
     store,
     settings,
@@ -87,8 +89,9 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
       redactText: (text) => redactWith(keeper.current, text),
     }),
     broker,
-    throttle: new Throttle({ clock, log, store: store.throttle, quotas: settings.quotas ?? [] }),
+    throttle,
     egress,
+    recogniser: recogniserOf(settings, { egress, throttle }),
     mirrors: new GitMirrors(settings.home, clock),
     flights: new Flights(),
     work_folders: new WorkFolders(settings.home),
@@ -110,6 +113,18 @@ export async function createGateway(deps: GatewayDeps): Promise<Gateway> {
       await egress.close();
     },
   };
+}
+
+function openPolicies({ policies_dir, settings, store, log }: GatewayDeps): Promise<PolicyKeeper> {
+  const services = { recogniser: settings.recogniser !== undefined };
+  return PolicyKeeper.open({ dir: policies_dir, services, ledger: store.ledger, log });
+}
+
+function recogniserOf(
+  { recogniser: service }: GatewaySettings,
+  through: Pick<GatewayCore, 'egress' | 'throttle'>,
+): Recogniser | null {
+  return service === undefined ? null : new Recogniser({ service, ...through });
 }
 
 type Door = 'read' | 'preview' | 'execute' | 'reconcile' | 'proveCredential';
@@ -140,6 +155,7 @@ function facts(
       return !isRefusal(routed) && isRevocable(routed.credentials);
     },
     redactText: (text) => redactWith(core.policies, text),
+    redactionMarks: () => core.policies.redaction?.marks ?? [],
     upstreamDefinitions: () => core.upstreams.definitions(),
     lookAtUpstream: (server, signal) => lookAtUpstream(core, server, signal),
   };

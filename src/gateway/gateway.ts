@@ -91,8 +91,10 @@ export interface Gateway extends GatewayRead {
   proveCredential(request: ReadRequest, signal?: AbortSignal): Promise<CredentialProof | Refusal>;
   /** Revokes leases that a crash left behind; those of living processes are left alone. The service calls it at start. */
   sweepLeases(): Promise<{ revoked: number; failed: number }>;
-  /** Redacts free text with the same rules as results (Slack text, logs, prompts). */
+  /** Redacts free text with the same rules as results (Slack text, logs, prompts). No recogniser is asked. */
   redactText(text: string): string;
+  /** Every mark that the rules in force can leave in a text, for whoever filters text before it is redacted. */
+  redactionMarks(): readonly string[];
   /**
    * The doors of external MCP servers that are served as they are (`relay: true`). `listening_on` is the address that
    * Aegis listens on: the one name besides loopback under which they may be called.

@@ -95,6 +95,7 @@ export function isOutage(code: string): boolean {
   return (
     code.startsWith('upstream-') ||
     code.startsWith('credential-') ||
+    code === 'redaction-unavailable' ||
     code === 'breaker-open' ||
     code === 'rate-limited' ||
     code === 'queue-full'

@@ -67,7 +67,7 @@ export interface MountContext {
   readonly settings: Pick<Settings, 'teams' | 'sources' | 'clusters' | 'services'>;
   readonly store: Pick<Store, 'evidence' | 'ledger' | 'incidents'>;
   readonly skills_dir: string | null;
-  readonly redaction_marks: readonly string[];
+  readonly redaction_marks: () => readonly string[];
   readonly log: Log;
 }
 

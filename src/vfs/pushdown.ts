@@ -67,7 +67,7 @@ export interface SourceFilter {
 export type Pushability =
   { readonly pushed: true; readonly filter: SourceFilter } | { readonly pushed: false; readonly why: string };
 
-/** Marks of the shipped redaction rules. Composition passes the marks in force when a site has others. */
+/** Marks of the shipped redaction rules. Composition adds the marks in force: a site may have others. */
 export const SHIPPED_MARKS: readonly string[] = [
   'PRIVATE_KEY',
   'CREDENTIAL',

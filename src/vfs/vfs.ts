@@ -56,8 +56,8 @@ export interface VfsDeps {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
-  /** Redaction marks in force, when they are not only those of the shipped rules: text like them is never pushed. */
-  readonly redaction_marks?: readonly string[];
+  /** Redaction marks in force besides those of the shipped rules: text like them is never pushed. */
+  readonly redaction_marks?: () => readonly string[];
 }
 
 export function createVfs(deps: VfsDeps): Vfs {
@@ -66,7 +66,8 @@ export function createVfs(deps: VfsDeps): Vfs {
     const key = `${team}/${env}`;
     const known = trees.get(key);
     if (known !== undefined) return known;
-    const { settings, store, skills_dir, log, redaction_marks = SHIPPED_MARKS } = deps;
+    const { settings, store, skills_dir, log } = deps;
+    const redaction_marks = (): readonly string[] => [...SHIPPED_MARKS, ...(deps.redaction_marks?.() ?? [])];
     const tree = createTree({ tenant: { team, env }, settings, store, skills_dir, redaction_marks, log });
     trees.set(key, tree);
     return tree;

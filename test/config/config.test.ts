@@ -72,6 +72,18 @@ describe('a mistake stops the start with line, place, reason and the nearest wor
   it.each([
     ['an unknown key at the top', 'http:\n', 'htpp:\n', /htpp: unknown key; did you mean "http"\?$/],
     [
+      'an unknown key of the recogniser',
+      'http:\n',
+      'recogniser: { url: "https://presidio.example.com", timeout: 5 }\nhttp:\n',
+      /recogniser\.timeout: unknown key; did you mean "timeout_ms"\?$/,
+    ],
+    [
+      'a recogniser in the clear',
+      'http:\n',
+      'recogniser: { url: "http://presidio.example.com" }\nhttp:\n',
+      /recogniser\.url: is plain HTTP; use https/,
+    ],
+    [
       'an unknown key deep inside',
       'on_call: [maya]',
       'oncall: [maya]',

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Ids, Log } from '../../src/contract/ports.ts';
 import { Secret } from '../../src/contract/secret.ts';
+import { RecogniserService } from '../../src/contract/settings.ts';
 import { McpUpstream } from '../../src/contract/system-mcp.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { createGateway } from '../../src/gateway/create-gateway.ts';
@@ -35,6 +36,8 @@ export interface RelayStageOptions {
   readonly upstreams: Readonly<Record<string, unknown>>;
   readonly secrets?: Readonly<Record<string, string>>;
   readonly policies_dir?: string;
+  /** Address of a recogniser. */
+  readonly recogniser?: string;
   readonly wrapStore?: (store: Store) => Store;
 }
 
@@ -52,7 +55,12 @@ export async function startRelayStage(options: RelayStageOptions): Promise<Relay
   const store = options.wrapStore?.(opened) ?? opened;
   const gateway = await createGateway({
     store,
-    settings: settingsWith(join(home, 'state'), options.upstreams),
+    settings: {
+      ...settingsWith(join(home, 'state'), options.upstreams),
+      ...(options.recogniser === undefined
+        ? {}
+        : { recogniser: RecogniserService.parse({ url: options.recogniser }) }),
+    },
     secrets: (ref) => new Secret(('env' in ref ? options.secrets?.[ref.env] : undefined) ?? ''),
     policies_dir: options.policies_dir ?? POLICIES_DIR,
     clock,

@@ -7,6 +7,7 @@ import type { Egress } from '../egress.ts';
 import type { GitMirrors } from '../git/git-mirrors.ts';
 import type { PolicyLoad, PolicySet } from '../policy/policy-set.ts';
 import type { ReadResult } from '../read.ts';
+import type { Recogniser } from '../recogniser/recogniser.ts';
 import type { Upstreams } from '../upstreams/upstreams.ts';
 import type { WorkFolders } from '../terraform/work-folders.ts';
 import type { Peers } from './peers.ts';
@@ -17,7 +18,7 @@ import type { Throttle } from './throttle.ts';
 
 export type GatewaySettings = RouteSettings &
   Pick<Settings, 'home' | 'vault' | 'sealed_file' | 'unsafe_endpoints' | 'teams' | 'services'> &
-  Partial<Pick<Settings, 'quotas'>>;
+  Partial<Pick<Settings, 'quotas' | 'recogniser'>>;
 
 /** What a read brought, as every caller of the same read may know it. */
 export interface SharedRead {
@@ -40,6 +41,8 @@ export interface GatewayCore {
   readonly broker: CredentialBroker;
   readonly throttle: Throttle;
   readonly egress: Egress;
+  /** Null: aegis.yaml names no service. */
+  readonly recogniser: Recogniser | null;
   readonly mirrors: GitMirrors;
   /** Reads under way that identical ones may join. */
   readonly flights: Flights<SharedRead>;

@@ -1,5 +1,6 @@
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import { exactScrub } from '../sanitize/exact-scrub.ts';
+import { wordsWithoutNames } from '../recogniser/recogniser.ts';
 import { sanitizeText } from '../sanitize/sanitize.ts';
 import { secretTexts } from '../credentials/credential.ts';
 import { UpstreamError } from '../upstream-error.ts';
@@ -37,7 +38,8 @@ export async function lookAtUpstream(
     if (!(error instanceof UpstreamError)) throw error;
     const secrets = lease.credential === null ? [] : secretTexts(lease.credential);
     const scrub = exactScrub([...secrets, ...core.upstreams.standingSecrets(server)]);
-    const message = sanitizeText(error.info.message, policy.redaction, scrub).text;
+    const { text } = sanitizeText(error.info.message, policy.redaction, scrub);
+    const message = await wordsWithoutNames(core.recogniser, policy.redaction, text, signal);
     return upstreamRefusal(`mcp/${server}`, { ...error.info, message });
   } finally {
     await lease.release();

@@ -7,6 +7,7 @@ import type { Lease } from '../credentials/lease.ts';
 import type { DriverPreview } from '../drivers/driver.ts';
 import type { PeerAnswer } from '../mcp-peer.ts';
 import type { PreviewRequest } from '../gateway.ts';
+import { withoutNames } from '../recogniser/recogniser.ts';
 import type { CompiledRules } from '../sanitize/rules.ts';
 import type { ExactScrub } from '../sanitize/exact-scrub.ts';
 import { sanitizeValue } from '../sanitize/sanitize.ts';
@@ -15,7 +16,7 @@ import { admit, authorize, isRefused, type Admission } from './admit.ts';
 import { auditAfter, auditBefore, recordRefusal, beginCall } from './audit.ts';
 import { factorProblem } from './classify.ts';
 import type { GatewayCore } from './core.ts';
-import { cleanRefusal } from './read-call.ts';
+import { namelessRefusal } from './read-call.ts';
 import { restorationRefusal } from './restoration.ts';
 import type { Guarded } from './throttle.ts';
 import { callUpstream, laneOf, leaseFor, scrubOf } from './upstream-call.ts';
@@ -120,8 +121,11 @@ async function rehearse(
     revoked = await lease.release();
   }
   const result = answer.ok
-    ? await presentProven(core, admission, change_id, answer.structured as DriverPreview, scrubOf(lease))
-    : cleanRefusal(admission.route.uri, answer.error, admission, lease);
+    ? await presentProven(core, admission, change_id, answer.structured as DriverPreview, {
+        scrub: scrubOf(lease),
+        signal,
+      })
+    : await namelessRefusal(core, answer.error, admission, lease, signal);
   return { result, ill: !answer.ok && meansIllness(answer.error), revoked };
 }
 
@@ -130,13 +134,18 @@ interface Presented {
   readonly redactions: number;
 }
 
+interface ShownWith {
+  readonly scrub: ExactScrub | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** What a tool restores is shown only when it is what already ran; nobody is asked to approve anything else. */
 async function presentProven(
   core: GatewayCore,
   admission: Admission,
   change_id: string,
   found: DriverPreview,
-  scrub: ExactScrub | undefined,
+  shown_with: ShownWith,
 ): Promise<Presented | Refusal> {
   const { object_uid, changes } = found;
   const unproven = await restorationRefusal(core, admission, {
@@ -147,19 +156,21 @@ async function presentProven(
     precondition: { object_uid, changes },
     restoration: found.restoration ?? null,
   });
-  return unproven ?? present(admission, found, scrub);
+  return unproven ?? present(core, admission, found, shown_with);
 }
 
-function present(
+async function present(
+  core: GatewayCore,
   admission: Admission,
   found: DriverPreview,
-  scrub: ExactScrub | undefined,
-): Presented | Refusal {
+  { scrub, signal }: ShownWith,
+): Promise<Presented | Refusal> {
   const { policy, route, entry } = admission;
   const bounds = factorProblem(policy.guardrails, entry.tool.name, route.target, found.changes);
   if (bounds !== null) return bounds;
   const rules = policy.redaction;
-  const clean = sanitizeValue(found, rules, scrub);
+  const clean = await withoutNames(core.recogniser, rules, sanitizeValue(found, rules, scrub), signal);
+  if (isRefusal(clean)) return clean;
   const shown = clean.value as DriverPreview;
   const changes = shown.changes as FieldChange[];
   const { object_uid } = found;
@@ -167,7 +178,7 @@ function present(
   if (hashOf(changes) !== hashOf(found.changes))
     return refuse(
       'effect-unshowable',
-      'A touched field holds something that must not be shown (an address, a key), so nobody could approve it.',
+      'A touched field holds something that must not be shown (an address, a key, a name), so nobody could approve it.',
       'Such a change is made by hand.',
     );
   const diff = unifiedDiff(shown.before, shown.after, route.target.name, rules, scrub);

@@ -5,7 +5,7 @@ import type { ReadRequest } from '../read.ts';
 import { admit, authorize, isRefused, type Admission } from './admit.ts';
 import { auditAfter, auditBefore, beginCall, recordRefusal } from './audit.ts';
 import type { GatewayCore } from './core.ts';
-import { cleanRefusal } from './read-call.ts';
+import { namelessRefusal } from './read-call.ts';
 import { callUpstream, laneOf, leaseFor } from './upstream-call.ts';
 
 /**
@@ -75,7 +75,7 @@ async function prove(
   } finally {
     revoked = await lease.release();
   }
-  if (!first.ok) return cleanRefusal(admission.route.uri, first.error, admission, lease);
+  if (!first.ok) return namelessRefusal(core, first.error, admission, lease, signal);
   if (!revocable || lease.credential === null || !revoked)
     return { engine, revocable, revoked, afterwards: 'not tried' };
   let afterwards: CredentialProof['afterwards'] = 'unclear';

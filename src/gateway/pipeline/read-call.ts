@@ -5,6 +5,7 @@ import type { Lease } from '../credentials/lease.ts';
 import type { ReadAnswer } from '../drivers/driver.ts';
 import type { PeerAnswer } from '../mcp-peer.ts';
 import type { ReadRequest, ReadResult } from '../read.ts';
+import { withoutNames, wordsWithoutNames } from '../recogniser/recogniser.ts';
 import { sanitizeText, sanitizeValue } from '../sanitize/sanitize.ts';
 import { meansIllness, type UpstreamErrorInfo } from '../upstream-error.ts';
 import { admit, authorize, isRefused, type Admission } from './admit.ts';
@@ -129,7 +130,9 @@ async function audited(
   const { answer, lease, revoked } = await callLeased(core, facts.admission, facts.call_id, signal);
   const ill = !isRefusal(answer) && !answer.ok && meansIllness(answer.error);
   const result =
-    isRefusal(answer) || lease === null ? (answer as Refusal) : present(core, facts, answer, lease);
+    isRefusal(answer) || lease === null
+      ? (answer as Refusal)
+      : await present(core, facts, answer, lease, signal);
   land(result);
   const refused = isRefusal(result);
   const written = await auditAfter(core, facts, {
@@ -186,18 +189,25 @@ async function callLeased(
 }
 
 /** Redacts and measures. What is too long is refused with the way to ask for less, never cut. */
-function present(
+async function present(
   core: GatewayCore,
   facts: CallFacts,
   answer: PeerAnswer,
   lease: Lease,
-): ReadResult | Refusal {
+  signal: AbortSignal,
+): Promise<ReadResult | Refusal> {
   const { admission } = facts;
-  const { grant, policy, route, entry } = admission;
+  const { grant, policy, entry } = admission;
   const scrub = scrubOf(lease, entry.external?.secrets);
-  if (!answer.ok) return cleanRefusal(route.uri, answer.error, admission, lease);
+  if (!answer.ok) return namelessRefusal(core, answer.error, admission, lease, signal);
   const { result: raw, source_query } = answer.structured as ReadAnswer;
-  const { value: result, redactions } = sanitizeValue(raw, policy.redaction, scrub);
+  const clean = sanitizeValue(raw, policy.redaction, scrub);
+  const shown =
+    policy.redaction.recogniser === null
+      ? clean
+      : await withoutNames(core.recogniser, policy.redaction, clean, signal);
+  if (isRefusal(shown)) return shown;
+  const { value: result, redactions } = shown;
   if (Buffer.byteLength(JSON.stringify(result)) > entry.tool.result_bytes_max)
     return refuse(
       'result-too-large',
@@ -226,6 +236,22 @@ export function cleanRefusal(
   const { text } = sanitizeText(error.message, admission.policy.redaction, scrub);
   const message = text.slice(0, MESSAGE_CHARS_MAX);
   return upstreamRefusal(uri, { ...error, message });
+}
+
+/** The same without names of people. When those cannot be found the words are withheld; what happened is still said. */
+export async function namelessRefusal(
+  core: GatewayCore,
+  error: UpstreamErrorInfo,
+  admission: Admission,
+  lease: Lease,
+  signal: AbortSignal | undefined,
+): Promise<Refusal> {
+  const { redaction } = admission.policy;
+  const { uri } = admission.route;
+  if (redaction.recogniser === null) return cleanRefusal(uri, error, admission, lease);
+  const { text } = sanitizeText(error.message, redaction, scrubOf(lease, admission.entry.external?.secrets));
+  const nameless = await wordsWithoutNames(core.recogniser, redaction, text, signal);
+  return upstreamRefusal(uri, { ...error, message: nameless.slice(0, MESSAGE_CHARS_MAX) });
 }
 
 /** The shape of a result for the audit: counts and names of fields, never contents. */

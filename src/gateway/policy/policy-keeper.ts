@@ -2,7 +2,7 @@ import { stat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../contract/ports.ts';
 import type { LedgerStore } from '../../store/store.ts';
-import { loadPolicySet, POLICY_FILE, type PolicyLoad } from './policy-set.ts';
+import { loadPolicySet, POLICY_FILE, type PolicyLoad, type RuleServices } from './policy-set.ts';
 
 /**
  * The policies in force, and their exchange while the service runs. Files are looked at by name, size and times, which
@@ -19,6 +19,7 @@ export interface PolicyChange {
 
 export interface PolicyKeeperDeps {
   readonly dir: string;
+  readonly services: RuleServices;
   readonly ledger: Pick<LedgerStore, 'append'>;
   readonly log: Log;
 }
@@ -48,7 +49,7 @@ export class PolicyKeeper {
   /** Loads what is there. A store that cannot record it is a fault: there is no service without its ledger. */
   static async open(deps: PolicyKeeperDeps): Promise<PolicyKeeper> {
     const marks = await marksOf(deps.dir);
-    const load = await loadPolicySet(deps.dir);
+    const load = await loadPolicySet(deps.dir, deps.services);
     await record(deps, load, null);
     return new PolicyKeeper(deps, load, marks);
   }
@@ -81,7 +82,7 @@ export class PolicyKeeper {
   async #exchange(marks: string): Promise<PolicyChange | null> {
     const previous = this.#current;
     const previous_digest = previous.set?.digest ?? null;
-    const load = await loadPolicySet(this.#deps.dir);
+    const load = await loadPolicySet(this.#deps.dir, this.#deps.services);
     this.#unsettled = 0;
     this.#loaded = marks;
     const digest = load.set?.digest ?? null;

@@ -28,14 +28,25 @@ export interface PolicyLoad {
 /** What belongs to a set and to its digest. */
 export const POLICY_FILE = /\.(?:cedar|cedarschema|yaml)$/;
 
-/** Loads a policy directory. Never throws: an unreadable directory is a set that is not in force. */
-export async function loadPolicySet(dir: string): Promise<PolicyLoad> {
+/** What aegis.yaml offers to the rules. */
+export interface RuleServices {
+  /** It names a recogniser. */
+  readonly recogniser: boolean;
+}
+
+/**
+ * Loads a policy directory. Never throws: an unreadable directory is a set that is not in force. Without `services` nobody
+ * knows the configuration, and rules may ask for anything.
+ */
+export async function loadPolicySet(dir: string, services?: RuleServices): Promise<PolicyLoad> {
   const problems: string[] = [];
   const texts = await readTexts(dir, problems);
   const files = [...texts].map(([name, text]) => ({ name, sha256: sha256Hex(text) }));
   const digest = hashOf({ v: 1, files });
   const guardrails = parsePart(texts, 'guardrails.yaml', Guardrails, problems);
   const redaction = compileRedaction(parsePart(texts, 'redaction.yaml', RedactionRules, problems), problems);
+  if (redaction !== null && redaction.recogniser !== null && services?.recogniser === false)
+    problems.push(noRecogniser(texts.get('redaction.yaml') ?? ''));
   const schema = texts.get('schema.cedarschema');
   if (schema === undefined) problems.push('schema.cedarschema is missing');
   const cedar = [...texts]
@@ -51,6 +62,12 @@ export async function loadPolicySet(dir: string): Promise<PolicyLoad> {
     return { set: null, problems, files, redaction };
   const { authorizer, policy_ids } = loaded;
   return { set: { digest, guardrails, redaction, authorizer, policy_ids }, problems, files, redaction };
+}
+
+/** Rules that ask for names to be taken out are not in force where nothing can take them out. */
+function noRecogniser(text: string): string {
+  const line = text.split('\n').findIndex((one) => one.startsWith('recogniser:')) + 1;
+  return `redaction.yaml${line === 0 ? '' : `:${line}`}: recogniser: asks for names to be taken out, but aegis.yaml has no \`recogniser\` section with the address of a service; add it there, or remove this block`;
 }
 
 async function readTexts(dir: string, problems: string[]): Promise<Map<string, string>> {

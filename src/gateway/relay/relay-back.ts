@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isRefusal } from '../../contract/verdict.ts';
 import type { RpcParams, RpcReply } from '../upstreams/link.ts';
 import { ASKED_BACK, TOLD_BACK, type ClientCapabilities } from './relay-methods.ts';
 import type { RelayScrub } from './relay-scrub.ts';
@@ -97,11 +98,12 @@ export class Backwards {
     if (current.asked > ASKS_PER_REQUEST_MAX)
       return failed(-32_600, `More than ${ASKS_PER_REQUEST_MAX} questions during one request`);
     await this.#queue;
+    const shown = await this.#deps.scrub.freeValue(params, signal);
+    if (isRefusal(shown)) return failed(-32_600, shown.reason);
     if (!(await this.#deps.alive())) return failed(-32_600, 'The client may not be asked any more');
-    const { value } = this.#deps.scrub.value(params);
     const goOn = current.hold();
     try {
-      const request = { method, params: value as RpcParams };
+      const request = { method, params: shown.value as RpcParams };
       return { ok: true, result: await current.ask(request, ANSWER, { signal, timeout: ASK_MS_MAX }) };
     } catch (error) {
       const { code, message } = error as { code?: unknown; message: string };
@@ -121,8 +123,9 @@ export class Backwards {
     const { alive, scrub, tellClient } = this.#deps;
     this.#queue = this.#queue
       .then(async () => {
-        if (!(await alive())) return;
-        const notification = { method, params: { ...(scrub.value(params).value as RpcParams), ...own } };
+        const shown = await scrub.freeValue(params, undefined);
+        if (isRefusal(shown) || !(await alive())) return;
+        const notification = { method, params: { ...(shown.value as RpcParams), ...own } };
         await (request?.tell(notification) ?? tellClient(notification));
       })
       // A client that is gone, or never offered to listen, misses a notification: nobody waits for it.

@@ -56,7 +56,7 @@ async function audited(
   }
   const { answer, revoked } = await sent(call, lease);
   const ill = !answer.ok && answer.rpc === null && meansIllness(answer.error);
-  const shown = present(admission, call, answer);
+  const shown = await present(admission, call, answer);
   const gone = await authenticate(core.store.tokens, core.clock, call.token);
   const value = isRefusal(gone) ? withheld(gone) : shown.value;
   const written = await auditAfter(core, facts, {
@@ -90,13 +90,19 @@ async function sent(call: RelayCall, lease: Lease): Promise<{ answer: LinkAnswer
   return { answer, revoked };
 }
 
-function present(
+/** A person approved its words one by one, and the client calls tools and fields by what stands in it. */
+const APPROVED = 'tools/list';
+
+async function present(
   { route: { uri, upstream } }: RelayAdmission,
-  { scrub }: RelayCall,
+  { scrub, method, signal }: RelayCall,
   answer: LinkAnswer,
-): { value: RelayAnswer | Refusal; redactions: number } {
+): Promise<{ value: RelayAnswer | Refusal; redactions: number }> {
   if (answer.ok) {
-    const { value, redactions } = scrub.value(answer.result);
+    const shown =
+      method === APPROVED ? scrub.value(answer.result) : await scrub.freeValue(answer.result, signal);
+    if (isRefusal(shown)) return { value: shown, redactions: 0 };
+    const { value, redactions } = shown;
     const bytes_max = upstream.system === 'mcp' ? upstream.config.result_bytes_max : 0;
     if (Buffer.byteLength(JSON.stringify(value)) <= bytes_max)
       return { value: { ok: true, result: value as RpcParams }, redactions };
@@ -108,10 +114,12 @@ function present(
     return { value: too_large, redactions };
   }
   if (answer.rpc === null) {
-    const { text, redactions } = scrub.text(answer.error.message);
+    const { text, redactions } = await scrub.freeText(answer.error.message, signal);
     return { value: upstreamRefusal(uri, { ...answer.error, message: text }), redactions };
   }
-  const { value, redactions } = scrub.value(answer.rpc);
+  const shown = await scrub.freeValue(answer.rpc, signal);
+  if (isRefusal(shown)) return { value: shown, redactions: 0 };
+  const { value, redactions } = shown;
   return { value: { ok: false, rpc: value as RpcError }, redactions };
 }
 

@@ -84,7 +84,7 @@ export class RelaySession {
     this.#seed = seed;
     this.#visitor = seed.visitor;
     this.#client = clientCapabilities(Hello.safeParse(seed.hello).data?.capabilities);
-    this.#scrub = relayScrub(() => core.policies.redaction);
+    this.#scrub = relayScrub(() => core.policies.redaction, core.recogniser);
     this.#back = new Backwards({
       scrub: this.#scrub,
       client: this.#client,

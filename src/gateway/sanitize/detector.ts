@@ -1,7 +1,7 @@
 /**
- * What every detector offers, built in or written by an operator. A recogniser of names or addresses that Aegis does not
- * ship would be one more of these: synchronous, pure and the same on every machine, since evidence is pinned by a hash
- * of the redacted text.
+ * What every detector offers, built in or written by an operator: synchronous, pure and the same on every machine, since
+ * evidence is pinned by a hash of the redacted text. A recogniser of names is no detector: it is asked over the network,
+ * after these, on what they leave (`recogniser/recogniser.ts`).
  */
 export interface Detector {
   /**

@@ -229,8 +229,8 @@ function walkField(value: unknown, state: WalkState, seams: readonly Span[] | un
   return typeof value === 'string' ? cleanText(value, state, seams) : walk(value, state);
 }
 
-/** An assignment to this name would set the prototype. */
-function define(object: object, name: string, value: unknown): void {
+/** An assignment to `__proto__` would set the prototype. */
+export function define(object: object, name: string, value: unknown): void {
   Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
 }
 
@@ -290,7 +290,8 @@ function knownKey(key: string, state: WalkState): KnownKey {
   return known;
 }
 
-function freeName(object: Record<string, unknown>, name: string): string {
+/** A name that no field of the object has yet. */
+export function freeName(object: Record<string, unknown>, name: string): string {
   if (!Object.hasOwn(object, name)) return name;
   let number = 2;
   while (Object.hasOwn(object, `${name}#${number}`)) number += 1;

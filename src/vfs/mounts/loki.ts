@@ -29,7 +29,7 @@ interface LogFile {
   /** Stands in every selector, since one needs a matcher; the gateway insists on it as well. */
   readonly namespace_label: string;
   readonly lag_ms: number;
-  readonly marks: readonly string[];
+  readonly marks: () => readonly string[];
 }
 
 export function lokiMount(context: MountContext): Mount {
@@ -142,7 +142,7 @@ async function filtersToPush(
 ): Promise<readonly SourceFilter[] | Refusal> {
   const pushed: SourceFilter[] = [];
   for (const grep of request.greps) {
-    const decided = pushability(grep, file.marks);
+    const decided = pushability(grep, file.marks());
     if (!decided.pushed || isInFixedLabel(file, decided.filter)) continue;
     const hit = await streamHolds(io, file, request, decided.filter);
     if (isRefusal(hit)) return hit;
@@ -186,7 +186,7 @@ function explainFile(file: LogFile, request: FileRequest): { pushed: string[]; n
   const probes: ((namespace: string) => string)[] = [];
   const not_pushed: string[] = [];
   for (const grep of request.greps) {
-    const decided = pushability(grep, file.marks);
+    const decided = pushability(grep, file.marks());
     const text = JSON.stringify(patternText(grep.pattern));
     if (!decided.pushed) not_pushed.push(`grep ${text}: ${decided.why}`);
     else if (isInFixedLabel(file, decided.filter))
