@@ -12,11 +12,12 @@ import type { CompiledRules } from '../sanitize/rules.ts';
 import type { ExactScrub } from '../sanitize/exact-scrub.ts';
 import { sanitizeValue } from '../sanitize/sanitize.ts';
 import { meansIllness } from '../upstream-error.ts';
-import { admit, authorize, isRefused, type Admission } from './admit.ts';
-import { auditAfter, auditBefore, recordRefusal, beginCall } from './audit.ts';
+import { authorize, type Admission } from './admit.ts';
+import { auditAfter, auditBefore, beginCall } from './audit.ts';
 import { factorProblem } from './classify.ts';
+import { namelessRefusal } from './clean-refusal.ts';
 import type { GatewayCore } from './core.ts';
-import { namelessRefusal } from './read-call.ts';
+import { throughDoor } from './door.ts';
 import { restorationRefusal } from './restoration.ts';
 import type { Guarded } from './throttle.ts';
 import { callUpstream, laneOf, leaseFor, scrubOf } from './upstream-call.ts';
@@ -36,22 +37,20 @@ export async function previewCall(
   signal?: AbortSignal,
 ): Promise<PreviewAnswer | Refusal> {
   const about = `preview ${request.change_id} ${request.tool} ${request.target}`;
-  const admission = await admit(core, { ...request, args: request.params }, 'write');
-  if (isRefused(admission)) return recordRefusal(core, admission.grant, admission.refusal, about);
-  const { dry_run } = admission.entry.tool;
-  const denied =
-    dry_run === 'none'
-      ? refuse(
-          'preview-impossible',
-          `${request.tool} has no dry run that its server enforces.`,
-          'Such a change is made by hand.',
-        )
-      : authorize(admission, { action: 'preview', dry_run });
-  if (denied !== null) return recordRefusal(core, admission.grant, denied, about);
-  const answer = await core.throttle.run(laneOf(admission, 'read'), () =>
-    audited(core, admission, request, signal),
-  );
-  return isRefusal(answer) ? recordRefusal(core, admission.grant, answer, about) : answer;
+  const asked = { ...request, args: request.params };
+  return throughDoor(core, asked, { mode: 'write', about }, async (admission) => {
+    const { dry_run } = admission.entry.tool;
+    const denied =
+      dry_run === 'none'
+        ? refuse(
+            'preview-impossible',
+            `${request.tool} has no dry run that its server enforces.`,
+            'Such a change is made by hand.',
+          )
+        : authorize(admission, { action: 'preview', dry_run });
+    if (denied !== null) return denied;
+    return core.throttle.run(laneOf(admission, 'read'), () => audited(core, admission, request, signal));
+  });
 }
 
 async function audited(

@@ -2,10 +2,11 @@ import { isRefusal, type Refusal } from '../../contract/verdict.ts';
 import type { CredentialProof } from '../gateway.ts';
 import type { Lease } from '../credentials/lease.ts';
 import type { ReadRequest } from '../read.ts';
-import { admit, authorize, isRefused, type Admission } from './admit.ts';
-import { auditAfter, auditBefore, beginCall, recordRefusal } from './audit.ts';
+import { authorize, type Admission } from './admit.ts';
+import { auditAfter, auditBefore, beginCall } from './audit.ts';
+import { namelessRefusal } from './clean-refusal.ts';
 import type { GatewayCore } from './core.ts';
-import { namelessRefusal } from './read-call.ts';
+import { throughDoor } from './door.ts';
 import { callUpstream, laneOf, leaseFor } from './upstream-call.ts';
 
 /**
@@ -18,15 +19,14 @@ export async function proveCredential(
   signal?: AbortSignal,
 ): Promise<CredentialProof | Refusal> {
   const about = `read ${request.tool} ${request.target}`;
-  const admission = await admit(core, request, 'read');
-  if (isRefused(admission)) return recordRefusal(core, admission.grant, admission.refusal, about);
-  const denied = authorize(admission, { action: 'read' });
-  if (denied !== null) return recordRefusal(core, admission.grant, denied, about);
-  const proof = await core.throttle.run(laneOf(admission, 'read'), async () => ({
-    value: await audited(core, admission, request.why, signal),
-    ill: false,
-  }));
-  return isRefusal(proof) ? recordRefusal(core, admission.grant, proof, about) : proof;
+  return throughDoor(core, request, { mode: 'read', about }, async (admission) => {
+    const denied = authorize(admission, { action: 'read' });
+    if (denied !== null) return denied;
+    return core.throttle.run(laneOf(admission, 'read'), async () => ({
+      value: await audited(core, admission, request.why, signal),
+      ill: false,
+    }));
+  });
 }
 
 /** A Kubernetes API server keeps a login that it has checked in mind for ten seconds. */

@@ -5,19 +5,17 @@ import type { Lease } from '../credentials/lease.ts';
 import type { ReadAnswer } from '../drivers/driver.ts';
 import type { PeerAnswer } from '../mcp-peer.ts';
 import type { ReadRequest, ReadResult } from '../read.ts';
-import { withoutNames, wordsWithoutNames } from '../recogniser/recogniser.ts';
+import { withoutNames } from '../recogniser/recogniser.ts';
 import { sanitizeText, sanitizeValue } from '../sanitize/sanitize.ts';
-import { meansIllness, type UpstreamErrorInfo } from '../upstream-error.ts';
-import { admit, authorize, isRefused, type Admission } from './admit.ts';
-import { auditAfter, auditBefore, recordRefusal, type CallFacts, beginCall } from './audit.ts';
+import { meansIllness } from '../upstream-error.ts';
+import { authorize, type Admission } from './admit.ts';
+import { auditAfter, auditBefore, beginCall, type CallFacts } from './audit.ts';
+import { namelessRefusal } from './clean-refusal.ts';
 import type { GatewayCore, SharedRead } from './core.ts';
+import { throughDoor } from './door.ts';
 import type { JoinedFlight } from './flights.ts';
 import type { Guarded } from './throttle.ts';
 import { callExternal, callUpstream, laneOf, leaseFor, scrubOf } from './upstream-call.ts';
-import { upstreamRefusal } from './upstream-refusal.ts';
-
-/** Characters of an upstream's own words that are shown; the cut comes after redaction. */
-const MESSAGE_CHARS_MAX = 500;
 
 /**
  * The read door. Callers that ask the same at the same time share one call of the upstream: each is admitted, counted
@@ -29,18 +27,16 @@ export async function readCall(
   signal?: AbortSignal,
 ): Promise<ReadResult | Refusal> {
   const about = `read ${request.tool} ${request.target}`;
-  const admission = await admit(core, request, 'read');
-  if (isRefused(admission)) return recordRefusal(core, admission.grant, admission.refusal, about);
-  const lane = laneOf(admission, 'read');
-  const denied = authorize(admission, { action: 'read' }) ?? (await core.throttle.take(lane));
-  if (denied !== null) return recordRefusal(core, admission.grant, denied, about);
-  const key = flightKey(admission);
-  const under_way = core.flights.join(key, signal);
-  const answer =
-    under_way === null
-      ? await lead(core, admission, request, key, signal)
-      : await follow(core, admission, request, under_way);
-  return isRefusal(answer) ? recordRefusal(core, admission.grant, answer, about) : answer;
+  return throughDoor(core, request, { mode: 'read', about }, async (admission) => {
+    const lane = laneOf(admission, 'read');
+    const denied = authorize(admission, { action: 'read' }) ?? (await core.throttle.take(lane));
+    if (denied !== null) return denied;
+    const key = flightKey(admission);
+    const under_way = core.flights.join(key, signal);
+    return under_way === null
+      ? lead(core, admission, request, key, signal)
+      : follow(core, admission, request, under_way);
+  });
 }
 
 /** Equal only for callers who may see the same: same tenant, incident and class of token, under the same policies. */
@@ -223,35 +219,6 @@ async function present(
     source_query: sanitizeText(source_query, policy.redaction, scrub).text,
     latency_ms: Math.max(0, core.clock.now() - facts.started_ms),
   };
-}
-
-/** An upstream's words, redacted: errors leak as well as results do. */
-export function cleanRefusal(
-  uri: string,
-  error: UpstreamErrorInfo,
-  admission: Admission,
-  lease: Lease,
-): Refusal {
-  const scrub = scrubOf(lease, admission.entry.external?.secrets);
-  const { text } = sanitizeText(error.message, admission.policy.redaction, scrub);
-  const message = text.slice(0, MESSAGE_CHARS_MAX);
-  return upstreamRefusal(uri, { ...error, message });
-}
-
-/** The same without names of people. When those cannot be found the words are withheld; what happened is still said. */
-export async function namelessRefusal(
-  core: GatewayCore,
-  error: UpstreamErrorInfo,
-  admission: Admission,
-  lease: Lease,
-  signal: AbortSignal | undefined,
-): Promise<Refusal> {
-  const { redaction } = admission.policy;
-  const { uri } = admission.route;
-  if (redaction.recogniser === null) return cleanRefusal(uri, error, admission, lease);
-  const { text } = sanitizeText(error.message, redaction, scrubOf(lease, admission.entry.external?.secrets));
-  const nameless = await wordsWithoutNames(core.recogniser, redaction, text, signal);
-  return upstreamRefusal(uri, { ...error, message: nameless.slice(0, MESSAGE_CHARS_MAX) });
 }
 
 /** The shape of a result for the audit: counts and names of fields, never contents. */

@@ -5,9 +5,10 @@ import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { JournalRow, JournalStore } from '../../store/authority.ts';
 import type { Lease } from '../credentials/lease.ts';
 import type { Precondition } from '../drivers/driver.ts';
-import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
+import { authorize, writeToolOf, type Admission } from './admit.ts';
 import { auditAfter, auditBefore, recordRefusal, beginCall } from './audit.ts';
 import type { GatewayCore } from './core.ts';
+import { throughDoor } from './door.ts';
 import { compareObservation, conflictOutcome, differences, outcomeOf } from './outcome.ts';
 import { originOf, plannedAction, plannedCall } from './planned-call.ts';
 import { leaseFor } from './upstream-call.ts';
@@ -34,24 +35,29 @@ export async function reconcileCall(
   const approved = await approvedCall(core, row);
   if (isRefusal(approved)) return recordRefusal(core, null, approved, about);
   const { params, precondition: found } = approved;
-  const admission = await admit(
-    core,
-    { token: input.token, tool: row.tool, target: row.target, args: params },
-    'write',
-  );
-  if (isRefused(admission)) return recordRefusal(core, admission.grant, admission.refusal, about);
-  const denied =
-    admission.grant.incident_id === row.incident_id
-      ? authorize(admission, { action: 'preview', dry_run: admission.entry.tool.dry_run })
-      : refuse('scope-forbidden', 'The token belongs to another incident.', 'Use the incident’s own token.');
-  if (denied !== null) return recordRefusal(core, admission.grant, denied, about);
-  const facts = beginCall(core, {
-    door: 'read',
-    admission,
-    why: `reconcile ${row.key}`,
+  const asked = { token: input.token, tool: row.tool, target: row.target, args: params };
+  return throughDoor(core, asked, { mode: 'write', about }, async (admission) => {
+    const denied =
+      admission.grant.incident_id === row.incident_id
+        ? authorize(admission, { action: 'preview', dry_run: admission.entry.tool.dry_run })
+        : refuse(
+            'scope-forbidden',
+            'The token belongs to another incident.',
+            'Use the incident’s own token.',
+          );
+    return denied ?? audited(core, admission, row, found);
   });
+}
+
+async function audited(
+  core: GatewayCore,
+  admission: Admission,
+  row: JournalRow,
+  found: Precondition,
+): Promise<{ outcome: ToolOutcome } | Refusal> {
+  const facts = beginCall(core, { door: 'read', admission, why: `reconcile ${row.key}` });
   const unwritten = await auditBefore(core, facts);
-  if (unwritten !== null) return recordRefusal(core, admission.grant, unwritten, about);
+  if (unwritten !== null) return unwritten;
   const { value, lease, revoked } = await settleEarlier(core, admission, facts.call_id, row, found);
   const refused = isRefusal(value);
   await auditAfter(core, facts, {
@@ -61,7 +67,7 @@ export async function reconcileCall(
     lease,
     revoked,
   });
-  return refused ? recordRefusal(core, admission.grant, value, about) : { outcome: value };
+  return refused ? value : { outcome: value };
 }
 
 export interface Settled {

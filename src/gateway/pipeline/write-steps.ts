@@ -8,7 +8,7 @@ import type { UpstreamErrorInfo } from '../upstream-error.ts';
 import type { Admission } from './admit.ts';
 import type { GatewayCore } from './core.ts';
 import { compareObservation, conflictOutcome, differences, outcomeOf } from './outcome.ts';
-import { cleanRefusal } from './read-call.ts';
+import { cleanRefusal } from './clean-refusal.ts';
 import { callUpstream, scrubOf } from './upstream-call.ts';
 
 /** Looking, changing, and finding out what happened when the answer was lost. */
@@ -32,7 +32,7 @@ export async function observe(call: WriteCall, mode: 'read' | 'write'): Promise<
   const limits = { mode, timeout_ms: LOOK_TIMEOUT_MS, signal: undefined, precondition } as const;
   const answer = await callUpstream(call.core, call.admission, call.call_id, 'observe', call.lease, limits);
   if (answer.ok) return answer.structured as Observation;
-  return cleanRefusal(call.admission.route.uri, answer.error, call.admission, call.lease);
+  return cleanRefusal(answer.error, call.admission, call.lease);
 }
 
 /** Sends the write once. No abort signal: from here on it is finished or reported unknown. */
