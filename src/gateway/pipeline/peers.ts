@@ -17,7 +17,7 @@ export class Peers {
   /** Step 3: the server lists this tool exactly as it was pinned. */
   async checkPinned(entry: RegisteredTool): Promise<Refusal | null> {
     const { pins } = await this.#peer(entry.tool.system);
-    for (const [name, pin] of entry.pins) {
+    for (const [name, pin] of entry.pins()) {
       if (pins.get(name) !== pin)
         return refuse(
           'tool-changed',

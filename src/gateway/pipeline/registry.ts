@@ -10,7 +10,7 @@ export interface RegisteredTool {
   readonly tool: DriverTool | ExternalTool;
   readonly definition: ToolDefinition;
   /** Per MCP operation: hash of name, description and schema as its server must list it. */
-  readonly pins: ReadonlyMap<string, string>;
+  readonly pins: () => ReadonlyMap<string, string>;
   /** A tool of an external server: where it is, and the standing secrets that must not come back from there. */
   readonly external?: {
     readonly server: string;
@@ -32,7 +32,7 @@ export function buildRegistry(drivers: readonly Driver[]): Registry {
   const tools = new Map<string, RegisteredTool>();
   for (const tool of drivers.flatMap((driver) => driver.tools)) {
     if (tools.has(tool.name)) throw new Error(`two drivers declare the tool ${tool.name}`);
-    tools.set(tool.name, { tool, definition: definitionOf(tool), pins: pinsOf(tool) });
+    tools.set(tool.name, { tool, definition: definitionOf(tool), pins: pinsWhenAsked(tool) });
   }
   const definitions = [...tools.values()].map((entry) => entry.definition);
   return { tools, definitions, digest: hashOf({ v: 1, definitions }) };
@@ -58,6 +58,12 @@ function definitionOf(tool: DriverTool): ToolDefinition {
     timeout_ms_max: tool.timeout_ms_max,
     result_bytes_max: tool.result_bytes_max,
   });
+}
+
+/** Half of what the registry costs at a start, and wanted only for tools that are called. */
+function pinsWhenAsked(tool: DriverTool): () => ReadonlyMap<string, string> {
+  let pins: ReadonlyMap<string, string> | null = null;
+  return () => (pins ??= pinsOf(tool));
 }
 
 function pinsOf(tool: DriverTool): ReadonlyMap<string, string> {

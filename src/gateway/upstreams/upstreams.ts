@@ -116,7 +116,7 @@ export class Upstreams {
     return {
       tool: { ...declared, mode: 'read', input },
       definition: declared,
-      pins: new Map(),
+      pins: () => new Map(),
       external: { ...id, secrets: this.standingSecrets(id.server) },
     };
   }
