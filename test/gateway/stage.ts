@@ -56,6 +56,8 @@ interface TestClock extends Clock {
 export interface StageOptions {
   /** More of the world's objects and images. */
   readonly world?: Prod1Options;
+  /** The world's own time; the controllers of one that stands still do nothing. */
+  readonly world_clock?: () => number;
   readonly policies_dir?: string;
   readonly credentials?: 'vault' | 'token';
   readonly wrapStore?: (store: Store) => Store;
@@ -109,7 +111,11 @@ export function patient(settings: GatewaySettings): GatewaySettings {
 export async function startStage(options: StageOptions = {}): Promise<Stage> {
   const home = mkdtempSync(join(tmpdir(), 'aegis-gateway-'));
   const clock = testClock();
-  const world = new World({ definition: prod1(options.world), clock: () => Date.now(), seed: 'gateway' });
+  const world = new World({
+    definition: prod1(options.world),
+    clock: options.world_clock ?? (() => Date.now()),
+    seed: 'gateway',
+  });
   const kubernetes = await startKubernetesTwin({ world });
   const ca_file = join(home, 'ca.pem');
   writeFileSync(ca_file, kubernetes.ca_pem);
