@@ -14,8 +14,10 @@ export interface Span {
   readonly mark: string;
 }
 
-/** Three encodings inside each other, and the escaping of the text that carries them. */
-const DEPTH_MAX = 4;
+/** Runs inside each other: three encodings, and one of the text that carries them. */
+const RUNS_MAX = 4;
+/** Levels of escaping on the way: each program that quotes the words of another adds one, some add two. */
+const ESCAPES_MAX = 7;
 
 /** Nothing shorter hides a secret: a@b.co with each character escaped is longer. */
 const HIDING_CHARS_MIN = 8;
@@ -35,6 +37,13 @@ interface Search {
   readonly budget: DecodeBudget;
 }
 
+/** How deep a text lies. */
+interface Depth {
+  readonly runs: number;
+  readonly escapes: number;
+}
+const SURFACE: Depth = { runs: 0, escapes: 0 };
+
 /**
  * Spans of `text`, sorted, none inside another. The text itself, as it stands, is not searched here; `escaped` is false
  * when it is known to hold no escape.
@@ -45,11 +54,11 @@ export function hiddenSpans(
   budget: DecodeBudget,
   escaped: boolean,
 ): Span[] {
-  return text.length < HIDING_CHARS_MIN ? [] : merged(views(text, 0, escaped, { rules, budget }));
+  return text.length < HIDING_CHARS_MIN ? [] : merged(views(text, SURFACE, escaped, { rules, budget }));
 }
 
 /** Spans of the text as it stands and of everything that it hides; of binary data only what cannot be chance. */
-function allSpans(text: string, depth: number, is_text: boolean, search: Search): Span[] {
+function allSpans(text: string, depth: Depth, is_text: boolean, search: Search): Span[] {
   const spans: Span[] = [];
   for (const { detector, mark } of search.rules) {
     if ((!is_text && detector.kind === 'personal') || !detector.possible(text)) continue;
@@ -58,16 +67,18 @@ function allSpans(text: string, depth: number, is_text: boolean, search: Search)
   return [...spans, ...views(text, depth, is_text, search)];
 }
 
-function views(text: string, depth: number, escaped: boolean, search: Search): Span[] {
+function views(text: string, depth: Depth, escaped: boolean, search: Search): Span[] {
   const spans: Span[] = [];
   const through = (plain: Unescaped | null): void => {
-    if (plain === null || plain.text.length === 0 || depth >= DEPTH_MAX) return;
-    if (depth > 0 && plain.text.length > search.budget.chars_left) {
+    if (plain === null || plain.text.length === 0 || depth.escapes >= ESCAPES_MAX) return;
+    const inside = depth.runs + depth.escapes > 0;
+    if (inside && plain.text.length > search.budget.chars_left) {
       spans.push({ start: 0, end: text.length, mark: UNREADABLE_MARK });
       return;
     }
-    search.budget.chars_left -= depth === 0 ? 0 : plain.text.length;
-    for (const { start, end, mark } of allSpans(plain.text, depth + 1, true, search)) {
+    search.budget.chars_left -= inside ? plain.text.length : 0;
+    const below = { ...depth, escapes: depth.escapes + 1 };
+    for (const { start, end, mark } of allSpans(plain.text, below, true, search)) {
       const [from, to] = plain.sourceOf(start, end);
       spans.push({ start: from, end: to, mark });
     }
@@ -92,18 +103,19 @@ function views(text: string, depth: number, escaped: boolean, search: Search): S
 }
 
 /** The mark for a run that hides something, or null. */
-function hiddenIn(text: string, run: EncodedRun, depth: number, search: Search): string | null {
+function hiddenIn(text: string, run: EncodedRun, depth: Depth, search: Search): string | null {
   const like_text = run.share >= SHARE_OF_TEXT;
-  if (depth >= DEPTH_MAX) return like_text && run.end - run.start >= 64 ? UNREADABLE_MARK : null;
+  if (depth.runs >= RUNS_MAX) return like_text && run.end - run.start >= 64 ? UNREADABLE_MARK : null;
   const decoded = decodeRun(text, run, search.budget);
   if (decoded === 'blocked') return UNREADABLE_MARK;
   if (decoded === null) return null;
-  return allSpans(decoded.text, depth + 1, decoded.is_text, search)[0]?.mark ?? null;
+  const below = { ...depth, runs: depth.runs + 1 };
+  return allSpans(decoded.text, below, decoded.is_text, search)[0]?.mark ?? null;
 }
 
 /** Spans of credentials in a text that was put together for the search, as it stands and hidden. */
 export function credentialSpans(text: string, rules: readonly Rule[], budget: DecodeBudget): Span[] {
-  return merged(allSpans(text, 0, false, { rules, budget }));
+  return merged(allSpans(text, SURFACE, false, { rules, budget }));
 }
 
 /** False: the text holds no credential, neither as it stands nor hidden. Cheap. */
@@ -121,7 +133,7 @@ export function spansWith(
   rules: readonly Rule[],
   budget: DecodeBudget,
 ): Span[] {
-  return merged([...known, ...allSpans(text, 0, true, { rules, budget })]);
+  return merged([...known, ...allSpans(text, SURFACE, true, { rules, budget })]);
 }
 
 /** Sorted, and overlapping spans as one; the one that begins first (or reaches further) gives its mark. */
