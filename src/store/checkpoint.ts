@@ -50,7 +50,7 @@ export function checkpointer(core: Core, append: AppendToChain): (reason: string
         type: 'checkpoint' as const,
         reason: reason.slice(0, 500),
         moved,
-        key_id: keys.signing_key_id,
+        key_id: keys.public_key.key_id,
       };
       const payload = (place: { seq: number; prev_hash: string }) => ({
         ...unsigned,

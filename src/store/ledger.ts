@@ -4,6 +4,7 @@ import { entryOf } from './chain.ts';
 import type { AppendToChain, StoredEntry } from './chain.ts';
 import { checkpointer } from './checkpoint.ts';
 import type { Core } from './database.ts';
+import { exportLedger } from './export.ts';
 import type { ChainHead, LedgerStore } from './store.ts';
 import { verifyLedger } from './verify.ts';
 
@@ -41,5 +42,10 @@ export function ledgerStore(core: Core, append: AppendToChain): LedgerStore {
     },
     checkpoint: async (reason) => checkpoint(reason),
     verify: (options = {}) => verifyLedger(core, options),
+    export: (chain) => exportLedger(core, chain),
+    async publicKey() {
+      const { key_id, pem } = core.keys.public_key;
+      return { key_id, pem };
+    },
   };
 }

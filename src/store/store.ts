@@ -125,6 +125,10 @@ export interface LedgerStore {
   checkpoint(reason: string): Promise<LedgerEntry | null>;
   /** Re-hashes every row (and every stored blob); names the first bad one. Streams: memory stays flat. */
   verify(options?: { chain?: string; witness?: boolean }): Promise<LedgerVerdict>;
+  /** The stored rows of one chain, or of all, as lines that `verifyExport` checks without this store. Streams. */
+  export(chain: string | null): AsyncIterable<Uint8Array>;
+  /** The key that checkpoints and exports are signed with; people keep it elsewhere to check them. */
+  publicKey(): Promise<{ readonly key_id: string; readonly pem: string }>;
 }
 
 export interface LedgerVerdict {

@@ -180,11 +180,11 @@ function contentCheck(
     const payload = CheckpointPayload.safeParse(parse(row.payload));
     if (!payload.success) return findings.add(row.chain, row.seq, 'is no checkpoint');
     const { signature, ...unsigned } = payload.data;
-    if (!core.keys.verify(signedText(unsigned, row), signature))
+    if (!core.keys.public_key.verify(signedText(unsigned, row), signature))
       findings.add(
         row.chain,
         row.seq,
-        `signature does not match (signed by key ${unsigned.key_id}, ours is ${core.keys.signing_key_id})`,
+        `signature does not match (signed by key ${unsigned.key_id}, ours is ${core.keys.public_key.key_id})`,
       );
     for (const head of payload.data.moved)
       if (hash_at.get(head.incident_id, head.seq)?.hash !== head.hash)
