@@ -1,11 +1,13 @@
 import { createWriteStream, existsSync, readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { isRefusal } from '../contract/verdict.ts';
 import type { Store } from '../store/store.ts';
 import { readPublicKey } from '../store/keys.ts';
 import type { PublicKey } from '../store/keys.ts';
 import { verifyExport } from '../store/verify-export.ts';
 import { withContext } from './context.ts';
+import { localUser } from './freeze.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print } from './output.ts';
 
@@ -30,7 +32,11 @@ export async function ledger(
   if (action === 'show') return show(options, chain);
   if (action === 'export') return exportChains(options, chain, o.out);
   if (action === 'key') return showKey(options);
-  throw new CliError(`"${action}" is not a ledger action; use verify, show, export or key`, EXIT.usage);
+  if (action === 'accept-rewind') return acceptRewind(options, chain);
+  throw new CliError(
+    `"${action}" is not a ledger action; use verify, show, export, key or accept-rewind`,
+    EXIT.usage,
+  );
 }
 
 async function verify(options: GlobalOptions, chain: string | undefined, o: LedgerOptions): Promise<void> {
@@ -98,6 +104,21 @@ async function showKey(options: GlobalOptions): Promise<void> {
   await withContext(options, 'read', async ({ store }) => {
     const key = await store.ledger.publicKey();
     print(options, key, key.pem.trimEnd());
+  });
+}
+
+/** One person at this terminal, by name and with a reason: the command line knows nobody well enough to ask for two. */
+async function acceptRewind(options: GlobalOptions, reason: string | undefined): Promise<void> {
+  if (reason === undefined || reason.trim() === '')
+    throw new CliError('say why, in quotes: aegis ledger accept-rewind "<reason>"', EXIT.usage);
+  await withContext(options, 'write', async ({ store }) => {
+    const answer = await store.ledger.acceptRewind(localUser(), reason.trim());
+    if (isRefusal(answer)) throw new CliError(`${answer.reason} ${answer.remedy}`.trim());
+    print(
+      options,
+      { accepted: true, by: localUser() },
+      'Accepted: the database is taken as it is, and writes are possible again. What happened after the copy was made is not known here: look at the systems before anything is approved.',
+    );
   });
 }
 

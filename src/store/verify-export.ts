@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { LedgerEntry } from '../contract/ledger.ts';
-import { CHECKPOINT_CHAIN, CheckpointPayload, signedText } from './checkpoint.ts';
+import { CHECKPOINT_CHAIN, CheckpointPayload, signedText } from './checkpoint-payload.ts';
 import {
   AnyHeader,
   endText,

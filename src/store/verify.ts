@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { EvidenceRecord } from '../contract/evidence.ts';
 import { unsealBlob } from './blobs.ts';
-import { CHECKPOINT_CHAIN, CheckpointPayload, signedText } from './checkpoint.ts';
+import { CHECKPOINT_CHAIN, CheckpointPayload, REWIND_ACCEPTED, signedText } from './checkpoint-payload.ts';
 import { connect } from './database.ts';
 import type { Core } from './database.ts';
 import { rowHash, rowProblem } from './row-check.ts';
@@ -304,16 +304,30 @@ async function checkWitness(db: Database.Database, core: Core, findings: Finding
       findings.add(CHECKPOINT_CHAIN, null, 'the witness file is gone');
     return;
   }
+  const accepted = acceptedRewinds(db);
+  let bad: { seq: number | null; what: string } | null = null;
   for await (const { line, entry } of witness) {
-    if (entry === null)
-      findings.add(CHECKPOINT_CHAIN, null, `line ${line} of the witness file is no ledger entry`);
+    if (entry === null) bad ??= { seq: null, what: `line ${line} of the witness file is no ledger entry` };
     else if (hash_at.get(CHECKPOINT_CHAIN, entry.seq)?.hash !== entry.hash)
-      findings.add(
-        CHECKPOINT_CHAIN,
-        entry.seq,
-        'is not the checkpoint in the witness file: the database was rewritten or rewound',
-      );
+      bad ??= {
+        seq: entry.seq,
+        what: 'is not the checkpoint in the witness file: the database was rewritten or rewound',
+      };
+    // Up to here a person has accepted that this history is gone.
+    if (entry !== null && accepted.has(`${entry.seq}/${entry.hash}`)) bad = null;
   }
+  if (bad !== null) findings.add(CHECKPOINT_CHAIN, bad.seq, bad.what);
+}
+
+/** The newest checkpoints of histories that were given up, as `seq/hash`. */
+function acceptedRewinds(db: Database.Database): ReadonlySet<string> {
+  const rows = db
+    .prepare<[string], { seq: number; hash: string }>(
+      `SELECT payload ->> '$.witness.seq' AS seq, payload ->> '$.witness.hash' AS hash FROM ledger
+        WHERE chain = 'SYSTEM' AND kind = 'event' AND json_valid(payload) AND payload ->> '$.type' = ?`,
+    )
+    .all(REWIND_ACCEPTED);
+  return new Set(rows.map(({ seq, hash }) => `${seq}/${hash}`));
 }
 
 function parse(payload: string): unknown {
