@@ -16,6 +16,7 @@ import { startHttpServer } from './http-server.ts';
 import type { RunningServer } from './http-server.ts';
 import { packageRoot } from './package-paths.ts';
 import { createSlackRoom } from './slack/app.ts';
+import type { Rewind } from './store/rewind.ts';
 import type { Store } from './store/store.ts';
 import { alertmanagerRoute } from './triggers/alertmanager.ts';
 import { createVfs } from './vfs/vfs.ts';
@@ -70,6 +71,9 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
   return {
     gateway,
     async start() {
+      const rewind = await store.ledger.rewind();
+      if (rewind !== null)
+        log.error({ ...rewind }, 'no write happens: the database is not the one that is known');
       server = await startHttpServer({ ...config.settings.http, routes, log });
       await store.outbox.rerenderOpen();
       await slack.start();
@@ -167,6 +171,7 @@ function healthRoutes(store: Store, is_ready: () => boolean, slack_healthy: () =
       body: JSON.stringify({
         ready: is_ready(),
         slack: slack_healthy() ? 'ok' : 'not reachable; cards are kept and sent later',
+        writes: writesOf(await store.ledger.rewind()),
       }),
     })),
     get('/metrics', async () => ({
@@ -175,6 +180,11 @@ function healthRoutes(store: Store, is_ready: () => boolean, slack_healthy: () =
       body: await registry.metrics(),
     })),
   ];
+}
+
+/** It goes on reading and answering, so it is ready all the same. */
+function writesOf(rewind: Rewind | null): string {
+  return rewind === null ? 'ok' : `stopped: ${rewind.what} ${rewind.remedy}`;
 }
 
 /** Credentials that are out at this moment; one that stays for long was not revoked. */

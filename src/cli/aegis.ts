@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import type { CredentialsOptions } from './credentials.ts';
+import type { LedgerOptions } from './ledger.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT } from './output.ts';
 import type { TokenOptions } from './token.ts';
@@ -71,11 +72,16 @@ program
   .action(async (o: { all?: boolean }) => (await import('./incidents.ts')).incidents(globals(), o));
 program
   .command('ledger')
-  .argument('<action>', 'verify | show')
-  .argument('[chain]', 'incident id, SYSTEM or CHECKPOINT')
+  .argument('<action>', 'verify | show | export | key | accept-rewind')
+  .argument('[chain]', 'incident id, SYSTEM or CHECKPOINT; accept-rewind: the reason, in quotes')
   .option('--witness', 'verify: also compare with the append-only witness file')
-  .description('verify the hash chains, or show the entries of one')
-  .action(async (action: string, chain: string | undefined, o: { witness?: boolean }) =>
+  .option('--file <file>', 'verify: an exported file instead of the database; needs nothing else')
+  .option('--key <file>', 'verify --file: the public key that the file must be signed with')
+  .option('--out <file>', 'export: a new file (mode 0600) instead of standard output')
+  .description(
+    'verify the hash chains, show the entries of one, export them, print the public key, accept an older database',
+  )
+  .action(async (action: string, chain: string | undefined, o: LedgerOptions) =>
     (await import('./ledger.ts')).ledger(globals(), action, chain, o),
   );
 program

@@ -76,6 +76,7 @@ async function examine(options: GlobalOptions): Promise<Check[]> {
   try {
     checks.push(
       await ledgerCheck(home.store),
+      await witnessCheck(home.store, config.settings.home),
       await policyCheck(config.settings),
       skillCheck(config.settings),
     );
@@ -136,6 +137,17 @@ async function ledgerCheck(store: Store): Promise<Check> {
     status: 'ok',
     detail: `${entries} entries of ${newest.length + 2} chains verified (quick check)`,
   };
+}
+
+/** Is the database the one that the witness file knows, or an older copy of it? */
+async function witnessCheck(store: Store, home: string): Promise<Check> {
+  const check = 'witness';
+  const rewind = await store.ledger.rewind();
+  if (rewind !== null)
+    return { check, status: 'failed', detail: `${rewind.what} No write happens.`, next: rewind.remedy };
+  if (!existsSync(join(home, 'witness.jsonl')))
+    return { check, status: 'ok', detail: 'no witness file yet; the first checkpoint makes it' };
+  return { check, status: 'ok', detail: 'the database is the one that the witness file knows' };
 }
 
 async function policyCheck(settings: Settings): Promise<Check> {

@@ -1,13 +1,16 @@
-import { createHash } from 'node:crypto';
 import { canonicalJson } from '../contract/canonical.ts';
-import { genesisHash, LedgerKind } from '../contract/ledger.ts';
-import type { LedgerEntry, NewLedgerEntry } from '../contract/ledger.ts';
+import { genesisHash } from '../contract/ledger.ts';
+import type { LedgerEntry, LedgerKind, NewLedgerEntry } from '../contract/ledger.ts';
 import { isoTime } from '../contract/ports.ts';
 import type { Core } from './database.ts';
 import { LedgerBrokenError } from './errors.ts';
+import { isLedgerKind, rowHash } from './row-check.ts';
 
 /** One payload, as canonical text, in UTF-8 bytes. Longer content belongs into an evidence blob. */
 const PAYLOAD_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Of the form of an entry. */
+const VERSION = 1;
 
 /** A ledger row as it lies in the database: the payload is canonical text and is hashed as stored. */
 export interface StoredEntry {
@@ -36,78 +39,49 @@ export type AppendToChain = (chain: string, drafts: readonly EntryDraft[]) => Le
  * never before the last one: a clock that steps back cannot reorder the story.
  */
 export function chainAppender(core: Core): AppendToChain {
-  const last = core.db.prepare<[string], { seq: number; hash: string; at: string }>(
-    'SELECT seq, hash, at FROM ledger WHERE chain = ? ORDER BY seq DESC LIMIT 1',
-  );
+  const last = core.db
+    .prepare<[string], [seq: number, hash: string, at: string]>(
+      'SELECT seq, hash, at FROM ledger WHERE chain = ? ORDER BY seq DESC LIMIT 1',
+    )
+    .raw();
   const insert = core.db.prepare<[string, number, number, string, string, string, string, string, string]>(
     'INSERT INTO ledger (chain, seq, v, at, kind, actor, payload, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
   );
   return (chain, drafts) => {
     const head = last.get(chain);
-    let seq = head?.seq ?? 0;
-    let prev_hash = head?.hash ?? genesisHash(chain);
     const now = isoTime(core.clock.now());
-    const at = head !== undefined && head.at > now ? head.at : now;
-    return drafts.map((draft) => {
+    const at = head !== undefined && head[2] > now ? head[2] : now;
+    let seq = head?.[0] ?? 0;
+    let prev_hash = head?.[1] ?? genesisHash(chain);
+    const entries: LedgerEntry[] = [];
+    for (const draft of drafts) {
       seq += 1;
-      const row = storedEntry(chain, seq, at, draft, prev_hash);
-      insert.run(
-        row.chain,
-        row.seq,
-        row.v,
-        row.at,
-        row.kind,
-        row.actor,
-        row.payload,
-        row.prev_hash,
-        row.hash,
-      );
-      prev_hash = row.hash;
-      return entryOf(row);
-    });
+      const { kind, actor } = draft;
+      const payload = payloadText(chain, draft, { seq, prev_hash });
+      const hash = rowHash({ chain, seq, v: VERSION, at, kind, actor, prev_hash }, payload);
+      insert.run(chain, seq, VERSION, at, kind, actor, payload, prev_hash, hash);
+      entries.push(entryOf({ chain, seq, v: VERSION, at, kind, actor, payload, prev_hash, hash }));
+      prev_hash = hash;
+    }
+    return entries;
   };
 }
-
-function storedEntry(
-  chain: string,
-  seq: number,
-  at: string,
-  draft: EntryDraft,
-  prev_hash: string,
-): StoredEntry {
-  const payload = canonicalJson(
-    typeof draft.payload === 'function' ? draft.payload({ seq, prev_hash }) : draft.payload,
-  );
-  const bytes = Buffer.byteLength(payload);
-  if (bytes > PAYLOAD_BYTES_MAX)
-    throw new RangeError(
-      `ledger entry "${draft.kind}" of ${chain} has ${bytes} bytes; at most ${PAYLOAD_BYTES_MAX} are kept`,
-    );
-  if (draft.actor.length === 0 || draft.actor.length > 100)
-    throw new RangeError(`ledger entry "${draft.kind}" of ${chain}: an actor has 1 to 100 characters`);
-  const row = {
-    chain,
-    seq,
-    v: 1,
-    at,
-    kind: LedgerKind.parse(draft.kind),
-    actor: draft.actor,
-    payload,
-    prev_hash,
-  };
-  return { ...row, hash: storedHash(row, Buffer.from(payload, 'utf8')) };
-}
-
-const quote = (text: string): string => JSON.stringify(text);
 
 /**
- * Equals `entryHash` of the contract, but hashes the stored payload bytes instead of parsing and re-writing them, so
- * that every byte of the row counts. Member order is that of RFC 8785.
+ * Canonical text of a payload.
+ *
+ * @throws RangeError when the entry is none that the ledger takes.
  */
-export function storedHash(row: Omit<StoredEntry, 'hash' | 'payload'>, payload: Uint8Array): string {
-  const head = `{"actor":${quote(row.actor)},"at":${quote(row.at)},"incident_id":${quote(row.chain)},"kind":${quote(row.kind)},"payload":`;
-  const tail = `,"prev_hash":${quote(row.prev_hash)},"seq":${row.seq},"v":${row.v}}`;
-  return createHash('sha256').update(head).update(payload).update(tail).digest('hex');
+function payloadText(chain: string, draft: EntryDraft, place: { seq: number; prev_hash: string }): string {
+  const about = `ledger entry "${draft.kind}" of ${chain}`;
+  if (!isLedgerKind(draft.kind)) throw new RangeError(`${about}: there is no such kind`);
+  if (draft.actor.length === 0 || draft.actor.length > 100)
+    throw new RangeError(`${about}: an actor has 1 to 100 characters`);
+  const payload = canonicalJson(typeof draft.payload === 'function' ? draft.payload(place) : draft.payload);
+  const bytes = Buffer.byteLength(payload);
+  if (bytes > PAYLOAD_BYTES_MAX)
+    throw new RangeError(`${about} has ${bytes} bytes; at most ${PAYLOAD_BYTES_MAX} are kept`);
+  return payload;
 }
 
 /** @throws LedgerBrokenError when the stored payload is no JSON object. */

@@ -4,6 +4,7 @@ import type { AppendToChain } from './chain.ts';
 import type { Core } from './database.ts';
 import { readFreezeFile } from './home.ts';
 import type { FreezeRow, FreezeStore } from './authority.ts';
+import type { RewindWatch } from './rewind.ts';
 
 const SCOPE = /^(\*|[a-z0-9][a-z0-9._-]*(\/[a-z0-9][a-z0-9._-]*){0,2})$/;
 
@@ -19,9 +20,14 @@ export interface Brakes {
   freezesOf(incident_id: string): readonly FreezeRow[];
   freezesAt(place: Place): readonly FreezeRow[];
   stopOf(incident_id: string): { by: string; reason: string } | null;
+  /** A database that went back forbids every write, until a person accepts it. */
+  readonly rewound: RewindWatch;
 }
 
-export function brakes(core: Core): Brakes {
+/** The freeze that stands while database and witness file disagree; no row, so nobody lifts it by the way. */
+export const REWIND_FREEZE = 'rewind';
+
+export function brakes(core: Core, rewound: RewindWatch): Brakes {
   const { db } = core;
   const standing = db.prepare<[number], FreezeRow>(
     `SELECT freeze_id, scope, reason, set_by AS "by", until_ms, created_at_ms FROM freeze
@@ -36,22 +42,25 @@ export function brakes(core: Core): Brakes {
   function all(): FreezeRow[] {
     const rows = standing.all(core.clock.now());
     const file = readFreezeFile(core.home);
-    if (file === null) return rows;
-    const { reason, since_ms } = file;
+    const rewind = rewound();
     return [
-      {
-        freeze_id: 'file',
-        scope: '*',
-        reason,
-        by: 'system:freeze-file',
-        until_ms: null,
-        created_at_ms: since_ms,
-      },
+      ...(rewind === null
+        ? []
+        : [
+            everywhere(
+              REWIND_FREEZE,
+              `${rewind.what} Unfreezing does not help: run "aegis doctor".`,
+              'system:witness',
+              core.clock.now(),
+            ),
+          ]),
+      ...(file === null ? [] : [everywhere('file', file.reason, 'system:freeze-file', file.since_ms)]),
       ...rows,
     ];
   }
   const freezesAt = (place: Place) => all().filter((freeze) => covers(freeze.scope, place));
   return {
+    rewound,
     freezesAt,
     freezesOf(incident_id) {
       const place = placeOf(opening.get(incident_id)?.context);
@@ -59,6 +68,10 @@ export function brakes(core: Core): Brakes {
     },
     stopOf: (incident_id) => stop.get(incident_id) ?? null,
   };
+}
+
+function everywhere(freeze_id: string, reason: string, by: string, created_at_ms: number): FreezeRow {
+  return { freeze_id, scope: '*', reason, by, until_ms: null, created_at_ms };
 }
 
 /** The place is taken from the ledger's opening entry, not from a row or a caller that could be wrong. */
@@ -133,6 +146,6 @@ export function freezeStore(core: Core, append: AppendToChain, active: Brakes): 
   };
 }
 
-function systemEvent(by: string, payload: Record<string, unknown>): NewLedgerEntry {
+export function systemEvent(by: string, payload: Record<string, unknown>): NewLedgerEntry {
   return { kind: 'event', actor: by.includes(':') ? by : `person:${by}`, payload: { ...payload, by } };
 }

@@ -4,10 +4,11 @@ import { immediate } from './database.ts';
 /** Operations that share one transaction at most; the rest takes the next one. */
 const OPERATIONS_PER_COMMIT_MAX = 256;
 
-interface Waiting {
-  /** Does the work and returns how to tell its caller once it is on the disk. */
-  readonly run: () => () => void;
-  readonly reject: (error: unknown) => void;
+interface Waiting<T> {
+  work(this: void): T;
+  /** How its caller is told once it is on the disk. */
+  resolve(this: void, value: T): void;
+  reject(this: void, error: unknown): void;
 }
 
 /**
@@ -18,7 +19,7 @@ interface Waiting {
  */
 export class GroupCommit {
   readonly #db: Database.Database;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: Waiting<unknown>[] = [];
 
   constructor(db: Database.Database) {
     this.#db = db;
@@ -27,11 +28,8 @@ export class GroupCommit {
   /** Resolves when the work is durable. Rejects with its error, or with that of a commit that failed for all. */
   run<T>(work: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const run = () => {
-        const value = work();
-        return () => resolve(value);
-      };
-      this.#waiting.push({ run, reject });
+      const operation: Waiting<T> = { work, resolve, reject };
+      this.#waiting.push(operation);
       if (this.#waiting.length === 1) setImmediate(() => this.flush());
     });
   }
@@ -39,28 +37,44 @@ export class GroupCommit {
   /** Commits now what is waiting: before any other transaction, so that order of arrival holds, and before closing. */
   flush(): void {
     if (this.#db.inTransaction) return;
-    while (this.#waiting.length > 0) this.#commit(this.#waiting.splice(0, OPERATIONS_PER_COMMIT_MAX));
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.splice(0, OPERATIONS_PER_COMMIT_MAX);
+      const [first] = group;
+      if (group.length === 1 && first !== undefined) this.#commitAlone(first);
+      else this.#commit(group);
+    }
   }
 
-  #commit(group: readonly Waiting[]): void {
+  /** One alone needs no savepoint: its error undoes the transaction. */
+  #commitAlone(operation: Waiting<unknown>): void {
+    let value: unknown;
+    try {
+      value = immediate(this.#db, operation.work);
+    } catch (error) {
+      operation.reject(error);
+      return;
+    }
+    operation.resolve(value);
+  }
+
+  #commit(group: readonly Waiting<unknown>[]): void {
     let tell: (() => void)[];
     try {
-      // One alone needs no savepoint: its error undoes the transaction.
-      const alone = group.length === 1;
-      tell = immediate(this.#db, () => group.map((one) => (alone ? one.run() : this.#attempt(one))));
+      tell = immediate(this.#db, () => group.map((one) => this.#attempt(one)));
     } catch (error) {
       tell = group.map((operation) => () => operation.reject(error));
     }
     for (const one of tell) one();
   }
 
-  #attempt({ run, reject }: Waiting): () => void {
+  #attempt(operation: Waiting<unknown>): () => void {
     try {
-      return this.#db.transaction(run)();
+      const value = this.#db.transaction(operation.work)();
+      return () => operation.resolve(value);
     } catch (error) {
       // A full or failing disk ends the whole transaction and not just the savepoint: then all of the group failed.
       if (!this.#db.inTransaction) throw error;
-      return () => reject(error);
+      return () => operation.reject(error);
     }
   }
 }

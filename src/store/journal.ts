@@ -6,6 +6,7 @@ import { refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { AppendToChain } from './chain.ts';
 import type { Core } from './database.ts';
+import { REWIND_FREEZE } from './freezes.ts';
 import type { Brakes } from './freezes.ts';
 import type { JournalRow, JournalStatus, JournalStore } from './authority.ts';
 
@@ -46,7 +47,7 @@ export function journalStore(core: Core, append: AppendToChain, brakes: Brakes):
     "SELECT * FROM journal WHERE status IN ('accepted', 'dispatched') ORDER BY n",
   );
   return {
-    ...permitMethods(core, append),
+    ...permitMethods(core, append, brakes),
     accept: acceptMethod(core, append),
     dispatch: dispatchMethod(core, brakes),
     finish: finishMethod(core),
@@ -61,7 +62,11 @@ export function journalStore(core: Core, append: AppendToChain, brakes: Brakes):
   };
 }
 
-function permitMethods(core: Core, append: AppendToChain): Pick<JournalStore, 'mintPermit' | 'permit'> {
+function permitMethods(
+  core: Core,
+  append: AppendToChain,
+  brakes: Brakes,
+): Pick<JournalStore, 'mintPermit' | 'permit'> {
   const mint = core.db.prepare<[string, string, string, number]>(
     'INSERT INTO permit (permit_id, incident_id, body, expires_at_ms) VALUES (?, ?, ?, ?)',
   );
@@ -83,6 +88,8 @@ function permitMethods(core: Core, append: AppendToChain): Pick<JournalStore, 'm
             `${granted.incident_id} runs with autonomy ${shadow.level}: no permit is minted.`,
             'Run the planned change by hand.',
           );
+        const rewind = brakes.rewound();
+        if (rewind !== null) return refuse('database-rewound', rewind.what, rewind.remedy);
         mint.run(granted.permit_id, granted.incident_id, canonicalJson(granted), granted.expires_at_ms);
         append(granted.incident_id, [entry]);
         return 'minted';
@@ -177,10 +184,11 @@ function refusalOf(row: JournalRow, brakes: Brakes, now: number): Refusal | null
   const freeze = brakes.freezesOf(row.incident_id)[0];
   if (freeze !== undefined) {
     const until = freeze.until_ms === null ? 'until it is lifted' : `until ${isoTime(freeze.until_ms)}`;
-    const remedy =
-      freeze.freeze_id === 'file'
-        ? 'Remove the file FREEZE in AEGIS_HOME.'
-        : `Lift it with: aegis unfreeze ${freeze.scope}`;
+    const remedies: Readonly<Record<string, string>> = {
+      file: 'Remove the file FREEZE in AEGIS_HOME.',
+      [REWIND_FREEZE]: 'Run "aegis doctor"; it says what to do.',
+    };
+    const remedy = remedies[freeze.freeze_id] ?? `Lift it with: aegis unfreeze ${freeze.scope}`;
     return refuse(
       'frozen',
       `Changes in ${freeze.scope} are frozen ${until} by ${freeze.by}: ${freeze.reason}`,

@@ -24,10 +24,18 @@ export interface Keys {
   hmac(tenant: { team: string; env: string }, raw: Uint8Array): string;
   /** Ed25519 over UTF-8, base64url. */
   sign(text: string): string;
-  /** False also for a signature that is no signature at all. */
+  readonly public_key: PublicKey;
+}
+
+/** What others need to check our signatures; nothing of it is secret. */
+export interface PublicKey {
+  /** First 16 hex digits of SHA-256 over the DER: tells which key signed. */
+  readonly key_id: string;
+  /** DER of SubjectPublicKeyInfo. */
+  readonly der_base64: string;
+  readonly pem: string;
+  /** Ed25519 over UTF-8; false also for a signature that is no signature at all, or is spelled in another way. */
   verify(text: string, signature: string): boolean;
-  /** First 16 hex digits of SHA-256 over the public key: tells which key signed. */
-  readonly signing_key_id: string;
 }
 
 const MASTER_BYTES = 32;
@@ -49,7 +57,7 @@ export function loadKeys(home: Home): Keys {
     Buffer.from(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
   );
   const private_key = createPrivateKey(pem);
-  const public_key = createPublicKey(private_key);
+  const public_key = publicKeyOf(createPublicKey(private_key));
   const derived = new Map<string, Buffer>();
   function derive(purpose: string, tenant: { team: string; env: string }): Buffer {
     const info = `aegis/v1/${purpose}/${tenantKey(tenant)}`;
@@ -63,14 +71,34 @@ export function loadKeys(home: Home): Keys {
     blobKey: (tenant) => derive('blob', tenant),
     hmac: (tenant, raw) => createHmac('sha256', derive('raw-hmac', tenant)).update(raw).digest('hex'),
     sign: (text) => sign(null, Buffer.from(text, 'utf8'), private_key).toString('base64url'),
-    verify: (text, signature) =>
-      verify(null, Buffer.from(text, 'utf8'), public_key, Buffer.from(signature, 'base64url')),
-    signing_key_id: keyId(public_key),
+    public_key,
   };
 }
 
-function keyId(public_key: KeyObject): string {
-  return sha256Hex(public_key.export({ type: 'spki', format: 'der' })).slice(0, 16);
+/**
+ * Reads a public key: a PEM text, or the base64 of its DER.
+ *
+ * @throws Error when it is none, or not one for Ed25519.
+ */
+export function readPublicKey(text: string): PublicKey {
+  const key = text.includes('-----')
+    ? createPublicKey(text)
+    : createPublicKey({ key: Buffer.from(text, 'base64'), type: 'spki', format: 'der' });
+  if (key.asymmetricKeyType !== 'ed25519') throw new Error(`a key for ${key.asymmetricKeyType ?? 'nothing'}`);
+  return publicKeyOf(key);
+}
+
+function publicKeyOf(key: KeyObject): PublicKey {
+  const der = key.export({ type: 'spki', format: 'der' });
+  return {
+    key_id: sha256Hex(der).slice(0, 16),
+    der_base64: der.toString('base64'),
+    pem: key.export({ type: 'spki', format: 'pem' }).toString(),
+    verify(text, signature) {
+      const bytes = Buffer.from(signature, 'base64url');
+      return bytes.toString('base64url') === signature && verify(null, Buffer.from(text, 'utf8'), key, bytes);
+    },
+  };
 }
 
 /** Reads a key file or makes it. `link` decides a race of two first starts: one of them wins, both read the winner's. */

@@ -4,13 +4,15 @@ import { entryOf } from './chain.ts';
 import type { AppendToChain, StoredEntry } from './chain.ts';
 import { checkpointer } from './checkpoint.ts';
 import type { Core } from './database.ts';
+import { exportLedger } from './export.ts';
+import type { RewindWatch } from './rewind.ts';
 import type { ChainHead, LedgerStore } from './store.ts';
 import { verifyLedger } from './verify.ts';
 
 const READ_LIMIT_MAX = 10_000;
 
 /** The ledger's door: append and read chains, commit to all heads, check everything. Nothing here changes a row. */
-export function ledgerStore(core: Core, append: AppendToChain): LedgerStore {
+export function ledgerStore(core: Core, append: AppendToChain, rewound: RewindWatch): LedgerStore {
   const { db } = core;
   const columns = 'chain, seq, v, at, kind, actor, payload, prev_hash, hash';
   const read = db.prepare<[string, number, string | null, string | null, number], StoredEntry>(
@@ -23,7 +25,7 @@ export function ledgerStore(core: Core, append: AppendToChain): LedgerStore {
   const heads = db.prepare<[], ChainHead>(
     'SELECT chain AS incident_id, seq, hash FROM chain_head ORDER BY chain',
   );
-  const checkpoint = checkpointer(core, append);
+  const { checkpoint, acceptRewind } = checkpointer(core, append, rewound);
   return {
     append(chain: string, entries: readonly NewLedgerEntry[]): Promise<readonly LedgerEntry[]> {
       return core.grouped(() => append(chain, entries));
@@ -40,6 +42,13 @@ export function ledgerStore(core: Core, append: AppendToChain): LedgerStore {
       return heads.all();
     },
     checkpoint: async (reason) => checkpoint(reason),
+    rewind: async () => rewound(),
+    acceptRewind: async (by, reason) => acceptRewind(by, reason),
     verify: (options = {}) => verifyLedger(core, options),
+    export: (chain) => exportLedger(core, chain),
+    async publicKey() {
+      const { key_id, pem } = core.keys.public_key;
+      return { key_id, pem };
+    },
   };
 }

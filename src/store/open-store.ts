@@ -15,6 +15,7 @@ import { leaseStore } from './leases.ts';
 import { ledgerStore } from './ledger.ts';
 import { cardPutter, outboxStore } from './outbox.ts';
 import { Owner } from './owner.ts';
+import { rewindWatch } from './rewind.ts';
 import { resultStore } from './results.ts';
 import { stepStore } from './step.ts';
 import type { Store } from './store.ts';
@@ -80,10 +81,11 @@ function assemble(core: Core, owner: Owner | null, group: GroupCommit): Store {
   const append = chainAppender(core);
   const appendInbox = inboxAppender(core);
   const putCard = cardPutter(core);
-  const brake = brakes(core);
+  const rewound = rewindWatch(core);
+  const brake = brakes(core, rewound);
   return {
     step: stepStore(core, append, putCard),
-    ledger: ledgerStore(core, append),
+    ledger: ledgerStore(core, append, rewound),
     incidents: incidentStore(core),
     approvals: approvalStore(core),
     evidence: evidenceStore(core),

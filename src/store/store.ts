@@ -3,6 +3,7 @@ import type { EvidenceRecord } from '../contract/evidence.ts';
 import type { IncidentState } from '../contract/incident.ts';
 import type { LedgerEntry, LedgerKind, NewLedgerEntry } from '../contract/ledger.ts';
 import type { Notice } from '../contract/notice.ts';
+import type { Refusal } from '../contract/verdict.ts';
 import type {
   FreezeStore,
   JournalStore,
@@ -12,6 +13,7 @@ import type {
   TokenStore,
   UpstreamPinStore,
 } from './authority.ts';
+import type { Rewind } from './rewind.ts';
 
 /**
  * Persistence with named atomic operations, one file per aggregate. No SQL and no transaction crosses this door; each
@@ -125,6 +127,14 @@ export interface LedgerStore {
   checkpoint(reason: string): Promise<LedgerEntry | null>;
   /** Re-hashes every row (and every stored blob); names the first bad one. Streams: memory stays flat. */
   verify(options?: { chain?: string; witness?: boolean }): Promise<LedgerVerdict>;
+  /** Set while the database is not the one that the witness file knows (an older copy was restored): no write happens. */
+  rewind(): Promise<Rewind | null>;
+  /** A person takes the database as it is for the truth; the reason stands in the SYSTEM chain. */
+  acceptRewind(by: string, reason: string): Promise<Refusal | 'accepted'>;
+  /** The stored rows of one chain, or of all, as lines that `verifyExport` checks without this store. Streams. */
+  export(chain: string | null): AsyncIterable<Uint8Array>;
+  /** The key that checkpoints and exports are signed with; people keep it elsewhere to check them. */
+  publicKey(): Promise<{ readonly key_id: string; readonly pem: string }>;
 }
 
 export interface LedgerVerdict {

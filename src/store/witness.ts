@@ -31,8 +31,13 @@ export function appendWitness(path: string, lines: readonly string[]): void {
 
 /** Length in bytes up to and including the last line feed. */
 function wholeBytes(file: number): number {
+  return afterLineFeed(file, fstatSync(file).size);
+}
+
+/** Where the line begins that holds the byte before `end`: behind the last line feed before it, or at the start. */
+function afterLineFeed(file: number, before: number): number {
   const block = Buffer.alloc(64 * 1024);
-  for (let end = fstatSync(file).size; end > 0;) {
+  for (let end = before; end > 0;) {
     const start = Math.max(0, end - block.length);
     const read = readSync(file, block, 0, end - start, start);
     const at = block.subarray(0, read).lastIndexOf(0x0a);
@@ -42,19 +47,37 @@ function wholeBytes(file: number): number {
   return 0;
 }
 
-/** Lines of the witness file (1-based), `entry` null where a line is no ledger entry. Null when there is no file. */
-export async function readWitness(
-  path: string,
-): Promise<AsyncIterable<{ line: number; entry: LedgerEntry | null }> | null> {
-  let file: number;
+/** The last whole line; null when there is no file, or none in it. */
+export function newestWitness(path: string): LedgerEntry | 'unreadable' | null {
+  const file = openToRead(path);
+  if (file === null) return null;
   try {
-    file = openSync(path, 'r');
+    const end = wholeBytes(file);
+    if (end === 0) return null;
+    const start = afterLineFeed(file, end - 1);
+    const line = Buffer.alloc(end - 1 - start);
+    readSync(file, line, 0, line.length, start);
+    return parseEntry(line.toString('utf8')) ?? 'unreadable';
+  } finally {
+    closeSync(file);
+  }
+}
+
+function openToRead(path: string): number | null {
+  try {
+    return openSync(path, 'r');
   } catch (error) {
     if (isMissing(error)) return null;
     throw error;
   }
-  const bytes = wholeBytes(file);
-  return linesOf(file, bytes);
+}
+
+/** Lines of the witness file (1-based), `entry` null where a line is no ledger entry. Null when there is no file. */
+export async function readWitness(
+  path: string,
+): Promise<AsyncIterable<{ line: number; entry: LedgerEntry | null }> | null> {
+  const file = openToRead(path);
+  return file === null ? null : linesOf(file, wholeBytes(file));
 }
 
 async function* linesOf(

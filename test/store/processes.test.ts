@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openStore } from '../../src/store/open-store.ts';
@@ -60,7 +61,27 @@ describe('several processes on one home', () => {
     const store = await openStore({ home, clock: handClock() });
     expect((await store.incidents.get(INC))?.step).toBe(2 * ROUNDS);
     expect((await store.ledger.verify({ witness: true })).problems).toEqual([]);
+    expect(await store.ledger.rewind()).toBeNull();
     await store.close();
+  });
+
+  it('that are killed between a checkpoint and its witness line are not taken for a database that went back', async () => {
+    for (const lines of [1, 3, 9]) {
+      const [a, b] = [start('race'), start('race')];
+      const witness = join(home, 'witness.jsonl');
+      const written = () => (existsSync(witness) ? readFileSync(witness, 'utf8').split('\n').length - 1 : 0);
+      const wanted = written() + lines;
+      while (written() < wanted && a.exitCode === null) await nextTurn(1);
+      for (const child of [a, b]) {
+        child.kill('SIGKILL');
+        if (child.exitCode === null) await once(child, 'close');
+      }
+      const store = await openStore({ home, clock: handClock() });
+      expect(await store.ledger.rewind()).toBeNull();
+      await store.ledger.checkpoint('after the kill');
+      expect((await store.ledger.verify({ witness: true })).problems).toEqual([]);
+      await store.close();
+    }
   });
 
   it('know a killed owner of an effect from a living one', async () => {

@@ -69,6 +69,42 @@ function sql(work: (db: Database.Database) => void): (home: string) => void {
   };
 }
 
+const FFFD_CHAIN = 'INC-2026-1123-003';
+const marked_with = (text: string) => entry({ type: 'marked', text });
+
+/** A copy of the good home with one more chain, then changed in its last row. */
+async function withEntry(
+  one: ReturnType<typeof entry>,
+  change: (db: Database.Database) => void,
+): Promise<LedgerVerdict> {
+  const home = join(root, `with-${(copies += 1)}`);
+  cpSync(join(root, 'good'), home, { recursive: true });
+  const writer = await openStore({ home, clock });
+  await writer.ledger.append(FFFD_CHAIN, [one]);
+  await writer.close();
+  sql(change)(home);
+  const store = await openStore({ home, clock, readonly: true });
+  try {
+    return await store.ledger.verify();
+  } finally {
+    await store.close();
+  }
+}
+
+function replaceBytes(db: Database.Database, text: string, bytes: Buffer): void {
+  const stored = db
+    .prepare<[string], Buffer>('SELECT CAST(payload AS BLOB) FROM ledger WHERE chain = ?')
+    .pluck()
+    .get(FFFD_CHAIN)!;
+  const at = stored.indexOf(text);
+  const changed = Buffer.concat([
+    stored.subarray(0, at),
+    bytes,
+    stored.subarray(at + Buffer.byteLength(text)),
+  ]);
+  db.prepare('UPDATE ledger SET payload = CAST(? AS TEXT) WHERE chain = ?').run(changed, FFFD_CHAIN);
+}
+
 const anyRow = fc
   .constantFrom<Chain>(INC, OTHER, 'SYSTEM', 'CHECKPOINT')
   .chain((chain) =>
@@ -118,6 +154,32 @@ describe('a ledger that somebody changed', () => {
       ),
       { numRuns: 80 },
     );
+  });
+
+  it('tells a stored replacement character from bytes that only read as one', async () => {
+    const honest = marked_with('\ufffd');
+    const kept = await withEntry(honest, () => undefined);
+    expect(kept.problems).toEqual([]);
+    for (const bytes of [[0xff], [0xe2, 0x82], [0xf0, 0x9f, 0x98]]) {
+      const verdict = await withEntry(honest, (db) => replaceBytes(db, '\ufffd', Buffer.from(bytes)));
+      expect(verdict.problems).toMatchObject([{ chain: FFFD_CHAIN, seq: 1 }]);
+    }
+  });
+
+  it('shows bytes that were put in the place of a text, though they read the same', async () => {
+    for (const column of ['at', 'kind', 'actor', 'prev_hash', 'hash']) {
+      const verdict = await verified(
+        sql((db) => {
+          db.unsafeMode(true);
+          db.pragma('writable_schema = ON');
+          db.exec("UPDATE sqlite_master SET sql = replace(sql, ' STRICT,', '') WHERE name = 'ledger'");
+          db.pragma('writable_schema = RESET');
+          const update = `UPDATE ledger SET ${column} = CAST(${column} AS BLOB) WHERE chain = ? AND seq = 3`;
+          db.prepare(update).run(INC);
+        }),
+      );
+      expect(first(verdict, INC)).toBe(3);
+    }
   });
 
   it('shows any flipped bit of a payload in the raw file', async () => {
