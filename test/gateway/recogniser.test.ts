@@ -312,11 +312,12 @@ describe('addresses', () => {
 
   it('a redirect is not followed', async () => {
     const url = `http://127.0.0.1:${(stray.address() as AddressInfo).port}`;
-    const before = twin.requests().length;
-    expect(await cleaned(recogniserAt(url), 'by Ana Silva')).toMatchObject({
+    expect(await cleaned(recogniserAt(url), 'led astray by Ana Silva')).toMatchObject({
       reason: expect.stringContaining('redirect'),
     });
-    expect([asked, twin.requests().length]).toEqual([1, before]);
+    expect(asked).toBe(1);
+    // What other tests gave up may still arrive there.
+    expect(twin.requests().filter(({ texts }) => texts.some((text) => text.includes('astray')))).toEqual([]);
   });
 
   it('the rules of the egress client hold: no plain HTTP, nothing on this machine', async () => {

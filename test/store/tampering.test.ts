@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -39,13 +39,19 @@ function marked(n: number) {
   return entry({ type: 'marked', n, text: `marker-${n}-ünïcode-${'x'.repeat(40)}` });
 }
 
+function copyHome(home: string): void {
+  cpSync(join(root, 'good'), home, { recursive: true });
+  // Node 22 and later give a copied folder the mode of a new one.
+  chmodSync(home, 0o700);
+}
+
 /** A copy of the good home, changed by `change`, verified read-only. */
 async function verified(
   change: (home: string) => void,
   options: { chain?: string; witness?: boolean } = {},
 ): Promise<LedgerVerdict> {
   const home = join(root, `copy-${(copies += 1)}`);
-  cpSync(join(root, 'good'), home, { recursive: true });
+  copyHome(home);
   change(home);
   const store = await openStore({ home, clock, readonly: true });
   try {
@@ -78,7 +84,7 @@ async function withEntry(
   change: (db: Database.Database) => void,
 ): Promise<LedgerVerdict> {
   const home = join(root, `with-${(copies += 1)}`);
-  cpSync(join(root, 'good'), home, { recursive: true });
+  copyHome(home);
   const writer = await openStore({ home, clock });
   await writer.ledger.append(FFFD_CHAIN, [one]);
   await writer.close();

@@ -18,6 +18,8 @@ const LAST_WORDS_CHARS = 300;
 /** Lines on stdout that are no JSON: a stray print is forgiven, a server that only prints is not one. */
 const STRAY_LINES_MAX = 100;
 const DRAIN_MS = 250;
+/** Whoever closes its input and lives on is not waited for. */
+const EXIT_WAIT_MS = 1000;
 /** Requests whose late answer still counts as asked for. */
 const ASKED_MAX = 10_000;
 
@@ -35,6 +37,8 @@ class StdioWire implements Wire {
   #ended = false;
   /** Requests that wait for their answer; only such an answer is one that somebody asked for. */
   readonly #asked = new Set<unknown>();
+  /** Requests of which the process has read no whole line. */
+  readonly #unsent: Flight[] = [];
   #unasked_bytes = 0;
   #stray_lines = 0;
   #last_words = '';
@@ -92,9 +96,15 @@ class StdioWire implements Wire {
     // Behind others it may share their fate and still have arrived; alone, a line without its end is no message.
     const alone = stdin.writableLength === 0;
     stdin.write(`${JSON.stringify(message)}\n`, (error) => {
-      if (error && alone) flight?.ended(reasonOf('dropped', 'has ended', 'no'));
+      if (error && alone && flight !== null) this.#neverArrived(flight);
     });
     return Promise.resolve();
+  }
+
+  /** A closed pipe mostly means that the process has ended: how, and with which last words, is known in a moment. */
+  #neverArrived(flight: Flight): void {
+    this.#unsent.push(flight);
+    setTimeout(() => flight.ended(reasonOf('dropped', 'takes no more input', 'no')), EXIT_WAIT_MS).unref();
   }
 
   async close(): Promise<void> {
@@ -135,6 +145,7 @@ class StdioWire implements Wire {
   async #fail(reason: UpstreamErrorInfo): Promise<void> {
     if (!this.#ended) {
       this.#ended = true;
+      for (const flight of this.#unsent) flight.ended({ ...reason, sent: 'no' });
       this.onclose(reason);
     }
     await this.#running?.stop('at-once');
