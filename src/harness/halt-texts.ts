@@ -1,17 +1,21 @@
+import { actionOf, standingChanges } from './standing.ts';
 import { incidentOf } from './state.ts';
 import type { MachineContext } from './state.ts';
+
+export const NEXT_AFTER_STOP = 'Press Plan again to start over, or take it over by hand.';
+export const NEXT_AFTER_HAND_OVER = 'Press Plan again when Aegis should look once more.';
 
 /** Sentences about what ran and how to undo it by hand. Pure. */
 
 export function actionTitle(context: MachineContext, change_id: string): string {
-  const action = context.plan?.payload.plan.actions.find((a) => a.change_id === change_id);
+  const action = actionOf(context, change_id);
   return action === undefined ? change_id : `${change_id} (${action.intent})`;
 }
 
-/** What a person would do to undo the steps that ran, newest first; empty when nothing ran. */
+/** What a person would do to undo the steps that are in force, newest first; empty when none is. */
 export function undoAdvice(context: MachineContext): string {
-  const steps = context.done.toReversed().map((done) => {
-    const action = context.plan?.payload.plan.actions.find((a) => a.change_id === done.change_id);
+  const steps = standingChanges(context).map((done) => {
+    const action = actionOf(context, done.change_id);
     const before = done.outcome.before_image ?? {};
     // Pods that a drain moved are made anew elsewhere; there is nothing to set back.
     const settable = Object.entries(before).filter(([path]) => !path.startsWith('/pods/'));

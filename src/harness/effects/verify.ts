@@ -31,7 +31,7 @@ export const verifyEffect: Effect = (input) =>
     const checks: CheckResult[] = [];
     for (const check of payload.plan.verify)
       checks.push(await runCheck(input, world, check, changed_at_ms, started_ms));
-    return { type: 'verified', at: input.at(), effect_id: input.running.effect_id, checks };
+    return { type: 'verified', at: input.at(), effect_id: input.running.effect_id, checks, rolls_back: true };
   });
 
 async function runCheck(
