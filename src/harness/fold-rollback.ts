@@ -66,7 +66,7 @@ export function stopRollback(
   return halt(
     c,
     reason,
-    `The rollback stopped half-way. ${why} ${rollbackProgress(c)} It began because: ${c.rollback?.because ?? ''}`,
+    `The rollback stopped half-way. ${why} ${rollbackProgress(c)} Why it began: ${c.rollback?.because ?? ''}`,
     [remedy, go_on, undoAdvice(c)].filter((part) => part !== '').join(' '),
     resume_to,
   );
@@ -84,8 +84,8 @@ function allPutBack(c: MachineContext): MachineContext {
   return halt(
     c,
     'rolled_back',
-    `${c.rollback?.because ?? ''} Aegis put everything back, and the objects show it: ${undone.join(', then ')}.`,
-    'The trouble itself is not solved, and nothing of this plan is in force any more. Press Plan again for a fresh look, or take it over by hand.',
+    `Everything was put back, and it shows its state from before: ${undone.join(', then ')}. Why: ${c.rollback?.because ?? ''}`,
+    'The trouble itself is not solved. Press Plan again for a fresh look, or take it over by hand.',
     null,
   );
 }

@@ -1,3 +1,4 @@
+import { parseTarget } from '../contract/tool.ts';
 import { actionOf, standingChanges } from './standing.ts';
 import { incidentOf } from './state.ts';
 import type { MachineContext } from './state.ts';
@@ -16,6 +17,7 @@ export function actionTitle(context: MachineContext, change_id: string): string 
 export function undoAdvice(context: MachineContext): string {
   const steps = standingChanges(context).map((done) => {
     const action = actionOf(context, done.change_id);
+    if (action?.tool === 'k8s.rollout_undo') return rolloutAdvice(action.target);
     const before = done.outcome.before_image ?? {};
     // Pods that a drain moved are made anew elsewhere; there is nothing to set back.
     const settable = Object.entries(before).filter(([path]) => !path.startsWith('/pods/'));
@@ -23,6 +25,12 @@ export function undoAdvice(context: MachineContext): string {
     return `set ${fields.length > 0 ? fields.join(', ') : 'the touched fields back'} on ${action?.target ?? done.change_id}`;
   });
   return steps.length === 0 ? '' : `To undo by hand: ${steps.join('; then ')}.`;
+}
+
+/** A template stands as its mark, which nobody can type; its revision is the one before the newest. */
+function rolloutAdvice(target: string): string {
+  const { namespace, kind, name } = parseTarget(target);
+  return `run "kubectl -n ${namespace} rollout undo ${kind}/${name}", which goes back to the revision that ran before this change`;
 }
 
 /** "Execute with approval (2 people)", "Shadow: ..." from the frozen autonomy. */

@@ -66,8 +66,9 @@ export function createVfs(deps: VfsDeps): Vfs {
     const key = `${team}/${env}`;
     const known = trees.get(key);
     if (known !== undefined) return known;
-    const { settings, store, skills_dir, log, redaction_marks = SHIPPED_MARKS } = deps;
-    const tree = createTree({ tenant: { team, env }, settings, store, skills_dir, redaction_marks, log });
+    const { settings, store, skills_dir, log, clock, redaction_marks = SHIPPED_MARKS } = deps;
+    const tenant = { team, env };
+    const tree = createTree({ tenant, settings, store, skills_dir, redaction_marks, log, clock });
     trees.set(key, tree);
     return tree;
   };

@@ -93,7 +93,7 @@ describe('a check that was shown to fail', () => {
     expect(s.state).toBe('HALTED');
     expect(s.context.halt).toMatchObject({ reason: 'rolled_back', resume_to: null });
     expect(s.context.halt?.text).toMatch(
-      /"All pods are ready" failed: 2 of 3 pods ready.*put everything back/,
+      /^Everything was put back.*CHG-12.*CHG-10.*Why: Check "All pods are ready" failed: 2 of 3 pods ready/,
     );
     expect(s.context.halt?.next_step).not.toContain('To undo by hand');
     expect(s.context.running).toBeNull();
@@ -108,7 +108,7 @@ describe('a check that was shown to fail', () => {
     const first = rolling(2);
     expect(threadOf(first, undone(first))).toContain('CHG-11 put back, and the object shows it.');
     const second = take(first, undone(first));
-    expect(threadOf(second, undone(second))).toMatch(/CHG-10 put back.*put everything back/s);
+    expect(threadOf(second, undone(second))).toMatch(/CHG-10 put back.*Everything was put back/s);
   });
 
   it('rolls back although another check gave no answer', () => {
