@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { buildSkillIndex, printSkillIndex } from '../../src/cognition/skill-index.ts';
 import type { RequestFacts } from '../../src/lab/kubernetes/faults.ts';
 import type { Range } from '../../src/lab/range.ts';
+import { badDeployNoWayBack } from '../../src/lab/scenarios/bad-deploy.ts';
 import type { Scenario } from '../../src/lab/scenarios/scenario.ts';
+import type { CrashStory } from './crash-story.ts';
 import { startStory } from './range-for-test.ts';
 
 const SKILLS = fileURLToPath(new URL('../../skills', import.meta.url));
@@ -57,6 +59,11 @@ export function atTheUndo(range: Range, act: () => void): void {
       return false;
     },
   });
+}
+
+/** The story whose change is put back, for power cuts: it ends when everything is, or when a person must look. */
+export function rollbackStory(skills_dir: string): CrashStory {
+  return { scenario: badDeployNoWayBack, skills_dir, ends_with: /Everything was put back|half-way/ };
 }
 
 /** The image that the Deployment of the story runs. */
