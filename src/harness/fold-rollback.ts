@@ -2,7 +2,7 @@ import type { HaltReason, IncidentState } from '../contract/incident.ts';
 import type { ToolOutcome } from '../contract/tool.ts';
 import type { EventOf } from './events.ts';
 import { halt, start, withHalt } from './fold-parts.ts';
-import { actionTitle, NEXT_AFTER_HAND_OVER, NEXT_AFTER_STOP, undoAdvice } from './halt-texts.ts';
+import { actionTitle, NEXT_AFTER_HAND_OVER, NEXT_AFTER_STOP, shortMarks, undoAdvice } from './halt-texts.ts';
 import { nextUndo, standingChanges } from './standing.ts';
 import type { MachineContext } from './state.ts';
 
@@ -84,7 +84,7 @@ function allPutBack(c: MachineContext): MachineContext {
   return halt(
     c,
     'rolled_back',
-    `Everything was put back, and it shows its state from before: ${undone.join(', then ')}. Why: ${c.rollback?.because ?? ''}`,
+    `Everything was put back: ${undone.join(', then ')}. What was changed shows its state from before. Why: ${c.rollback?.because ?? ''}`,
     'The trouble itself is not solved. Press Plan again for a fresh look, or take it over by hand.',
     null,
   );
@@ -93,17 +93,20 @@ function allPutBack(c: MachineContext): MachineContext {
 function undoWords(e: EventOf<'undone'>): string {
   if (e.put_back === 'changed_since')
     return `was put back, and somebody changed it again since: ${fieldWords(e.outcome)}`;
+  const summary = shortMarks(e.outcome.summary);
   return {
-    done: `was put back. ${e.outcome.summary}`,
-    failed: `could not be put back: ${e.outcome.summary}`,
+    done: `was put back. ${summary}`,
+    failed: `could not be put back: ${summary}`,
     conflict: `was not put back, since it was changed meanwhile: ${fieldWords(e.outcome)}`,
-    outcome_unknown: `may or may not be put back. ${e.outcome.summary}`,
+    outcome_unknown: `may or may not be put back. ${summary}`,
   }[e.outcome.status];
 }
 
 function fieldWords(outcome: ToolOutcome): string {
-  const fields = outcome.conflict_fields.map((f) => `${f.path} is now ${JSON.stringify(f.after)}`);
-  return fields.length === 0 ? outcome.summary : `${fields.join('; ')}.`;
+  const fields = outcome.conflict_fields.map(
+    (f) => `${f.path} is now ${shortMarks(JSON.stringify(f.after))}`,
+  );
+  return fields.length === 0 ? shortMarks(outcome.summary) : `${fields.join('; ')}.`;
 }
 
 /** An undo that had left when somebody stopped it still reports. */

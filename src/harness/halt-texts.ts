@@ -13,6 +13,11 @@ export function actionTitle(context: MachineContext, change_id: string): string 
   return action === undefined ? change_id : `${change_id} (${action.intent})`;
 }
 
+/** Nobody reads 64 digits: the first ones tell two templates apart, the ledger has the rest. */
+export function shortMarks(text: string): string {
+  return text.replaceAll(/\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b/g, 'sha256:$1…');
+}
+
 /** What a person would do to undo the steps that are in force, newest first; empty when none is. */
 export function undoAdvice(context: MachineContext): string {
   const steps = standingChanges(context).map((done) => {

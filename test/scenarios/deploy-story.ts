@@ -8,6 +8,8 @@ import type { Range } from '../../src/lab/range.ts';
 import { badDeployNoWayBack } from '../../src/lab/scenarios/bad-deploy.ts';
 import type { Scenario } from '../../src/lab/scenarios/scenario.ts';
 import type { CrashStory } from './crash-story.ts';
+import type { KubeObject } from '../../src/lab/world/kube-object.ts';
+import { objectAt } from '../../src/lab/world/kube-object.ts';
 import { startStory } from './range-for-test.ts';
 
 const SKILLS = fileURLToPath(new URL('../../skills', import.meta.url));
@@ -64,6 +66,19 @@ export function atTheUndo(range: Range, act: () => void): void {
 /** The story whose change is put back, for power cuts: it ends when everything is, or when a person must look. */
 export function rollbackStory(skills_dir: string): CrashStory {
   return { scenario: badDeployNoWayBack, skills_dir, ends_with: /Everything was put back|half-way/ };
+}
+
+/** Somebody releases another version of the story's service, past Aegis. */
+export function release(range: Range, tag: string): void {
+  const edit = (deployment: KubeObject): void => {
+    const { containers } = objectAt(deployment, 'spec', 'template', 'spec') as {
+      containers?: { image: string }[];
+    };
+    for (const container of containers ?? []) container.image = container.image.replace(/:[^:]*$/, `:${tag}`);
+  };
+  range.twins.world.change('Deployment', 'spark-jobs', 'settlement-api', edit, {
+    manager: 'argocd-controller',
+  });
 }
 
 /** The image that the Deployment of the story runs. */

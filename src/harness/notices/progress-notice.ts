@@ -1,5 +1,5 @@
 import type { ProgressNotice } from '../../contract/notice.ts';
-import { actionTitle } from '../halt-texts.ts';
+import { actionTitle, shortMarks } from '../halt-texts.ts';
 import { nextUndo } from '../standing.ts';
 import { incidentOf } from '../state.ts';
 import type { MachineContext, Snapshot } from '../state.ts';
@@ -67,7 +67,7 @@ function actionTasks(from: Snapshot, to: Snapshot): Task[] {
         id: action.id,
         title,
         status: done.outcome.status === 'done' ? 'complete' : 'error',
-        output: done.outcome.summary,
+        output: shortMarks(done.outcome.summary),
       };
     if (n === c.done.length && failed_here)
       return { id: action.id, title, status: 'error', output: c.halt?.text ?? null };

@@ -1,5 +1,5 @@
 import type { Segment, TimelineNotice } from '../../contract/notice.ts';
-import { actionTitle, undoAdvice } from '../halt-texts.ts';
+import { actionTitle, shortMarks, undoAdvice } from '../halt-texts.ts';
 import { standingChanges } from '../standing.ts';
 import type { EventOf, HarnessEvent } from '../events.ts';
 import { incidentOf } from '../state.ts';
@@ -66,7 +66,11 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
       return [
         {
           topic: 'step',
-          segments: [bold(`${event.change_id} `), plain(outcomeWords(event)), plain(event.outcome.summary)],
+          segments: [
+            bold(`${event.change_id} `),
+            plain(outcomeWords(event)),
+            plain(shortMarks(event.outcome.summary)),
+          ],
         },
       ];
     case 'undone':
@@ -151,14 +155,14 @@ function rollbackLine(to: Snapshot): Line {
 /** An undo that did not come to its end is told by the halt that follows, or as late news when it halted before. */
 function undoneLines(from: Snapshot, event: EventOf<'undone'>): Line[] {
   if (event.put_back !== 'yes')
-    return from.state === 'HALTED' ? [notPutBack(event.change_id, event.outcome.summary)] : [];
+    return from.state === 'HALTED' ? [notPutBack(event.change_id, shortMarks(event.outcome.summary))] : [];
   return [
     {
       topic: 'step',
       segments: [
         bold(`${event.change_id} `),
         plain('put back, and the object shows it. '),
-        plain(event.outcome.summary),
+        plain(shortMarks(event.outcome.summary)),
       ],
     },
   ];
