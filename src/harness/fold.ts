@@ -81,13 +81,14 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
   undo_refused: foldUndoRefused,
   execute_refused: (c, to, e, from) => {
     if (from === 'HALTED') return { ...c, running: null };
-    const text = `${actionTitle(c, e.change_id)} was not run: ${e.reason}`;
+    const done = c.done.map((d) => actionTitle(c, d.change_id));
+    const before = done.length === 0 ? '' : ` Done before it, and in force: ${done.join(', ')}.`;
     return haltOrStay(
       c,
       to,
       'dependency',
-      text,
-      `${e.remedy} Then press Resume: all gates run again.`,
+      `${actionTitle(c, e.change_id)} was not run: ${e.reason}${before}`,
+      `${e.remedy} Then press Resume: all gates run again. ${undoAdvice(c)}`.trim(),
       'PENDING_APPROVAL',
     );
   },

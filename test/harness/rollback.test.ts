@@ -176,6 +176,22 @@ describe('a later step that fails for certain', () => {
     expect([halted.state, halted.context.halt?.reason]).toEqual(['HALTED', 'unknown_outcome']);
   });
 
+  it('is not the same as one that was refused: that waits, and says what is in force', () => {
+    const s = atSecond();
+    const refused = take(s, {
+      type: 'execute_refused',
+      at: at(11),
+      effect_id: runningId(s),
+      change_id: 'CHG-11',
+      code: 'frozen',
+      reason: 'data/prod is frozen.',
+      remedy: 'Lift the freeze.',
+    });
+    expect([refused.state, refused.context.halt?.reason]).toEqual(['HALTED', 'dependency']);
+    expect(refused.context.halt?.text).toContain('Done before it, and in force: CHG-10');
+    expect(refused.context.halt?.next_step).toContain('To undo by hand');
+  });
+
   it('when nothing was done before it there is nothing to put back', () => {
     const s = walkTo('EXECUTING', {}, 2);
     expect(take(s, executed(s, { status: 'failed' })).state).toBe('HALTED');
