@@ -26,7 +26,7 @@ import { compiledOnce } from '../kill/compile-entry.ts';
  * who saw an error press again. What they press is what the card offers, so the story also holds after a halt.
  */
 const ENTRY = fileURLToPath(new URL('../kill/product-entry.ts', import.meta.url));
-const STORY_MS_MAX = 75_000;
+const STORY_MS_MAX = 120_000;
 /** A person looks this long at an unchanged screen before pressing again. */
 const PRESS_AGAIN_MS = 2000;
 const MODAL_MS = 4000;

@@ -17,7 +17,7 @@ const UNDO_POINTS: readonly KillPoint[] = [
   { op: 'journal.dispatch', n: 2, when: 'after' },
   { op: 'journal.finish', n: 2, when: 'before' },
 ];
-const STORY_TIMEOUT_MS = 100_000;
+const STORY_TIMEOUT_MS = 160_000;
 
 describe.concurrent('killed around the patch', () => {
   for (const point of POINTS)
