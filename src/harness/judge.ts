@@ -20,7 +20,7 @@ export function judge(snapshot: Snapshot, event: HarnessEvent): Refusal | null {
     case 'plan_again':
       return judgePlanAgain(snapshot);
     case 'resumed':
-      return judgeResume(snapshot, event.by);
+      return judgeResume(snapshot);
     case 'policies_changed':
       return judgePoliciesChanged(snapshot, event);
     case 'activated':
@@ -89,7 +89,7 @@ function judgePlanAgain(snapshot: Snapshot): Refusal | null {
   );
 }
 
-function judgeResume(snapshot: Snapshot, by: string): Refusal | null {
+function judgeResume(snapshot: Snapshot): Refusal | null {
   if (snapshot.state !== 'HALTED')
     return refuse(
       'not-halted',
@@ -102,18 +102,7 @@ function judgeResume(snapshot: Snapshot, by: string): Refusal | null {
       `${idOf(snapshot)} cannot go on from here: ${snapshot.context.halt?.text ?? ''}`,
       snapshot.context.halt?.next_step ?? 'Plan again.',
     );
-  return judgeRollbackResume(snapshot, by);
-}
-
-/** Who resumes is involved from then on, and approvals of involved people do not count: the rollback would lose one. */
-function judgeRollbackResume({ context }: Snapshot, by: string): Refusal | null {
-  const approved = context.approval?.decisions.some((d) => d.principal === by && d.decision === 'approve');
-  if (context.halt?.resume_to !== 'ROLLING_BACK' || approved !== true) return null;
-  return refuse(
-    'approver-resumes',
-    'You approved this plan. Whoever presses Resume is involved from then on, and the rollback rests on your approval.',
-    'Ask somebody who did not approve it to press Resume.',
-  );
+  return null;
 }
 
 function alreadyActivated(snapshot: Snapshot): Refusal {

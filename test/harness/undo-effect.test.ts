@@ -131,6 +131,15 @@ describe('the undo of one change', () => {
     expect(await undo(approved)).toMatchObject({ put_back: 'yes' });
   });
 
+  it('still has the approvals of its change when an approver resumed the incident after the change was made', async () => {
+    const { approved } = await changed();
+    const resumed = { type: 'resumed', at: new Date(stage.clock.now()).toISOString(), by: 'bo' };
+    await stage.store.ledger.append(approved.incident_id, [
+      { kind: 'event', actor: 'person:bo', payload: resumed },
+    ]);
+    expect(await undo(approved)).toMatchObject({ put_back: 'yes' });
+  });
+
   it('has nothing to do for a change without a rollback', async () => {
     const { approved, writes_before } = await changed({ none: true, reason: 'pods cannot be unmade' });
     expect(await undo(approved)).toMatchObject({
