@@ -66,17 +66,17 @@ export function stopRollback(
   return halt(
     c,
     reason,
-    `The rollback stopped half-way. ${why} ${rollbackProgress(c)} Why it began: ${c.rollback?.because ?? ''}`,
+    `The rollback stopped. ${rollbackProgress(c)} ${why} Why it began: ${c.rollback?.because ?? ''}`,
     [remedy, go_on, undoAdvice(c)].filter((part) => part !== '').join(' '),
     resume_to,
   );
 }
 
-/** "Put back: CHG-8. Still in force: CHG-7." */
+/** "Still in force: CHG-7. Put back: CHG-8." */
 export function rollbackProgress(c: MachineContext): string {
   const undone = c.rollback?.undone.map((u) => u.change_id) ?? [];
   const standing = standingChanges(c).map((d) => d.change_id);
-  return `Put back: ${listOf(undone)}. Still in force: ${listOf(standing)}.`;
+  return `Still in force: ${listOf(standing)}. Put back: ${listOf(undone)}.`;
 }
 
 function allPutBack(c: MachineContext): MachineContext {

@@ -208,7 +208,7 @@ describe('a rollback that does not come to its end', () => {
     const halted = take(s, event);
     expect(halted.context.halt).toMatchObject({ reason: 'conflict', resume_to: null });
     expect(halted.context.halt?.text).toContain('/spec/driver/memory is now "4g"');
-    expect(halted.context.halt?.text).toContain('Put back: nothing. Still in force: CHG-11, CHG-10.');
+    expect(halted.context.halt?.text).toContain('Still in force: CHG-11, CHG-10. Put back: nothing.');
     expect(step(halted, { type: 'resumed', at: at(50), by: 'maya' })).toMatchObject({ ok: false });
   });
 
@@ -233,7 +233,7 @@ describe('a rollback that does not come to its end', () => {
     const s = take(first, undone(first));
     const halted = take(s, undone(s, {}, status));
     expect(halted.context.halt).toMatchObject({ reason, resume_to: null });
-    expect(halted.context.halt?.text).toContain('Put back: CHG-12. Still in force: CHG-11, CHG-10.');
+    expect(halted.context.halt?.text).toContain('Still in force: CHG-11, CHG-10. Put back: CHG-12.');
     expect(halted.context.halt?.next_step.match(/set /g)).toHaveLength(2);
   });
 
@@ -250,7 +250,7 @@ describe('a rollback that does not come to its end', () => {
       remedy: 'Lift the freeze.',
     });
     expect(frozen.context.halt).toMatchObject({ reason: 'paused', resume_to: 'ROLLING_BACK' });
-    expect(frozen.context.halt?.text).toContain('Put back: CHG-11. Still in force: CHG-10.');
+    expect(frozen.context.halt?.text).toContain('Still in force: CHG-10. Put back: CHG-11.');
     const on = take(frozen, { type: 'resumed', at: at(43), by: 'dan' });
     expect(on.context.running).toMatchObject({ kind: 'undo', change_id: 'CHG-10' });
     expect(take(on, undone(on)).context.halt?.reason).toBe('rolled_back');
@@ -274,7 +274,7 @@ describe('a rollback that does not come to its end', () => {
     s = take(s, down());
     expect(s.context.halt).toMatchObject({ reason: 'dependency', resume_to: 'ROLLING_BACK' });
     expect(s.context.halt?.text).toContain(
-      'Kubernetes answered 503 Put back: nothing. Still in force: CHG-10.',
+      'Still in force: CHG-10. Put back: nothing. Kubernetes answered 503',
     );
   });
 
@@ -285,11 +285,11 @@ describe('a rollback that does not come to its end', () => {
       const by = { at: at(41), by: 'maya' };
       const halted = take(s, type === 'stopped' ? { type, ...by, reason: '' } : { type, ...by });
       expect(halted.context.halt?.text).toMatch(
-        /maya.* during the rollback\. Put back: nothing\. Still in force: CHG-11, CHG-10\. Putting back CHG-11 had begun/,
+        /maya.* during the rollback\. Still in force: CHG-11, CHG-10\. Put back: nothing\. Putting back CHG-11 had begun/,
       );
       const told = take(halted, undone(s));
       expect([told.state, told.context.running]).toEqual(['HALTED', null]);
-      expect(told.context.halt?.text).toContain('Put back: CHG-11. Still in force: CHG-10.');
+      expect(told.context.halt?.text).toContain('Still in force: CHG-10. Put back: CHG-11.');
       expect(told.context.halt?.next_step.match(/set /g)).toHaveLength(1);
       const late = threadOf(halted, undone(s, {}, 'failed'));
       expect(late).toContain('CHG-11 does not show its earlier state');

@@ -65,7 +65,11 @@ export function atTheUndo(range: Range, act: () => void): void {
 
 /** The story whose change is put back, for power cuts: it ends when everything is, or when a person must look. */
 export function rollbackStory(skills_dir: string): CrashStory {
-  return { scenario: badDeployNoWayBack, skills_dir, ends_with: /Everything was put back|half-way/ };
+  return {
+    scenario: badDeployNoWayBack,
+    skills_dir,
+    ends_with: /Everything was put back|The rollback stopped/,
+  };
 }
 
 /** Somebody releases another version of the story's service, past Aegis. */

@@ -40,7 +40,7 @@ function titleOf(to: Snapshot, revision: number): string {
       if (to.context.halt?.reason === 'rolled_back') return `Plan revision ${revision} was put back`;
       return to.context.rollback === null
         ? `Plan revision ${revision} stopped`
-        : `Plan revision ${revision} was put back only in part`;
+        : `Plan revision ${revision}: putting it back has stopped`;
     default:
       return `Executing plan revision ${revision}`;
   }
