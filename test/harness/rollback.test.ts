@@ -326,7 +326,10 @@ describe('the snapshot', () => {
     s = take(s, { type: 'drafted', at: at(62), effect_id: runningId(s), draft: draft() });
     // Until then a person who stops it must read what is in force.
     expect(s.context.rollback?.undone).toHaveLength(1);
-    s = take(s, preparedEvent(runningId(s), s.context.revision, 63));
+    const prepared = preparedEvent(runningId(s), s.context.revision, 63);
+    const kinds = cardsOf(s, prepared, take(s, prepared), VIEW).map(({ notice }) => notice.kind);
+    expect(kinds).not.toContain('progress');
+    s = take(s, prepared);
     expect([s.context.rollback, s.context.done]).toEqual([null, []]);
   });
 });

@@ -15,7 +15,8 @@ export function progressNotice(from: Snapshot, to: Snapshot): ProgressNotice | n
   const c = to.context;
   const clearing = c.running?.kind === 'clear' || from.context.running?.kind === 'clear';
   // A stopped incident still hears how the step under way ended.
-  const moved = SHOWN.has(to.state) || SHOWN.has(from.state) || c.rollback !== from.context.rollback;
+  const late_news = c.rollback !== null && c.rollback !== from.context.rollback;
+  const moved = SHOWN.has(to.state) || SHOWN.has(from.state) || late_news;
   if (c.plan === null || !(clearing || moved)) return null;
   return {
     kind: 'progress',
