@@ -118,7 +118,7 @@ async function interactive(
   const { DATA_CHANNEL, PEOPLE } = await import('../lab/people.ts');
   const info = () => [
     scenario.summary,
-    `kubectl --kubeconfig ${range.files.kubeconfig} get sparkapplications,pods,events`,
+    `kubectl --kubeconfig ${range.files.kubeconfig} get deployments,sparkapplications,pods,events`,
     `aegis --config ${range.files.config} incidents`,
   ];
   const page = await startPage({
@@ -138,7 +138,7 @@ async function interactive(
     say(`  Simulated workspace   ${page.url}`);
     say(`  Configuration         ${range.files.config}`);
     say(
-      `  kubectl               kubectl --kubeconfig ${range.files.kubeconfig} get sparkapplications,pods,events`,
+      `  kubectl               kubectl --kubeconfig ${range.files.kubeconfig} get deployments,sparkapplications,pods,events`,
     );
     say('\nOpen the workspace, press Activate, then let two other people approve. Ctrl-C ends the lab.');
     const posted = await range.webhook(scenario.alert(Date.now()));

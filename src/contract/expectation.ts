@@ -17,6 +17,8 @@ export const Expectation = z
       .optional(),
     /** Select of an ISO time in the same file that must be later than the change; otherwise `unknown`. */
     fresh_select: z.string().min(1).max(300).optional(),
+    /** With `pattern`, over a stream: only lines count whose own time, at their beginning, is later than the change. */
+    fresh_lines: z.literal(true).optional(),
     /** Positive control for `none`: a pattern that must match, which shows that the source really answered. */
     control_pattern: z.string().min(1).max(500).optional(),
   })
@@ -27,6 +29,8 @@ export const Expectation = z
         code: 'custom',
         message: 'give `pattern` with some/none, or `select` with a comparison',
       });
+    if (!lines_op && e.fresh_lines === true)
+      ctx.addIssue({ code: 'custom', message: '`fresh_lines` goes with `pattern`' });
     if (!lines_op && e.value === undefined) ctx.addIssue({ code: 'custom', message: '`value` is missing' });
     if (e.op === 'none' && e.control_pattern === undefined)
       ctx.addIssue({ code: 'custom', message: '`none` looks for absence and needs a `control_pattern`' });
@@ -53,19 +57,30 @@ export function evaluateExpectation(
     if (!(at > changed_at_ms))
       return { status: 'unknown', found: 'no data newer than the change yet', lines: null };
   }
-  return expectation.pattern === undefined
-    ? evaluateValue(lines, expectation)
-    : evaluateLines(lines, expectation, expectation.pattern);
+  if (expectation.pattern === undefined) return evaluateValue(lines, expectation);
+  const counted =
+    expectation.fresh_lines === true && changed_at_ms !== null
+      ? lines.map((line) => (timeOfLine(line) > changed_at_ms ? line : null))
+      : lines;
+  return evaluateLines(counted, expectation, expectation.pattern);
+}
+
+/** `2026-11-23T10:00:00.123456789Z stream | text`; NaN, which is later than nothing, for a line without a time. */
+function timeOfLine(line: string): number {
+  return Date.parse(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3})?/.exec(line)?.[0].concat('Z') ?? '');
 }
 
 function evaluateLines(
-  lines: readonly string[],
+  lines: readonly (string | null)[],
   expectation: Expectation,
   pattern: string,
 ): ExpectationResult {
   const hits = matchingLines(lines, pattern);
   const span = hits.length === 0 ? null : { first: hits[0] as number, last: hits.at(-1) as number };
   if (expectation.op === 'some') {
+    // No line at all, or none newer than the change: that speaks neither for nor against it.
+    if (lines.every((line) => line === null))
+      return { status: 'unknown', found: 'the source shows no lines to look at', lines: null };
     const status = hits.length > 0 ? 'passed' : 'failed';
     return { status, found: count(hits.length), lines: span };
   }
@@ -105,12 +120,12 @@ function compare(
   return verdict(a >= b);
 }
 
-/** 1-based numbers of the lines that the RE2 pattern matches. @throws on a pattern that RE2 refuses. */
-export function matchingLines(lines: readonly string[], pattern: string): number[] {
+/** 1-based numbers of the lines that the RE2 pattern matches; null is a line that does not count. @throws on a pattern that RE2 refuses. */
+export function matchingLines(lines: readonly (string | null)[], pattern: string): number[] {
   const re = RE2JS.compile(pattern);
   const hits: number[] = [];
   lines.forEach((line, index) => {
-    if (re.matcher(line).find()) hits.push(index + 1);
+    if (line !== null && re.matcher(line).find()) hits.push(index + 1);
   });
   return hits;
 }

@@ -32,8 +32,9 @@ export const IncidentState = z.enum(INCIDENT_STATES);
 export type IncidentState = z.infer<typeof IncidentState>;
 
 /**
- * Why an incident stands still. Two are added to DESIGN's list, since the card must name them: `conflict` (the object
- * changed between approval and apply) and `verify_failed` (the change ran and a check says that it did not help).
+ * Why an incident stands still. Three are added to DESIGN's list, since the card must name them: `conflict` (the object
+ * changed between approval and apply), `verify_failed` (the change ran and a check says that it did not help) and
+ * `rolled_back` (it did not help, and everything was put back).
  */
 export const HaltReason = z.enum([
   'budget',
@@ -46,6 +47,7 @@ export const HaltReason = z.enum([
   'dependency',
   'conflict',
   'verify_failed',
+  'rolled_back',
 ]);
 export type HaltReason = z.infer<typeof HaltReason>;
 

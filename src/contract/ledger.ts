@@ -109,7 +109,12 @@ export const PlanPayload = z.strictObject({
   effect_hash: Sha256,
 });
 export type PlanPayload = z.infer<typeof PlanPayload>;
-export const PreviewPayload = z.strictObject({ change_id: z.string(), preview: Preview });
+export const PreviewPayload = z.strictObject({
+  change_id: z.string(),
+  preview: Preview,
+  /** Left out for the change itself. */
+  phase: Phase.optional(),
+});
 export const ApprovalPayload = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('opened'), request: ApprovalRequest }),
   z.strictObject({

@@ -99,6 +99,7 @@ export const TimelineNotice = z.strictObject({
     'refusal',
     'step',
     'verify',
+    'rollback',
     'halted',
     'closed',
     'recorded',

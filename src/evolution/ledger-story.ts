@@ -57,9 +57,9 @@ export function storyOf(entries: readonly LedgerEntry[]): Story {
       return [];
     });
   const transitions = all('transition', TransitionPayload);
-  const previews = all('preview', PreviewPayload).map(
-    ({ value }) => [value.change_id, value.preview] as const,
-  );
+  const previews = all('preview', PreviewPayload)
+    .filter(({ value }) => value.phase === undefined)
+    .map(({ value }) => [value.change_id, value.preview] as const);
   const checks = new Map(all('verify', VerifyPayload).map((check) => [check.value.check_id, check]));
   const story = {
     entries,

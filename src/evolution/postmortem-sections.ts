@@ -7,10 +7,10 @@ export function summarySection(story: Story, names: Names): string | null {
   const { context, findings, plan } = story;
   if (context === null) return null;
   const started = context.involved.map((i) => whoIs(`person:${i.principal}`, names)).join(', ');
-  const ran = story.outcomes.filter(({ value }) => value.outcome.status === 'done');
-  const done = ran.map(
-    ({ value }) => plan?.plan.actions.find((a) => a.change_id === value.change_id)?.intent ?? value.change_id,
-  );
+  const done = ofPhase(story, 'apply').map(({ value }) => {
+    const intent = plan?.plan.actions.find((a) => a.change_id === value.change_id)?.intent ?? value.change_id;
+    return isPutBack(story, value.change_id) ? `${intent} (put back afterwards)` : intent;
+  });
   const passed = story.checks.filter(({ value }) => value.status === 'passed').length;
   const minutes = durationMinutes(context.opened_at, story.closed_at);
   return bullets([
@@ -128,7 +128,9 @@ export function changeSection(story: Story): string | null {
   const { plan } = story;
   if (plan === null) return null;
   const blocks = plan.plan.actions.map((action) => {
-    const outcome = story.outcomes.findLast(({ value }) => value.change_id === action.change_id);
+    const [outcome, undo] = (['apply', 'undo'] as const).map((phase) =>
+      story.outcomes.findLast(({ value }) => value.change_id === action.change_id && value.phase === phase),
+    );
     const fields = story.previews.get(action.change_id)?.changes ?? [];
     const diff = table(
       ['field', 'before', 'after'],
@@ -139,9 +141,26 @@ export function changeSection(story: Story): string | null {
         ? 'was not run'
         : `**${outcome.value.outcome.status}** at ${utc(outcome.at)}: ${plain(outcome.value.outcome.summary)}`;
     const head = `${action.change_id} ${plain(action.intent)} (${code(action.tool)} on ${code(action.target)}): ${result}`;
-    return [head, ...(diff === null ? [] : [diff]), ...credentialLine(story, action.change_id)].join('\n\n');
+    const back =
+      undo === undefined
+        ? []
+        : [
+            `Put back: **${undo.value.outcome.status}** at ${utc(undo.at)}: ${plain(undo.value.outcome.summary)}`,
+          ];
+    return [head, ...(diff === null ? [] : [diff]), ...back, ...credentialLine(story, action.change_id)].join(
+      '\n\n',
+    );
   });
   return blocks.join('\n\n');
+}
+
+/** Writes of a phase that were done. */
+function ofPhase(story: Story, phase: 'apply' | 'undo'): Story['outcomes'] {
+  return story.outcomes.filter(({ value }) => value.outcome.status === 'done' && value.phase === phase);
+}
+
+function isPutBack(story: Story, change_id: string): boolean {
+  return ofPhase(story, 'undo').some(({ value }) => value.change_id === change_id);
 }
 
 /** Whether the credential of the write was leased for it and is dead. */
@@ -215,9 +234,7 @@ export function gapSection({ findings, plan }: Story): string | null {
 /** Rules, not advice from a model: each follow-up names what in the ledger asks for it. */
 export function followUpSection(story: Story): string | null {
   const { plan, findings, context } = story;
-  const changed = story.outcomes.filter(
-    ({ value }) => value.outcome.status === 'done' && value.phase === 'apply',
-  );
+  const changed = ofPhase(story, 'apply').filter(({ value }) => !isPutBack(story, value.change_id));
   const targets = changed.flatMap(
     ({ value }) =>
       plan?.plan.actions.filter((a) => a.change_id === value.change_id && !a.tool.startsWith('git.')) ?? [],

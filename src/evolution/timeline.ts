@@ -119,7 +119,10 @@ function describeEvent(payload: Readonly<Record<string, unknown>>): string | nul
 
 function describeTransition(payload: Readonly<Record<string, unknown>>): string | null {
   const parsed = TransitionPayload.safeParse(payload);
-  if (!parsed.success || !['HALTED', 'CLOSED', 'EXECUTING', 'OBSERVING'].includes(parsed.data.to))
+  if (
+    !parsed.success ||
+    !['HALTED', 'CLOSED', 'EXECUTING', 'ROLLING_BACK', 'OBSERVING'].includes(parsed.data.to)
+  )
     return null;
   return `**${words(parsed.data.to)}** (${plain(words(parsed.data.reason), 200)})`;
 }

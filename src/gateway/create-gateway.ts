@@ -1,7 +1,7 @@
 import type { Clock, Ids, Log } from '../contract/ports.ts';
 import type { Secret } from '../contract/secret.ts';
 import { isRevocable, type SecretRef } from '../contract/credentials.ts';
-import { isRefusal } from '../contract/verdict.ts';
+import { isRefusal, refuse, type Refusal } from '../contract/verdict.ts';
 import type { Store } from '../store/store.ts';
 import { CredentialBroker } from './credentials/broker.ts';
 import { DRIVERS } from './drivers/index.ts';
@@ -28,7 +28,6 @@ import { RELAY_LIMITS, RelaySessions } from './relay/relay-sessions.ts';
 import { relayRoutes } from './relay/relay-routes.ts';
 import { sanitizeText } from './sanitize/sanitize.ts';
 import { WorkFolders } from './terraform/work-folders.ts';
-import { refuse } from '../contract/verdict.ts';
 import { lookAtUpstream } from './pipeline/look-at-upstream.ts';
 import { Upstreams } from './upstreams/upstreams.ts';
 
@@ -145,6 +144,7 @@ function facts(
   const { registry, settings } = core;
   return {
     classify: (action) => classify(core, action),
+    undoArguments: (change) => undoArguments(core, change),
     definitions: () => registry.definitions,
     toolDefinitionsDigest: () => registry.digest,
     policyDigest: () => core.policies.set?.digest ?? null,
@@ -159,6 +159,16 @@ function facts(
     upstreamDefinitions: () => core.upstreams.definitions(),
     lookAtUpstream: (server, signal) => lookAtUpstream(core, server, signal),
   };
+}
+
+function undoArguments(
+  { registry }: GatewayCore,
+  change: { tool: string; before_image: Readonly<Record<string, unknown>> },
+): Readonly<Record<string, unknown>> | Refusal {
+  const tool = registry.tools.get(change.tool)?.tool;
+  return tool?.mode === 'write'
+    ? (tool.undo(change.before_image) as Record<string, unknown>)
+    : refuse('unknown-tool', `There is no tool ${change.tool} that writes.`, 'Put it back by hand.');
 }
 
 function redactWith({ redaction }: Pick<GatewayCore['policies'], 'redaction'>, text: string): string {

@@ -65,6 +65,11 @@ export interface Gateway extends GatewayRead {
     target: string;
     params: Readonly<Record<string, unknown>>;
   }): Classification | Refusal;
+  /** Pure: the arguments by which a tool brings back a before-image of its own. */
+  undoArguments(change: {
+    tool: string;
+    before_image: Readonly<Record<string, unknown>>;
+  }): Readonly<Record<string, unknown>> | Refusal;
   definitions(): readonly ToolDefinition[];
   /** Approved tools of external MCP servers as of now; they are in no digest, each call checks its own pin. */
   upstreamDefinitions(): Promise<readonly ToolDefinition[]>;

@@ -124,14 +124,11 @@ function kindEntries(event: HarnessEvent, to: Snapshot): NewLedgerEntry[] {
         payload: { change_id: p.change_id, preview: p.preview },
       })),
     ];
-  if (event.type === 'executed')
-    return [
-      {
-        kind: 'outcome',
-        actor: 'aegis:gateway',
-        payload: { change_id: event.change_id, phase: 'apply', outcome: event.outcome },
-      },
-    ];
+  if (event.type === 'executed' || event.type === 'undone') {
+    const { change_id, outcome } = event;
+    const phase = event.type === 'executed' ? 'apply' : 'undo';
+    return [{ kind: 'outcome', actor: 'aegis:gateway', payload: { change_id, phase, outcome } }];
+  }
   if (event.type === 'verified')
     return event.checks.map((check) => ({ kind: 'verify', actor, payload: check }));
   if (event.type === 'reviewed')
@@ -142,33 +139,31 @@ function kindEntries(event: HarnessEvent, to: Snapshot): NewLedgerEntry[] {
         payload: { title: event.title, markdown_sha256: hashOf(event.markdown) },
       },
     ];
-  const refused =
-    event.type === 'plan_failed' || event.type === 'prepare_refused' || event.type === 'execute_refused';
-  if (refused) {
-    const about = event.type === 'execute_refused' ? `execute ${event.change_id}` : event.type;
-    return [
-      {
-        kind: 'refusal',
-        actor,
-        payload: { code: event.code, reason: event.reason, remedy: event.remedy, by: null, about },
-      },
-    ];
+  const refused = refusalOf(event);
+  return refused === null ? [] : [{ kind: 'refusal', actor, payload: { ...refused, by: null } }];
+}
+
+/** What an effect was refused; it is a row of its own beside the event (law 8). */
+function refusalOf(
+  event: HarnessEvent,
+): { code: string; reason: string; remedy: string; about: string } | null {
+  switch (event.type) {
+    case 'plan_failed':
+    case 'prepare_refused':
+      return { code: event.code, reason: event.reason, remedy: event.remedy, about: event.type };
+    case 'execute_refused':
+    case 'undo_refused': {
+      const act = event.type === 'execute_refused' ? 'execute' : 'put back';
+      const { code, reason, remedy, change_id } = event;
+      return { code, reason, remedy, about: `${act} ${change_id}` };
+    }
+    case 'cleared': {
+      const { verdict, reason, remedy } = event;
+      return verdict === 'passed' ? null : { code: verdict, reason, remedy, about: 'clear for execution' };
+    }
+    default:
+      return null;
   }
-  if (event.type === 'cleared' && event.verdict !== 'passed')
-    return [
-      {
-        kind: 'refusal',
-        actor,
-        payload: {
-          code: event.verdict,
-          reason: event.reason,
-          remedy: event.remedy,
-          by: null,
-          about: 'clear for execution',
-        },
-      },
-    ];
-  return [];
 }
 
 function reasonOf(event: HarnessEvent, to: Snapshot): string {

@@ -13,6 +13,11 @@ import { Preview, ToolOutcome } from '../contract/tool.ts';
 const base = { at: IsoTime };
 const person = { ...base, by: PrincipalId };
 const result = { ...base, effect_id: z.string().max(200) };
+/**
+ * The failure that this event may tell is answered with a rollback. Events of older ledgers do not say it: they halted,
+ * and must replay as they were.
+ */
+const rolls_back = z.literal(true).optional();
 
 export const SkillHint = z.strictObject({ skill: z.string(), summary: z.string(), score: z.number() });
 
@@ -87,6 +92,7 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     outcome: ToolOutcome,
     /** When the write left: earlier than `at`, which is when its outcome was known, by an outage or a slow revoke. */
     changed_at: IsoTime.optional(),
+    rolls_back,
   }),
   z.strictObject({
     type: z.literal('execute_refused'),
@@ -96,7 +102,29 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     reason: z.string(),
     remedy: z.string(),
   }),
-  z.strictObject({ type: z.literal('verified'), ...result, checks: z.array(VerifyPayload).max(20) }),
+  z.strictObject({
+    type: z.literal('verified'),
+    ...result,
+    checks: z.array(VerifyPayload).max(20),
+    rolls_back,
+  }),
+  /** The undo of one change came to an end. */
+  z.strictObject({
+    type: z.literal('undone'),
+    ...result,
+    change_id: z.string(),
+    outcome: ToolOutcome,
+    /** `yes`: the object shows its state before the change; `changed_since`: it did, and shows another one by now. */
+    put_back: z.enum(['yes', 'changed_since', 'no']),
+  }),
+  z.strictObject({
+    type: z.literal('undo_refused'),
+    ...result,
+    change_id: z.string(),
+    code: z.string(),
+    reason: z.string(),
+    remedy: z.string(),
+  }),
   z.strictObject({ type: z.literal('reviewed'), ...result, title: z.string(), markdown: z.string() }),
   /** An effect could not do its work: a dependency is down. Retried within limits, then HALTED. */
   z.strictObject({

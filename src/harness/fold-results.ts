@@ -1,7 +1,9 @@
 import type { HaltReason, IncidentState } from '../contract/incident.ts';
 import type { EventOf } from './events.ts';
 import { ANOTHER_ROUND, usedUp, firstAction, halt, start, voided } from './fold-parts.ts';
+import { beginRollback } from './fold-rollback.ts';
 import { actionTitle, undoAdvice } from './halt-texts.ts';
+import { rollbackObstacle } from './standing.ts';
 import type { MachineContext } from './state.ts';
 
 /** The context after the gates were cleared, an action ran, or the checks spoke. Pure. */
@@ -52,10 +54,17 @@ export function foldExecuted(
           : { ...c.halt, text: `${c.halt.text} The step under way ended: ${e.outcome.summary}` },
     };
   const title = actionTitle(c, e.change_id);
-  if (e.outcome.status === 'conflict') {
-    const fields = e.outcome.conflict_fields
-      .map((f) => `${f.path} is now ${JSON.stringify(f.after)}, approved was ${JSON.stringify(f.before)}`)
-      .join('; ');
+  const fields = e.outcome.conflict_fields
+    .map((f) => `${f.path} is now ${JSON.stringify(f.after)}, approved was ${JSON.stringify(f.before)}`)
+    .join('; ');
+  if (to === 'ROLLING_BACK')
+    return beginRollback(
+      usedUp(next, 'used'),
+      status === 'conflict'
+        ? `${title} was not run, since the object changed after the approval: ${fields}.`
+        : `${title} failed: ${e.outcome.summary}`,
+    );
+  if (e.outcome.status === 'conflict')
     return halt(
       voided(next, e.outcome.summary),
       'conflict',
@@ -63,7 +72,6 @@ export function foldExecuted(
       'Press Resume: Aegis looks again and makes a new plan.',
       'DIAGNOSING',
     );
-  }
   if (e.outcome.status === 'outcome_unknown')
     return halt(
       usedUp(next, 'used'),
@@ -103,10 +111,12 @@ export function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'v
     bad === undefined
       ? 'No check gave an answer.'
       : `Check "${bad.title}" ${failed ? 'failed' : 'gave no answer'}: ${bad.found}.`;
+  if (to === 'ROLLING_BACK') return beginRollback(next, text);
+  const obstacle = failed && e.rolls_back === true ? rollbackObstacle(c, c.done) : null;
   return halt(
     next,
     failed ? 'verify_failed' : 'inconclusive',
-    text,
+    obstacle === null ? text : `${text} Nothing was put back by itself: ${obstacle}.`,
     `${undoAdvice(c)} Or press Resume to check again.`.trim(),
     'VERIFYING',
   );

@@ -14,7 +14,15 @@ import {
   withHalt,
 } from './fold-parts.ts';
 import { foldCleared, foldExecuted, foldVerified } from './fold-results.ts';
-import { actionTitle, undoAdvice } from './halt-texts.ts';
+import {
+  brakeRollback,
+  foldUndone,
+  foldUndoRefused,
+  rollbackProgress,
+  stopRollback,
+  undoNext,
+} from './fold-rollback.ts';
+import { actionTitle, NEXT_AFTER_HAND_OVER, NEXT_AFTER_STOP, undoAdvice } from './halt-texts.ts';
 import { incidentOf, involvedSet } from './state.ts';
 import type { MachineContext, Snapshot } from './state.ts';
 
@@ -60,7 +68,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     const plan = { payload: e.payload, previews: e.previews, gates: e.gates };
     const approval: Approval = { ...e.request, decisions: [], status: 'open' };
     if (to === 'OBSERVING') return { ...c, plan, approval: null, running: null, retries: 0 };
-    return { ...c, plan, approval, running: null, retries: 0, done: [], checks: [] };
+    return { ...c, plan, approval, running: null, retries: 0, done: [], checks: [], rollback: null };
   },
   prepare_refused: (c, _to, e) =>
     e.code === 'budget'
@@ -69,15 +77,18 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
   decided: foldDecision,
   cleared: foldCleared,
   executed: foldExecuted,
+  undone: foldUndone,
+  undo_refused: foldUndoRefused,
   execute_refused: (c, to, e, from) => {
     if (from === 'HALTED') return { ...c, running: null };
-    const text = `${actionTitle(c, e.change_id)} was not run: ${e.reason}`;
+    const done = c.done.map((d) => actionTitle(c, d.change_id));
+    const before = done.length === 0 ? '' : ` Done before it, and in force: ${done.join(', ')}.`;
     return haltOrStay(
       c,
       to,
       'dependency',
-      text,
-      `${e.remedy} Then press Resume: all gates run again.`,
+      `${actionTitle(c, e.change_id)} was not run: ${e.reason}${before}`,
+      `${e.remedy} Then press Resume: all gates run again. ${undoAdvice(c)}`.trim(),
       'PENDING_APPROVAL',
     );
   },
@@ -91,6 +102,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
   effect_failed: (c, to, e, from) => {
     if (to === 'CLOSED' || from === 'HALTED') return { ...c, running: null };
     if (to !== 'HALTED') return { ...c, retries: c.retries + 1, status_text: e.reason };
+    if (from === 'ROLLING_BACK')
+      return stopRollback(c, 'dependency', e.reason, 'Wait until it is reachable.', 'ROLLING_BACK');
     return halt(
       c,
       'dependency',
@@ -108,18 +121,19 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     return { ...next, halt: { ...next.halt, next_step: why, resume_to } };
   },
   stopped: (c, _to, e, from) => {
-    const kept = { ...c, running: from === 'EXECUTING' || from === 'HALTED' ? c.running : null };
+    const kept = { ...c, running: WRITING.has(from) ? c.running : null };
+    const reason = e.reason === '' ? '' : ` (${e.reason})`;
+    if (from === 'ROLLING_BACK') return brakeRollback(kept, 'stopped', `Stopped by ${e.by}${reason}`);
     const ran =
       c.done.length === 0 && from !== 'EXECUTING'
         ? 'Nothing was changed.'
-        : `${c.done.length} of ${c.plan?.payload.plan.actions.length ?? 0} steps ran. ${undoAdvice(c)}`;
-    const reason = e.reason === '' ? '' : ` (${e.reason})`;
+        : `${c.done.length} of ${c.plan?.payload.plan.actions.length ?? 0} steps ran.${putBackWords(c)} ${undoAdvice(c)}`;
     return {
       ...withHalt(
         voided(kept, 'stopped'),
         'stopped',
         `Stopped by ${e.by}${reason}. ${ran}`,
-        'Press Plan again to start over, or take it over by hand.',
+        NEXT_AFTER_STOP,
         null,
       ),
     };
@@ -128,6 +142,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     const next = involve({ ...c, ...anotherRound(c), retries: 0, recollections: 0 }, e.by);
     if (to === 'PENDING_APPROVAL')
       return next.approval?.status === 'approved' ? start(next, 'clear') : { ...next, running: null };
+    if (to === 'ROLLING_BACK') return undoNext(next);
     return start(
       next,
       ({ TRIAGE: 'triage', PLANNING: 'plan', VERIFYING: 'verify' } as const)[to as 'TRIAGE'] ?? 'investigate',
@@ -143,15 +158,26 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     );
     return start(next, to === 'PLANNING' ? 'plan' : 'investigate');
   },
-  handed_over: (c, _to, e) =>
-    withHalt(
-      voided({ ...c, running: null }, 'handed over'),
+  handed_over: (c, _to, e, from) => {
+    const kept = { ...c, running: WRITING.has(from) ? c.running : null };
+    if (from === 'ROLLING_BACK') return brakeRollback(kept, 'paused', `${e.by} has taken over by hand`);
+    return withHalt(
+      voided(kept, 'handed over'),
       'paused',
-      `${e.by} has taken over by hand. ${undoAdvice(c)}`.trim(),
-      'Press Plan again when Aegis should look once more.',
+      `${e.by} has taken over by hand.${putBackWords(c)} ${undoAdvice(c)}`.trim(),
+      NEXT_AFTER_HAND_OVER,
       null,
-    ),
+    );
+  },
 };
+
+/** A write that is under way when a person steps in still reports, so the incident goes on waiting for it. */
+const WRITING = new Set<IncidentState>(['EXECUTING', 'ROLLING_BACK', 'HALTED']);
+
+/** What an earlier rollback has put back already. */
+function putBackWords(c: MachineContext): string {
+  return c.rollback === null ? '' : ` ${rollbackProgress(c)}`;
+}
 
 function foldAlerts(
   c: MachineContext,

@@ -118,10 +118,13 @@ export async function callsUsed(deps: Pick<HarnessDeps, 'store'>, incident_id: s
   return Math.ceil((await deps.store.ledger.count(incident_id, ['call'])) / 2);
 }
 
+/** An incident that changes, checks or puts back keeps others away from its targets. */
+const HOLDS_TARGETS = new Set<string>(['EXECUTING', 'VERIFYING', 'ROLLING_BACK']);
+
 async function targetLocks(deps: HarnessDeps, own_id: string): Promise<Map<string, string>> {
   const locks = new Map<string, string>();
   for (const row of await deps.store.incidents.list({ open: true, limit: OPEN_INCIDENTS_MAX })) {
-    if (row.incident_id === own_id || (row.state !== 'EXECUTING' && row.state !== 'VERIFYING')) continue;
+    if (row.incident_id === own_id || !HOLDS_TARGETS.has(row.state)) continue;
     const { plan } = parseSnapshot(row.snapshot).context;
     for (const action of plan?.payload.plan.actions ?? []) locks.set(action.target, row.incident_id);
   }

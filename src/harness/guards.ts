@@ -1,6 +1,7 @@
 import { AUTONOMY_LEVELS } from '../contract/incident.ts';
-import type { HarnessEvent } from './events.ts';
+import type { EventOf, HarnessEvent } from './events.ts';
 import type { GuardName } from './moves.ts';
+import { nextUndo, rollbackObstacle, standingChanges } from './standing.ts';
 import { EFFECT_RETRIES_MAX, incidentOf, RECOLLECT_MAX } from './state.ts';
 import type { MachineContext } from './state.ts';
 
@@ -20,6 +21,18 @@ export const GUARDS: Readonly<Record<GuardName, Guard>> = {
     e.type === 'executed' && e.outcome.status === 'done' && c.done.length + 1 < actionCount(c),
   outcome_done_last: (c, e) =>
     e.type === 'executed' && e.outcome.status === 'done' && c.done.length + 1 >= actionCount(c),
+  later_step_failed: (c, e) =>
+    e.type === 'executed' &&
+    e.rolls_back === true &&
+    (e.outcome.status === 'failed' || e.outcome.status === 'conflict') &&
+    c.done.length > 0 &&
+    rollbackObstacle(c, doneAfter(c, e)) === null,
+  check_failed: (c, e) =>
+    e.type === 'verified' &&
+    e.rolls_back === true &&
+    e.checks.some((check) => check.status === 'failed') &&
+    rollbackObstacle(c, c.done) === null,
+  undone_more: (c, e) => e.type === 'undone' && e.put_back === 'yes' && standingChanges(c).length > 1,
   all_passed: (_c, e) =>
     e.type === 'verified' && e.checks.length > 0 && e.checks.every((check) => check.status === 'passed'),
   can_retry: (c, e) => e.type === 'effect_failed' && e.retryable && c.retries < EFFECT_RETRIES_MAX,
@@ -31,8 +44,15 @@ export const GUARDS: Readonly<Record<GuardName, Guard>> = {
   back_to_diagnosing: (c) => c.halt?.resume_to === 'DIAGNOSING',
   back_to_planning: (c) => c.halt?.resume_to === 'PLANNING',
   back_to_pending: (c) => c.halt?.resume_to === 'PENDING_APPROVAL',
+  back_to_rolling_back: (c) => c.halt?.resume_to === 'ROLLING_BACK' && nextUndo(c) !== null,
   back_to_verifying: (c) => c.halt?.resume_to === 'VERIFYING',
 };
+
+/** With a step that was done in part: what it did stands. */
+function doneAfter(c: MachineContext, e: EventOf<'executed'>): MachineContext['done'] {
+  if (e.outcome.partial !== true) return c.done;
+  return [...c.done, { change_id: e.change_id, at: e.at, outcome: e.outcome }];
+}
 
 function actionCount(context: MachineContext): number {
   return context.plan?.payload.plan.actions.length ?? 0;

@@ -1,17 +1,28 @@
+import { parseTarget } from '../contract/tool.ts';
+import { actionOf, standingChanges } from './standing.ts';
 import { incidentOf } from './state.ts';
 import type { MachineContext } from './state.ts';
+
+export const NEXT_AFTER_STOP = 'Press Plan again to start over, or take it over by hand.';
+export const NEXT_AFTER_HAND_OVER = 'Press Plan again when Aegis should look once more.';
 
 /** Sentences about what ran and how to undo it by hand. Pure. */
 
 export function actionTitle(context: MachineContext, change_id: string): string {
-  const action = context.plan?.payload.plan.actions.find((a) => a.change_id === change_id);
+  const action = actionOf(context, change_id);
   return action === undefined ? change_id : `${change_id} (${action.intent})`;
 }
 
-/** What a person would do to undo the steps that ran, newest first; empty when nothing ran. */
+/** Nobody reads 64 digits: the first ones tell two templates apart, the ledger has the rest. */
+export function shortMarks(text: string): string {
+  return text.replaceAll(/\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b/g, 'sha256:$1…');
+}
+
+/** What a person would do to undo the steps that are in force, newest first; empty when none is. */
 export function undoAdvice(context: MachineContext): string {
-  const steps = context.done.toReversed().map((done) => {
-    const action = context.plan?.payload.plan.actions.find((a) => a.change_id === done.change_id);
+  const steps = standingChanges(context).map((done) => {
+    const action = actionOf(context, done.change_id);
+    if (action?.tool === 'k8s.rollout_undo') return rolloutAdvice(action.target);
     const before = done.outcome.before_image ?? {};
     // Pods that a drain moved are made anew elsewhere; there is nothing to set back.
     const settable = Object.entries(before).filter(([path]) => !path.startsWith('/pods/'));
@@ -19,6 +30,12 @@ export function undoAdvice(context: MachineContext): string {
     return `set ${fields.length > 0 ? fields.join(', ') : 'the touched fields back'} on ${action?.target ?? done.change_id}`;
   });
   return steps.length === 0 ? '' : `To undo by hand: ${steps.join('; then ')}.`;
+}
+
+/** A template stands as its mark, which nobody can type; its revision is the one before the newest. */
+function rolloutAdvice(target: string): string {
+  const { namespace, kind, name } = parseTarget(target);
+  return `run "kubectl -n ${namespace} rollout undo ${kind}/${name}", which goes back to the revision that ran before this change`;
 }
 
 /** "Execute with approval (2 people)", "Shadow: ..." from the frozen autonomy. */

@@ -16,6 +16,9 @@ export type GuardName =
   | 'clear_may_recollect'
   | 'outcome_done_more'
   | 'outcome_done_last'
+  | 'later_step_failed'
+  | 'check_failed'
+  | 'undone_more'
   | 'all_passed'
   | 'can_retry'
   | 'resolved'
@@ -25,7 +28,8 @@ export type GuardName =
   | 'back_to_diagnosing'
   | 'back_to_planning'
   | 'back_to_pending'
-  | 'back_to_verifying';
+  | 'back_to_verifying'
+  | 'back_to_rolling_back';
 
 export interface Move {
   readonly from: IncidentState;
@@ -41,6 +45,7 @@ const OPEN_STATES: readonly IncidentState[] = [
   'PENDING_APPROVAL',
   'EXECUTING',
   'VERIFYING',
+  'ROLLING_BACK',
   'OBSERVING',
 ];
 const BEFORE_EXECUTION: readonly IncidentState[] = ['TRIAGE', 'DIAGNOSING', 'PLANNING', 'PENDING_APPROVAL'];
@@ -51,6 +56,7 @@ const WORKING: readonly IncidentState[] = [
   'PENDING_APPROVAL',
   'EXECUTING',
   'VERIFYING',
+  'ROLLING_BACK',
 ];
 
 export const MOVES: readonly Move[] = [
@@ -82,11 +88,18 @@ export const MOVES: readonly Move[] = [
 
   { from: 'EXECUTING', on: 'executed', to: 'EXECUTING', when: 'outcome_done_more' },
   { from: 'EXECUTING', on: 'executed', to: 'VERIFYING', when: 'outcome_done_last' },
+  { from: 'EXECUTING', on: 'executed', to: 'ROLLING_BACK', when: 'later_step_failed' },
   { from: 'EXECUTING', on: 'executed', to: 'HALTED' },
   { from: 'EXECUTING', on: 'execute_refused', to: 'HALTED' },
 
   { from: 'VERIFYING', on: 'verified', to: 'CLOSED', when: 'all_passed' },
+  { from: 'VERIFYING', on: 'verified', to: 'ROLLING_BACK', when: 'check_failed' },
   { from: 'VERIFYING', on: 'verified', to: 'HALTED' },
+
+  // However a rollback ends, a person looks: the trouble that the plan was for is still there.
+  { from: 'ROLLING_BACK', on: 'undone', to: 'ROLLING_BACK', when: 'undone_more' },
+  { from: 'ROLLING_BACK', on: 'undone', to: 'HALTED' },
+  { from: 'ROLLING_BACK', on: 'undo_refused', to: 'HALTED' },
 
   { from: 'OBSERVING', on: 'plan_again', to: 'DIAGNOSING' },
   { from: 'CLOSED', on: 'reviewed', to: 'CLOSED' },
@@ -109,7 +122,7 @@ export const MOVES: readonly Move[] = [
     { from, on: 'alerts', to: 'OBSERVING', when: 'resolved' },
     { from, on: 'alerts', to: from },
   ]),
-  ...(['EXECUTING', 'VERIFYING', 'OBSERVING', 'HALTED'] as const).map((from): Move => ({
+  ...(['EXECUTING', 'VERIFYING', 'ROLLING_BACK', 'OBSERVING', 'HALTED'] as const).map((from): Move => ({
     from,
     on: 'alerts',
     to: from,
@@ -123,6 +136,8 @@ export const MOVES: readonly Move[] = [
   // Results that arrive after a stop are recorded: a write that had left may still report.
   { from: 'HALTED', on: 'executed', to: 'HALTED' },
   { from: 'HALTED', on: 'execute_refused', to: 'HALTED' },
+  { from: 'HALTED', on: 'undone', to: 'HALTED' },
+  { from: 'HALTED', on: 'undo_refused', to: 'HALTED' },
   { from: 'HALTED', on: 'effect_failed', to: 'HALTED' },
   { from: 'HALTED', on: 'handed_over', to: 'HALTED' },
   { from: 'HALTED', on: 'stopped', to: 'HALTED' },
@@ -134,4 +149,5 @@ export const MOVES: readonly Move[] = [
   { from: 'HALTED', on: 'resumed', to: 'PLANNING', when: 'back_to_planning' },
   { from: 'HALTED', on: 'resumed', to: 'PENDING_APPROVAL', when: 'back_to_pending' },
   { from: 'HALTED', on: 'resumed', to: 'VERIFYING', when: 'back_to_verifying' },
+  { from: 'HALTED', on: 'resumed', to: 'ROLLING_BACK', when: 'back_to_rolling_back' },
 ];

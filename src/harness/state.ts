@@ -23,6 +23,7 @@ export const EffectKind = z.enum([
   'clear',
   'execute',
   'verify',
+  'undo',
   'review',
 ]);
 export type EffectKind = z.infer<typeof EffectKind>;
@@ -49,6 +50,13 @@ export const PreparedPlan = z.strictObject({
 });
 export type PreparedPlan = z.infer<typeof PreparedPlan>;
 
+/** What was put back so far, newest change first, and why. */
+const Rollback = z.strictObject({
+  /** What failed, in one sentence: the check with its value, or the step. */
+  because: z.string(),
+  undone: z.array(z.strictObject({ change_id: z.string(), at: IsoTime })),
+});
+
 /** All that the machine knows of an incident besides its state. JSON through and through; the snapshot is this. */
 export const MachineContext = z.strictObject({
   /** Events folded so far; effect ids are made from it. */
@@ -66,6 +74,8 @@ export const MachineContext = z.strictObject({
   status_text: z.string(),
   done: z.array(z.strictObject({ change_id: z.string(), at: IsoTime, outcome: ToolOutcome })),
   checks: z.array(VerifyPayload),
+  /** The rollback of this plan, from its first undo on. Snapshots from before there were any do not have the field. */
+  rollback: Rollback.nullable().default(null),
   halt: z
     .strictObject({
       reason: HaltReason,
@@ -108,6 +118,7 @@ export function emptySnapshot(): Snapshot {
       status_text: '',
       done: [],
       checks: [],
+      rollback: null,
       halt: null,
       running: null,
       rounds: 1,

@@ -33,6 +33,7 @@ export function writeLabFiles(
   twins: Twins,
   secrets: ReturnType<typeof labSecrets>,
   port: number,
+  skills_dir?: string,
 ): LabFiles {
   mkdirSync(join(dir, 'secrets'), { recursive: true, mode: 0o700 });
   const secret: WriteSecret = (name, value) => {
@@ -47,7 +48,10 @@ export function writeLabFiles(
     { mode: 0o600 },
   );
   const config = join(dir, 'aegis.yaml');
-  const settings = labSettings(twins, secrets, port, secret);
+  const settings = {
+    ...labSettings(twins, secrets, port, secret),
+    ...(skills_dir === undefined ? {} : { skills_dir }),
+  };
   writeFileSync(config, stringify(settings, { aliasDuplicateObjects: false }), { mode: 0o600 });
   chmodSync(dir, 0o700);
   return { dir, config, home: join(dir, 'home'), kubeconfig, webhook_secret: secrets.webhook_secret };
@@ -114,6 +118,11 @@ function labSettings(
   };
 }
 
+const LOG_FILES = {
+  driver: { app: 'nightly-settlement' },
+  'settlement-api': { app: 'settlement-api' },
+};
+
 function labEnvironment(): Record<string, unknown> {
   const namespaces = ['spark-jobs'];
   return {
@@ -126,7 +135,7 @@ function labEnvironment(): Record<string, unknown> {
     mounts: [
       { kind: 'kubernetes', cluster: 'prod-1', namespaces },
       { kind: 'jobs', cluster: 'prod-1', namespaces },
-      { kind: 'logs', source: 'main', namespaces, files: { driver: { app: 'nightly-settlement' } } },
+      { kind: 'logs', source: 'main', namespaces, files: LOG_FILES },
       { kind: 'metrics', source: 'main', namespaces },
     ],
   };
@@ -153,7 +162,14 @@ function labServices(): readonly Record<string, unknown>[] {
       if_down: { text: 'settlement files are late: partner banks book a day later', within_min: 120 },
       owner: 'maya',
     },
-    { ...here, name: 'settlement-api', kind: 'deployment', depends_on: ['nightly-settlement'] },
+    {
+      ...here,
+      name: 'settlement-api',
+      kind: 'deployment',
+      if_down: { text: 'partner banks cannot look up or send settlements', within_min: 10 },
+      owner: 'maya',
+      depends_on: ['nightly-settlement'],
+    },
     {
       ...here,
       name: 'ledger-export',

@@ -29,14 +29,19 @@ export interface Range {
 export async function startRange(
   scenario: Scenario,
   run: ProductCommand,
-  options: { dir?: string; env?: Readonly<Record<string, string>> } = {},
+  options: {
+    dir?: string;
+    env?: Readonly<Record<string, string>>;
+    /** Another skill library than the one that the product brings along. */
+    skills_dir?: string;
+  } = {},
 ): Promise<Range> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'aegis-lab-'));
   const world = new World({ clock: Date.now, seed: scenario.name, ...scenario.world() });
   const secrets = labSecrets();
   const twins = await startTwins(world, secrets);
   const port = await freePort();
-  const files = writeLabFiles(dir, twins, secrets, port);
+  const files = writeLabFiles(dir, twins, secrets, port, options.skills_dir);
   twins.slack.connectApp(`http://127.0.0.1:${port}/slack/events`);
   let product = await startProduct(run, files.config, port, options.env);
   return {

@@ -1,5 +1,5 @@
 import type { EvidenceKind } from '../contract/evidence.ts';
-import type { Log } from '../contract/ports.ts';
+import type { Clock, Log } from '../contract/ports.ts';
 import type { Settings } from '../contract/settings.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { DirEntry } from '../contract/world.ts';
@@ -69,6 +69,7 @@ export interface MountContext {
   readonly skills_dir: string | null;
   readonly redaction_marks: () => readonly string[];
   readonly log: Log;
+  readonly clock: Clock;
 }
 
 /** Settings of all mounts of one kind in the tenant's environment. */

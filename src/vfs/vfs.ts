@@ -66,9 +66,10 @@ export function createVfs(deps: VfsDeps): Vfs {
     const key = `${team}/${env}`;
     const known = trees.get(key);
     if (known !== undefined) return known;
-    const { settings, store, skills_dir, log } = deps;
+    const { settings, store, skills_dir, log, clock } = deps;
     const redaction_marks = (): readonly string[] => [...SHIPPED_MARKS, ...(deps.redaction_marks?.() ?? [])];
-    const tree = createTree({ tenant: { team, env }, settings, store, skills_dir, redaction_marks, log });
+    const tenant = { team, env };
+    const tree = createTree({ tenant, settings, store, skills_dir, redaction_marks, log, clock });
     trees.set(key, tree);
     return tree;
   };

@@ -106,23 +106,24 @@ describe('law 2: one door out', () => {
       .map(({ path }) => path);
   }
 
-  it('only the harness asks for an execution, and only its effect that the runner starts', () => {
+  /** The two effects that change the outside: an action, and its undo. */
+  const WRITERS = ['src/harness/effects/execute.ts', 'src/harness/effects/undo.ts'];
+  const importersOf = (target: string): string[] =>
+    sources.filter(({ imports }) => imports.some(({ file }) => file === target)).map(({ path }) => path);
+
+  it('only the harness asks for an execution, and only its two effects that the runner starts', () => {
     // Inside the gateway the word is that of its breakers and queues (cockatiel).
-    expect(usersOf('execute').filter((path) => !path.startsWith('src/gateway/'))).toEqual([
-      'src/harness/effects/execute.ts',
-    ]);
+    expect(usersOf('execute').filter((path) => !path.startsWith('src/gateway/'))).toEqual(WRITERS);
     const of_the_door = sources.filter(({ imports }) =>
       imports.some(({ file, kind }) => file === 'src/gateway/pipeline/execute-call.ts' && kind === 'value'),
     );
     expect(of_the_door.map(({ path }) => path)).toEqual(['src/gateway/create-gateway.ts']);
-    const importers = sources.filter(({ imports }) =>
-      imports.some(({ file }) => file === 'src/harness/effects/execute.ts'),
-    );
-    expect(importers.map(({ path }) => path)).toEqual(['src/harness/effects/index.ts']);
+    for (const writer of WRITERS) expect(importersOf(writer)).toEqual(['src/harness/effects/index.ts']);
   });
 
   it('only the harness mints permits, only the execute door consumes and dispatches them', () => {
-    expect(usersOf('mintPermit')).toEqual(['src/harness/effects/execute.ts']);
+    expect(usersOf('mintPermit')).toEqual(['src/harness/effects/permit.ts']);
+    expect(importersOf('src/harness/effects/permit.ts')).toEqual(WRITERS);
     expect(usersOf('dispatch')).toEqual(['src/gateway/pipeline/execute-call.ts']);
     expect(usersOf('accept')).toEqual(['src/gateway/pipeline/execute-call.ts']);
   });

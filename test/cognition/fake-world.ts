@@ -126,7 +126,12 @@ const LIBRARY = new URL('../../skills/', import.meta.url);
 
 /** The committed skill library as files of a World. */
 export function libraryFiles(): Record<string, string> {
-  const names = ['_index.json', 'spark/spark_driver_oom.skill.yaml', 'k8s/image_pull_backoff.skill.yaml'];
+  const names = [
+    '_index.json',
+    'spark/spark_driver_oom.skill.yaml',
+    'k8s/image_pull_backoff.skill.yaml',
+    'k8s/bad_deploy.skill.yaml',
+  ];
   return Object.fromEntries(
     names.map((name) => [`/context/skills/${name}`, readFileSync(new URL(name, LIBRARY), 'utf8')]),
   );

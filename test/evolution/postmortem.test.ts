@@ -68,6 +68,38 @@ describe('the postmortem of a whole incident', () => {
   });
 });
 
+describe('a postmortem of a change that was put back', () => {
+  const story = storyEntries();
+  const event = (kind: 'outcome' | 'preview' | 'transition', payload: Record<string, unknown>) => ({
+    kind,
+    actor: 'aegis:harness',
+    payload,
+  });
+  const outcome = story.find((e) => e.kind === 'outcome')?.payload['outcome'] as Record<string, unknown>;
+  const preview = story.find((e) => e.kind === 'preview')?.payload['preview'] as Record<string, unknown>;
+  const changes = [{ path: '/spec/driver/memory', before: '2g', after: '1g' }];
+  const undo = { ...outcome, summary: 'memory 2g to 1g' };
+  const { markdown } = draftPostmortem(
+    chain([
+      ...story.slice(0, -1),
+      event('transition', { from: 'VERIFYING', to: 'ROLLING_BACK', reason: 'verified' }),
+      event('preview', { change_id: 'CHG-1', phase: 'undo', preview: { ...preview, changes } }),
+      event('outcome', { change_id: 'CHG-1', phase: 'undo', outcome: undo }),
+      event('transition', { from: 'ROLLING_BACK', to: 'HALTED', reason: 'undone' }),
+    ]),
+    { names },
+  );
+
+  it('tells the change and that it was put back, and asks nobody to carry it into its source', () => {
+    expect(markdown).toMatch(/Done: .*put back afterwards/);
+    expect(markdown).toContain('| `/spec/driver/memory` | `1g` | `2g` |');
+    expect(markdown).toMatch(/Put back: \*\*done\*\* at .*: memory 2g to 1g/);
+    expect(markdown).toContain('| **rolling back** (verified) |');
+    expect(markdown).toContain('CHG-1 undo: **done**');
+    expect(markdown).not.toContain('or the next deployment undoes it');
+  });
+});
+
 describe('a postmortem of less', () => {
   it('still comes from an empty or odd ledger and counts what it could not read', () => {
     expect(draftPostmortem([], { names }).markdown).toContain('Nothing recorded.');

@@ -23,6 +23,14 @@ import {
 
 const VIEW = { ledger_head: '0'.repeat(64), tool_calls: 0, simulated: true, approvers: 'Dan' };
 
+const UNDO_ENDS = [
+  ['done', 'yes'],
+  ['conflict', 'changed_since'],
+  ['failed', 'no'],
+  ['conflict', 'no'],
+  ['outcome_unknown', 'no'],
+] as const;
+
 /** One event of every kind and variant, fitting the snapshot as well as it can. */
 function possibleEvents(s: Snapshot, offset_s: number): HarnessEvent[] {
   const base = { at: at(offset_s), effect_id: runningId(s) };
@@ -40,6 +48,7 @@ function possibleEvents(s: Snapshot, offset_s: number): HarnessEvent[] {
     { type: 'drafted', ...base, draft: draft() },
     { type: 'plan_failed', ...base, code: 'x', reason: 'r', remedy: 'm' },
     preparedEvent(runningId(s), Math.max(1, s.context.revision), offset_s),
+    preparedEvent(runningId(s), Math.max(1, s.context.revision), offset_s, undefined, 3),
     { type: 'prepare_refused', ...base, gates: [], code: 'x', reason: 'r', remedy: 'm' },
     ...['dan', 'ines', 'maya'].flatMap((by) =>
       (['approve', 'deny', 'withdraw'] as const).map((d) => decide(s, by, d, offset_s)),
@@ -58,12 +67,22 @@ function possibleEvents(s: Snapshot, offset_s: number): HarnessEvent[] {
       ...base,
       change_id,
       outcome: outcome(status),
+      rolls_back: true,
     })),
+    ...UNDO_ENDS.map(([status, put_back]): HarnessEvent => ({
+      type: 'undone',
+      ...base,
+      change_id,
+      outcome: outcome(status),
+      put_back,
+    })),
+    { type: 'undo_refused', ...base, change_id, code: 'frozen', reason: 'r', remedy: 'm' },
     { type: 'execute_refused', ...base, change_id, code: 'x', reason: 'r', remedy: 'm' },
     ...(['passed', 'failed', 'unknown'] as const).map((status): HarnessEvent => ({
       type: 'verified',
       ...base,
       checks: [{ ...check, status }],
+      rolls_back: true,
     })),
     { type: 'reviewed', ...base, title: 't', markdown: 'm' },
     { type: 'effect_failed', ...base, reason: 'down', retryable: true },
@@ -121,11 +140,35 @@ function checkInvariants(from: Snapshot, event: HarnessEvent, to: Snapshot): voi
     expect(approval?.status).toBe('approved');
     expect(approval?.plan_hash).toBe(to.context.plan?.payload.plan_hash);
   }
+  checkRollback(from, event, to);
   if (to.state === 'CLOSED' && event.type === 'verified')
     expect(event.checks.every((c) => c.status === 'passed')).toBe(true);
   if (to.state === 'HALTED') expect(to.context.halt?.next_step).toBeTruthy();
   if (to.state !== 'HALTED') expect(to.context.halt).toBeNull();
   expect(to.context.step).toBe(from.context.step + 1);
+}
+
+/** Law 11: only what was shown to fail rolls back, and it goes through what was done, newest first, each once. */
+function checkRollback(from: Snapshot, event: HarnessEvent, to: Snapshot): void {
+  const { done, rollback, running } = to.context;
+  const undone = rollback?.undone.map((u) => u.change_id) ?? [];
+  if (to.context.done === from.context.done && rollback !== null)
+    expect(undone).toEqual(
+      done
+        .map((d) => d.change_id)
+        .toReversed()
+        .slice(0, undone.length),
+    );
+  if (running?.kind === 'undo') expect(undone).not.toContain(running.change_id);
+  if (to.state !== 'ROLLING_BACK') return;
+  expect(running?.kind).toBe('undo');
+  expect(to.context.approval?.status).toBe('used');
+  if (from.state === 'VERIFYING')
+    expect(event.type === 'verified' && event.checks.some((c) => c.status === 'failed')).toBe(true);
+  else if (from.state === 'EXECUTING')
+    expect(event.type === 'executed' && ['failed', 'conflict'].includes(event.outcome.status)).toBe(true);
+  else if (from.state === 'HALTED') expect(event.type).toBe('resumed');
+  else expect(from.state).toBe('ROLLING_BACK');
 }
 
 describe('the machine', () => {
@@ -143,15 +186,24 @@ describe('the machine', () => {
       expect(types).toContain(move.on);
     }
     const reached = new Set(MOVES.map((m) => m.to));
-    expect(
-      [...INCIDENT_STATES].filter((s) => s !== 'IDLE' && s !== 'ROLLING_BACK' && !reached.has(s)),
-    ).toEqual([]);
+    expect([...INCIDENT_STATES].filter((s) => s !== 'IDLE' && !reached.has(s))).toEqual([]);
     expect(mermaidOfMoves()).toContain('PENDING_APPROVAL --> EXECUTING: cleared [clear_passed]');
   });
 
   it('only ever enters EXECUTING from PENDING_APPROVAL after the gates passed', () => {
     expect(MOVES.filter((m) => m.to === 'EXECUTING' && m.from !== 'EXECUTING')).toEqual([
       { from: 'PENDING_APPROVAL', on: 'cleared', to: 'EXECUTING', when: 'clear_passed' },
+    ]);
+  });
+
+  it('only ever leaves ROLLING_BACK for HALTED: no rollback closes an incident by itself', () => {
+    expect(
+      MOVES.filter((m) => m.from === 'ROLLING_BACK' && m.to !== 'HALTED' && m.to !== 'ROLLING_BACK'),
+    ).toEqual([]);
+    expect(MOVES.filter((m) => m.to === 'ROLLING_BACK' && m.from !== 'ROLLING_BACK')).toEqual([
+      { from: 'EXECUTING', on: 'executed', to: 'ROLLING_BACK', when: 'later_step_failed' },
+      { from: 'VERIFYING', on: 'verified', to: 'ROLLING_BACK', when: 'check_failed' },
+      { from: 'HALTED', on: 'resumed', to: 'ROLLING_BACK', when: 'back_to_rolling_back' },
     ]);
   });
 
@@ -234,6 +286,7 @@ describe('the machine', () => {
       'OBSERVING',
       'PENDING_APPROVAL',
       'PLANNING',
+      'ROLLING_BACK',
       'TRIAGE',
       'VERIFYING',
     ]);

@@ -312,6 +312,48 @@ describe('Deployments', () => {
     expect(world.store.list('Event', 'payments').some((event) => event['reason'] === 'BackOff')).toBe(true);
   });
 
+  it('come back from a release that replaced every pod and then crashes: pods that serve nobody make room', () => {
+    const deploy = (deployment: KubeObject, image: string): void => {
+      const { containers } = objectAt(deployment, 'spec', 'template', 'spec') as {
+        containers?: { image: string }[];
+      };
+      for (const container of containers ?? []) container.image = image;
+    };
+    const late = 'registry.example.com/payments/checkout-api:1.44.0';
+    const { world, pass } = createWorld({
+      images: [
+        {
+          image: late,
+          memory_mib: 200,
+          startup_log: [],
+          steady_log: [],
+          log_every_ms: 0,
+          crash: { after_ms: 5_000, exit_code: 1, reason: 'Error', log: ['FATAL'] },
+        },
+      ],
+      changes: [
+        {
+          kind: 'Deployment',
+          namespace: 'payments',
+          name: 'checkout-api',
+          manager: 'argocd-controller',
+          at_ms: -300_000,
+          edit: (deployment) => deploy(deployment, late),
+        },
+      ],
+    });
+    const status = () => world.store.get('Deployment', 'payments', 'checkout-api')?.status;
+    const old = world.store
+      .list('Pod', 'payments')
+      .map((pod) => stringAt(pod, 'spec', 'containers', 0, 'image'));
+    expect(old).toEqual([late, late, late]);
+    expect(objectAt(status(), 'conditions', 0)['status']).toBe('False');
+    const back = (deployment: KubeObject) => deploy(deployment, late.replace('1.44.0', '1.42.0'));
+    world.change('Deployment', 'payments', 'checkout-api', back, { manager: 'kubectl' });
+    pass(5_000);
+    expect(status()).toMatchObject({ readyReplicas: 3, updatedReplicas: 3, replicas: 3 });
+  });
+
   it('scale up and down and say so', () => {
     const { world, pass } = createWorld();
     for (const replicas of [5, 1]) {

@@ -7,7 +7,8 @@ import { expect } from 'vitest';
 import { DATA_CHANNEL } from '../../src/lab/people.ts';
 import { startRange } from '../../src/lab/range.ts';
 import type { Range } from '../../src/lab/range.ts';
-import { sparkAlert, sparkDriverOom } from '../../src/lab/scenarios/spark-driver-oom.ts';
+import type { Scenario } from '../../src/lab/scenarios/scenario.ts';
+import { sparkDriverOom } from '../../src/lab/scenarios/spark-driver-oom.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
 import { approvalCard, hasAction, rootCard, until } from '../../src/lab/watching.ts';
 import type { IncidentState } from '../../src/contract/incident.ts';
@@ -25,7 +26,7 @@ import { compiledOnce } from '../kill/compile-entry.ts';
  * who saw an error press again. What they press is what the card offers, so the story also holds after a halt.
  */
 const ENTRY = fileURLToPath(new URL('../kill/product-entry.ts', import.meta.url));
-const STORY_MS_MAX = 75_000;
+const STORY_MS_MAX = 120_000;
 /** A person looks this long at an unchanged screen before pressing again. */
 const PRESS_AGAIN_MS = 2000;
 const MODAL_MS = 4000;
@@ -50,21 +51,38 @@ export interface CrashOptions {
   readonly points: readonly (KillPoint | null)[];
   /** Called with the range before the alert: faults, or a kill from outside. */
   readonly prepare?: (range: Range) => void;
+  readonly story?: CrashStory;
 }
 
+/** Which story dies; the Spark job unless told. */
+export interface CrashStory {
+  readonly scenario: Scenario;
+  readonly skills_dir?: string;
+  /** A halt that is the story's end: nobody has to press anything more. */
+  readonly ends_with?: RegExp;
+}
+
+const SPARK: CrashStory = { scenario: sparkDriverOom };
+
 /** Runs the story through its deaths and checks what must hold wherever they fell. */
-export async function crashStory({ points, prepare }: CrashOptions): Promise<CrashEnd> {
+export async function crashStory({ points, prepare, story = SPARK }: CrashOptions): Promise<CrashEnd> {
   const dir = mkdtempSync(join(tmpdir(), 'aegis-crash-'));
   const plan = join(dir, 'kill-plan');
   const operations = join(dir, 'operations');
   writeKillPoints(plan, points);
   const command = { command: process.execPath, args: [await compiledOnce(ENTRY)] };
   const env = { [KILL_PLAN_ENV]: plan, [KILL_LOG_ENV]: operations };
-  const range = await startRange(sparkDriverOom, command, { dir: join(dir, 'lab'), env });
+  const { scenario, skills_dir } = story;
+  const where = { dir: join(dir, 'lab'), env };
+  const range = await startRange(
+    scenario,
+    command,
+    skills_dir === undefined ? where : { ...where, skills_dir },
+  );
   const keeper = new Keeper(range);
   try {
     prepare?.(range);
-    const people = new People(range);
+    const people = new People(range, story.ends_with ?? /unknown outcome/);
     await until('the story to end', () => people.act(), STORY_MS_MAX);
     await until('leases to be given back', () => (leasesOf(range).leases === 0 ? true : undefined));
     const seen = await quietHome(range.files.home);
@@ -143,12 +161,15 @@ function lives(pid: number): boolean {
 class People {
   readonly halts: string[] = [];
   readonly #range: Range;
-  readonly #alert = sparkAlert(Date.now());
+  readonly #alert: unknown;
+  readonly #end: RegExp;
   readonly #pressed = new Map<string, number>();
   #alerted = false;
 
-  constructor(range: Range) {
+  constructor(range: Range, end: RegExp) {
     this.#range = range;
+    this.#end = end;
+    this.#alert = range.scenario.alert(Date.now());
   }
 
   /** One look at the screen; true when the incident has come to an end that nobody has to act on. */
@@ -170,7 +191,7 @@ class People {
   async #afterHalt(root: StoredMessage, text: string): Promise<true | undefined> {
     const sentence = /Halted: (.*)/.exec(text)?.[1] ?? text;
     if (this.halts.at(-1) !== sentence) this.halts.push(sentence);
-    if (/unknown outcome/.test(text)) return true;
+    if (/unknown outcome/.test(text) || this.#end.test(text)) return true;
     if (hasAction(root, 'incident.resume')) await this.#press('maya', root, 'incident.resume');
     else await this.#press('maya', root, 'incident.plan_again');
     return undefined;

@@ -4,6 +4,7 @@ import type { IncidentState } from '../../src/contract/incident.ts';
 import type { LedgerEntry } from '../../src/contract/ledger.ts';
 import type { Range } from '../../src/lab/range.ts';
 import { until } from '../../src/lab/watching.ts';
+import { replayIncident } from '../../src/harness/replay.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { PRODUCT } from './range-for-test.ts';
@@ -14,7 +15,12 @@ export interface Standing {
   readonly state: IncidentState;
   readonly step: number;
   readonly approval: Approval | null;
-  readonly halt: { readonly text: string } | null;
+  readonly halt: {
+    readonly reason: string;
+    readonly text: string;
+    readonly next_step: string;
+    readonly resume_to: string | null;
+  } | null;
 }
 
 async function lookInto<T>(range: Range, look: (store: Store) => Promise<T>): Promise<T> {
@@ -41,6 +47,11 @@ export async function standing(range: Range): Promise<Standing> {
 
 export async function ledgerOf(range: Range, chain: string): Promise<readonly LedgerEntry[]> {
   return lookInto(range, (store) => store.ledger.read(chain, { limit: 10_000 }));
+}
+
+/** What a replay of the incident's events says, beside the running product. */
+export function replayed(range: Range, incident_id: string): ReturnType<typeof replayIncident> {
+  return lookInto(range, (store) => replayIncident(store, incident_id));
 }
 
 export interface RecordedRefusal {

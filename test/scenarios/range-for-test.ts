@@ -3,7 +3,8 @@ import type { ProductCommand } from '../../src/lab/product.ts';
 import { startRange } from '../../src/lab/range.ts';
 import type { Range } from '../../src/lab/range.ts';
 import { DATA_CHANNEL } from '../../src/lab/people.ts';
-import { sparkAlert, sparkDriverOom } from '../../src/lab/scenarios/spark-driver-oom.ts';
+import type { Scenario } from '../../src/lab/scenarios/scenario.ts';
+import { sparkDriverOom } from '../../src/lab/scenarios/spark-driver-oom.ts';
 import { approvalCard, pressWhenThere, reviewAndSubmit, rootCard, until } from '../../src/lab/watching.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
 import { BUILT_ENTRY } from '../built-product.ts';
@@ -14,8 +15,11 @@ export const PRODUCT: ProductCommand = {
 };
 
 /** A range whose files are gone after `close`. */
-export async function startStory(options: Parameters<typeof startRange>[2] = {}): Promise<Range> {
-  const range = await startRange(sparkDriverOom, PRODUCT, options);
+export async function startStory(
+  options: Parameters<typeof startRange>[2] = {},
+  scenario: Scenario = sparkDriverOom,
+): Promise<Range> {
+  const range = await startRange(scenario, PRODUCT, options);
   return {
     ...range,
     async close() {
@@ -27,7 +31,7 @@ export async function startStory(options: Parameters<typeof startRange>[2] = {})
 
 /** Posts the alert and waits for the root card. */
 export async function openIncident(range: Range): Promise<StoredMessage> {
-  const posted = await range.webhook(sparkAlert(Date.now()));
+  const posted = await range.webhook(range.scenario.alert(Date.now()));
   if (posted.status !== 200) throw new Error(`webhook: ${posted.status} ${posted.body}`);
   return until('the root card', () => rootCard(range.twins.slack, DATA_CHANNEL));
 }

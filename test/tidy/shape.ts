@@ -8,7 +8,7 @@ const FUNCTION_LINES_MAX = 70;
 /** Files that are functions of their arguments: the same input gives the same output, today, tomorrow and in a replay. */
 const PURE = [
   /^src\/contract\//,
-  /^src\/harness\/(machine|moves|guards|judge|fold|fold-parts|fold-results|commit-of|freeze-draft|approval-rule|halt-texts|approvers)\.ts$/,
+  /^src\/harness\/(machine|moves|guards|judge|fold|fold-parts|fold-results|fold-rollback|standing|commit-of|freeze-draft|approval-rule|halt-texts|approvers)\.ts$/,
   /^src\/harness\/(gates|notices)\//,
   /^src\/risk\//,
   /^src\/evolution\//,

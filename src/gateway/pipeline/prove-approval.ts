@@ -16,7 +16,7 @@ import {
   type LedgerEntry,
 } from '../../contract/ledger.ts';
 import { planHashOf, type Action } from '../../contract/plan.ts';
-import { combinedEffectHash, effectHashOf, type Permit } from '../../contract/tool.ts';
+import { combinedEffectHash, effectHashOf, journalKey, type Permit } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { Precondition } from '../drivers/driver.ts';
 import { originOf, plannedCall } from './planned-call.ts';
@@ -68,7 +68,7 @@ export function proveApproval(input: ProofInput): Proof | Refusal {
   if (wrong !== null) return wrong;
   const precondition = preconditionOf(input, plan);
   if (isRefusal(precondition)) return precondition;
-  const tally = approvalOf(input, plan, incident);
+  const tally = approvalOf(input, plan, { ...incident, involved: involvedBy(input, incident) });
   if (isRefusal(tally)) return tally;
   const { context, autonomy } = incident;
   const origin = originOf(input.entries, input.permit);
@@ -150,6 +150,27 @@ export function incidentOf(entries: readonly LedgerEntry[]): IncidentFacts | Ref
       autonomy = level;
   }
   return { context, autonomy, involved };
+}
+
+const Applied = z.looseObject({
+  phase: z.literal('before'),
+  door: z.literal('execute'),
+  journal_key: z.string(),
+});
+
+/**
+ * Who was involved when the change was made. The undo rests on the approvals of its change, which stood then: an approver
+ * who resumed the checks afterwards did not approve an act of their own.
+ */
+function involvedBy({ entries, permit }: ProofInput, incident: IncidentFacts): ReadonlySet<string> {
+  if (permit.phase !== 'undo') return incident.involved;
+  const key = journalKey(permit.incident_id, permit.change_id, 'apply');
+  const at = entries.findLastIndex((entry) => {
+    const parsed = entry.kind === 'call' ? Applied.safeParse(entry.payload) : null;
+    return parsed?.success === true && parsed.data.journal_key === key;
+  });
+  const before = at === -1 ? incident : incidentOf(entries.slice(0, at));
+  return isRefusal(before) ? incident.involved : before.involved;
 }
 
 function planOf({

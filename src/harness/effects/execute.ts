@@ -1,8 +1,7 @@
-import { hashOf } from '../../contract/canonical.ts';
 import type { Action } from '../../contract/plan.ts';
 import { isoTime } from '../../contract/ports.ts';
 import { journalKey } from '../../contract/tool.ts';
-import type { Permit, ToolOutcome } from '../../contract/tool.ts';
+import type { ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal } from '../../contract/verdict.ts';
 import type { Refusal } from '../../contract/verdict.ts';
 import { mintToken } from '../deps.ts';
@@ -12,9 +11,7 @@ import type { PreparedPlan } from '../state.ts';
 import { isOutage } from '../world-session.ts';
 import type { Effect, EffectInput } from './effect.ts';
 import { failed } from './effect.ts';
-
-/** A permit that is not used within this time is void. */
-const PERMIT_TTL_MS = 60_000;
+import { mintPermit } from './permit.ts';
 
 /**
  * EXECUTING: one action. Mints the single-use permit and asks the gateway, which believes none of it. After a crash the
@@ -37,7 +34,13 @@ export const executeEffect: Effect = async (input) => {
       if (isRefusal(settled)) return refusedToRun(base, settled);
       return await executed(input, base, key, settled.outcome);
     }
-    const permit = await mintPermit(input, action);
+    const preview = context.plan?.previews.find((p) => p.change_id === action.change_id);
+    const permit = await mintPermit(input, action, {
+      phase: 'apply',
+      tool: action.tool,
+      params: action.params,
+      effect_hash: preview?.preview.effect_hash ?? '',
+    });
     if (isRefusal(permit)) return refusedToRun(base, permit);
     // No abort signal: once asked, a write is finished or reported unknown; Stop is read by the gateway before dispatch.
     const result = await deps.gateway.execute({
@@ -75,29 +78,5 @@ async function executed(
 ): Promise<HarnessEvent> {
   const left_ms = (await deps.store.journal.get(key))?.dispatched_at_ms ?? null;
   const changed_at = left_ms === null ? {} : { changed_at: isoTime(left_ms) };
-  return { type: 'executed', ...base, at: at(), outcome, ...changed_at };
-}
-
-async function mintPermit({ deps, context }: EffectInput, action: Action): Promise<Permit | Refusal> {
-  const prepared = context.plan as PreparedPlan;
-  const preview = prepared.previews.find((p) => p.change_id === action.change_id);
-  const permit: Permit = {
-    permit_id: deps.ids.next('prm'),
-    incident_id: incidentOf(context).incident_id,
-    change_id: action.change_id,
-    phase: 'apply',
-    revision: prepared.payload.plan.revision,
-    plan_hash: prepared.payload.plan_hash,
-    effect_hash: preview?.preview.effect_hash ?? '',
-    tool: action.tool,
-    target: action.target,
-    args_hash: hashOf(action.params),
-    expires_at_ms: deps.clock.now() + PERMIT_TTL_MS,
-  };
-  const minted = await deps.store.journal.mintPermit(permit, {
-    kind: 'permit',
-    actor: 'aegis:harness',
-    payload: { permit },
-  });
-  return isRefusal(minted) ? minted : permit;
+  return { type: 'executed', ...base, at: at(), outcome, ...changed_at, rolls_back: true };
 }

@@ -5,6 +5,7 @@ import { executeEffect } from './execute.ts';
 import { investigateEffect, planEffect, triageEffect } from './investigate.ts';
 import { prepareEffect } from './prepare.ts';
 import { reviewEffect } from './review.ts';
+import { undoEffect } from './undo.ts';
 import { verifyEffect } from './verify.ts';
 
 /** Every kind of work that a step can start. */
@@ -16,5 +17,6 @@ export const EFFECTS: Readonly<Record<EffectKind, Effect>> = {
   clear: clearEffect,
   execute: executeEffect,
   verify: verifyEffect,
+  undo: undoEffect,
   review: reviewEffect,
 };

@@ -100,6 +100,7 @@ function statusText(snapshot: Snapshot): string {
     case 'void':
       return `Void; nothing ran. ${c.halt?.text ?? c.status_text}`;
     case 'used':
+      if (snapshot.state === 'ROLLING_BACK') return 'Executed as approved; it is being put back now.';
       return snapshot.state === 'HALTED' ? (c.halt?.text ?? 'Halted.') : 'Executed as approved.';
   }
 }

@@ -20,7 +20,11 @@ export function cardsOf(from: Snapshot, event: HarnessEvent, to: Snapshot, view:
     { card_key: rootKey(id), placement: 'root', channel, notice: incidentNotice(to, view) },
   ];
   const approval = to.context.approval;
-  const approval_moved = approval !== from.context.approval || to.context.plan !== from.context.plan;
+  const approval_moved =
+    approval !== from.context.approval ||
+    to.context.plan !== from.context.plan ||
+    from.state === 'ROLLING_BACK' ||
+    to.state === 'ROLLING_BACK';
   const key = approvalKey(id, to);
   if (key !== null && (approval_moved || approval?.status === 'approved')) {
     const notice = approvalNotice(to, view);

@@ -1,5 +1,6 @@
 import type { IncidentNotice } from '../../contract/notice.ts';
-import { modeWords } from '../halt-texts.ts';
+import { actionTitle, modeWords } from '../halt-texts.ts';
+import { nextUndo, standingChanges } from '../standing.ts';
 import { incidentOf } from '../state.ts';
 import type { MachineContext, Snapshot } from '../state.ts';
 import { approvalKey } from './card-view.ts';
@@ -93,7 +94,7 @@ function doing(snapshot: Snapshot): string {
     case 'VERIFYING':
       return 'Checking that it helped';
     case 'ROLLING_BACK':
-      return 'Rolling back';
+      return rollbackWords(c);
     case 'OBSERVING':
       return c.resolved_at === null
         ? 'Plan posted; people act'
@@ -103,6 +104,13 @@ function doing(snapshot: Snapshot): string {
     case 'CLOSED':
       return c.outcome ?? 'Closed';
   }
+}
+
+function rollbackWords(c: MachineContext): string {
+  const change_id = nextUndo(c);
+  const left = standingChanges(c).length;
+  const what = change_id === null ? '' : ` ${actionTitle(c, change_id)}`;
+  return `${c.rollback?.because ?? ''} Putting back${what}; ${left} of ${c.done.length} left`;
 }
 
 function pendingWords(c: MachineContext): string {

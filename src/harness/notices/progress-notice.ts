@@ -1,21 +1,30 @@
 import type { ProgressNotice } from '../../contract/notice.ts';
+import { actionTitle, shortMarks } from '../halt-texts.ts';
+import { nextUndo } from '../standing.ts';
 import { incidentOf } from '../state.ts';
 import type { MachineContext, Snapshot } from '../state.ts';
 
 type Task = ProgressNotice['tasks'][number];
 
-const SHOWN = new Set(['EXECUTING', 'VERIFYING']);
+const SHOWN = new Set(['EXECUTING', 'VERIFYING', 'ROLLING_BACK']);
+/** Contract and Slack take no more; the first to go is the line about the gates. */
+const TASKS_MAX = 40;
 
 /** Execution and verification as one list of tasks, edited in place; null while nothing has been approved. */
 export function progressNotice(from: Snapshot, to: Snapshot): ProgressNotice | null {
   const c = to.context;
   const clearing = c.running?.kind === 'clear' || from.context.running?.kind === 'clear';
-  if (c.plan === null || !(clearing || SHOWN.has(to.state) || SHOWN.has(from.state))) return null;
+  // A stopped incident still hears how the step under way ended.
+  const late_news = c.rollback !== null && c.rollback !== from.context.rollback;
+  const moved = SHOWN.has(to.state) || SHOWN.has(from.state) || late_news;
+  if (c.plan === null || !(clearing || moved)) return null;
   return {
     kind: 'progress',
     incident_id: incidentOf(c).incident_id,
     title: titleOf(to, c.plan.payload.plan.revision),
-    tasks: [gateTask(from, to), ...actionTasks(from, to), ...checkTasks(to)],
+    tasks: [gateTask(from, to), ...actionTasks(from, to), ...checkTasks(to), ...undoTasks(to)].slice(
+      -TASKS_MAX,
+    ),
   };
 }
 
@@ -26,8 +35,13 @@ function titleOf(to: Snapshot, revision: number): string {
       return `Plan revision ${revision} carried out, checking that it helped`;
     case 'CLOSED':
       return `Plan revision ${revision} carried out`;
+    case 'ROLLING_BACK':
+      return `Plan revision ${revision} did not help, putting everything back`;
     case 'HALTED':
-      return `Plan revision ${revision} stopped`;
+      if (to.context.halt?.reason === 'rolled_back') return `Plan revision ${revision} was put back`;
+      return to.context.rollback === null
+        ? `Plan revision ${revision} stopped`
+        : `Plan revision ${revision}: putting it back has stopped`;
     default:
       return `Executing plan revision ${revision}`;
   }
@@ -54,7 +68,7 @@ function actionTasks(from: Snapshot, to: Snapshot): Task[] {
         id: action.id,
         title,
         status: done.outcome.status === 'done' ? 'complete' : 'error',
-        output: done.outcome.summary,
+        output: shortMarks(done.outcome.summary),
       };
     if (n === c.done.length && failed_here)
       return { id: action.id, title, status: 'error', output: c.halt?.text ?? null };
@@ -64,6 +78,21 @@ function actionTasks(from: Snapshot, to: Snapshot): Task[] {
       status: n === c.done.length && to.state === 'EXECUTING' ? 'in_progress' : 'pending',
       output: null,
     };
+  });
+}
+
+/** In the order in which they are put back: the newest change first. */
+function undoTasks(to: Snapshot): Task[] {
+  const { rollback, done } = to.context;
+  if (rollback === null) return [];
+  const next = nextUndo(to.context);
+  return done.toReversed().map(({ change_id }): Task => {
+    const base = { id: `u-${change_id}`, title: `Put back ${actionTitle(to.context, change_id)}` };
+    if (rollback.undone.some((u) => u.change_id === change_id))
+      return { ...base, status: 'complete', output: 'The object shows its state from before' };
+    if (change_id !== next) return { ...base, status: 'pending', output: null };
+    if (to.state === 'ROLLING_BACK') return { ...base, status: 'in_progress', output: null };
+    return { ...base, status: 'error', output: 'Not put back' };
   });
 }
 

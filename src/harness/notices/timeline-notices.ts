@@ -1,5 +1,6 @@
 import type { Segment, TimelineNotice } from '../../contract/notice.ts';
-import { undoAdvice } from '../halt-texts.ts';
+import { actionTitle, shortMarks, undoAdvice } from '../halt-texts.ts';
+import { standingChanges } from '../standing.ts';
 import type { EventOf, HarnessEvent } from '../events.ts';
 import { incidentOf } from '../state.ts';
 import type { Snapshot } from '../state.ts';
@@ -8,6 +9,7 @@ import type { Snapshot } from '../state.ts';
 export function timelineNotices(from: Snapshot, event: HarnessEvent, to: Snapshot): TimelineNotice[] {
   const id = incidentOf(to.context).incident_id;
   const lines = linesOf(from, event, to);
+  if (to.state === 'ROLLING_BACK' && from.state !== 'ROLLING_BACK') lines.push(rollbackLine(to));
   const list = lines.map(({ topic, segments, broadcast }): TimelineNotice => ({
     kind: 'timeline',
     incident_id: id,
@@ -64,9 +66,17 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
       return [
         {
           topic: 'step',
-          segments: [bold(`${event.change_id} `), plain(outcomeWords(event)), plain(event.outcome.summary)],
+          segments: [
+            bold(`${event.change_id} `),
+            plain(outcomeWords(event)),
+            plain(shortMarks(event.outcome.summary)),
+          ],
         },
       ];
+    case 'undone':
+      return undoneLines(from, event);
+    case 'undo_refused':
+      return from.state === 'HALTED' ? [notPutBack(event.change_id, event.reason)] : [];
     case 'verified':
       return verifyLines(event);
     case 'stopped':
@@ -128,6 +138,40 @@ function decisionLine(event: EventOf<'decided'>, to: Snapshot): Line {
   return {
     topic: 'decision',
     segments: [who(event.by), plain(`${words} ${event.approval_id}${count}`), ...why],
+  };
+}
+
+function rollbackLine(to: Snapshot): Line {
+  const names = standingChanges(to.context).map((d) => actionTitle(to.context, d.change_id));
+  return {
+    topic: 'rollback',
+    segments: [
+      plain(`${to.context.rollback?.because ?? ''} Aegis puts back what it did, the newest change first: `),
+      plain(`${names.join(', then ')}.`),
+    ],
+  };
+}
+
+/** An undo that did not come to its end is told by the halt that follows, or as late news when it halted before. */
+function undoneLines(from: Snapshot, event: EventOf<'undone'>): Line[] {
+  if (event.put_back !== 'yes')
+    return from.state === 'HALTED' ? [notPutBack(event.change_id, shortMarks(event.outcome.summary))] : [];
+  return [
+    {
+      topic: 'step',
+      segments: [
+        bold(`${event.change_id} `),
+        plain('put back, and the object shows it. '),
+        plain(shortMarks(event.outcome.summary)),
+      ],
+    },
+  ];
+}
+
+function notPutBack(change_id: string, why: string): Line {
+  return {
+    topic: 'step',
+    segments: [bold(`${change_id} `), plain(`does not show its earlier state. ${why}`)],
   };
 }
 

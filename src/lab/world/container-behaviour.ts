@@ -47,7 +47,8 @@ export function runContainer(
     });
   }
   const { crash } = behaviour;
-  if (crash === undefined) return;
+  if (crash === undefined || since < cluster.live_from_ms + (crash.from_ms ?? Number.NEGATIVE_INFINITY))
+    return;
   cluster.timeline.after(crash.after_ms, () => {
     if (cluster.processes.get(key) !== process) return;
     for (const line of crash.log) write(line);

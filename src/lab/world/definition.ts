@@ -30,7 +30,14 @@ export interface ImageBehaviour {
   steady_log: readonly string[];
   log_every_ms: number;
   /** Ends the process this long after each start. */
-  crash?: { after_ms: number; exit_code: number; reason: 'Error' | 'OOMKilled'; log: readonly string[] };
+  crash?: {
+    after_ms: number;
+    exit_code: number;
+    reason: 'Error' | 'OOMKilled';
+    log: readonly string[];
+    /** Only processes that start later than this, relative to the start of the world: what they need is gone by then. */
+    from_ms?: number;
+  };
 }
 
 /** An object that appears at a time relative to the start of the world (negative: in the seeded past). */
@@ -41,11 +48,22 @@ export interface TimedObject {
   at_ms: number;
 }
 
+/** Somebody changes an object at a time relative to the start of the world. */
+export interface TimedChange {
+  kind: string;
+  namespace: string;
+  name: string;
+  manager: string;
+  at_ms: number;
+  edit: (object: KubeObject) => void;
+}
+
 export interface WorldDefinition {
   cluster: string;
   /** How much past is simulated before the start. */
   history_ms: number;
   objects: readonly TimedObject[];
+  changes?: readonly TimedChange[];
   /** Ground truth of Spark jobs by `<namespace>/<name>`; a job without an entry behaves like `spark_default`. */
   spark: Readonly<Record<string, SparkBehaviour>>;
   spark_default: SparkBehaviour;

@@ -71,9 +71,12 @@ function reconcile(options: DeploymentControllerOptions, deployment: KubeObject)
     const room = old.some((set) => desiredReplicas(set) > 0) ? replicas + surge - total : replicas - wanted;
     if (room > 0) scaleSet(cluster, deployment, target, Math.min(replicas, wanted + room));
   }
+  removeUnhealthy(cluster, deployment, target, replicas - unavailableMax);
   let spare =
     sets.reduce((sum, set) => sum + readyPods(cluster, set).length, 0) - (replicas - unavailableMax);
-  for (const set of old) {
+  for (const { metadata } of old) {
+    const set = cluster.store.get('ReplicaSet', metadata.namespace, metadata.name);
+    if (set === undefined) continue;
     const size = desiredReplicas(set);
     const cut = Math.min(size, Math.max(0, spare));
     if (cut > 0) scaleSet(cluster, deployment, set, size - cut);
@@ -82,6 +85,28 @@ function reconcile(options: DeploymentControllerOptions, deployment: KubeObject)
   for (const set of replicaSetsOf(cluster, deployment)) syncPods(options, set);
   forgetOldSets(cluster, deployment, target);
   writeStatus(cluster, deployment, target);
+}
+
+/**
+ * Old pods that serve nobody make room first, or a rollback out of a crash loop would wait for them for ever
+ * (`cleanupUnhealthyReplicas` of the real controller).
+ */
+function removeUnhealthy(
+  cluster: Cluster,
+  deployment: KubeObject,
+  target: KubeObject,
+  availableMin: number,
+): void {
+  const sets = replicaSetsOf(cluster, deployment);
+  const total = sets.reduce((sum, set) => sum + desiredReplicas(set), 0);
+  const current = sets.find((set) => uidOf(set) === uidOf(target)) ?? target;
+  let room = total - availableMin - (desiredReplicas(current) - readyPods(cluster, current).length);
+  for (const set of sets.filter((each) => uidOf(each) !== uidOf(target))) {
+    const cut = Math.min(Math.max(0, room), desiredReplicas(set) - readyPods(cluster, set).length);
+    if (cut <= 0) continue;
+    scaleSet(cluster, deployment, set, desiredReplicas(set) - cut);
+    room -= cut;
+  }
 }
 
 function scaleSet(cluster: Cluster, deployment: KubeObject, set: KubeObject, replicas: number): void {

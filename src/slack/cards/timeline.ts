@@ -9,6 +9,7 @@ const LEADS: Readonly<Partial<Record<TimelineNotice['topic'], string>>> = {
   cause: '✅ ',
   no_cause: '⚠️ ',
   refusal: '❌ Refused: ',
+  rollback: '⚠️ Rolling back: ',
   halted: '⚠️ Halted: ',
   closed: '✅ Closed: ',
 };

@@ -16,9 +16,10 @@ import { eventsFile } from './kube-events-file.ts';
 import { podLogFile } from './kube-log-file.ts';
 import { getObject, isObjectName, listObjects, objectFile, type Place } from './kube-reader.ts';
 import { quotaView, specView, statusView } from './kube-objects.ts';
+import { rolloutFile } from './kube-rollout.ts';
 
 /**
- * `k8s/clusters/<cluster>/namespaces/<ns>/<kind>/<name>/{spec.yaml,status.yaml,events.tail,logs.tail}`, and the short form
+ * `k8s/clusters/<cluster>/namespaces/<ns>/<kind>/<name>/{spec.yaml,status.yaml,events.tail,logs.tail,rollout.yaml}`, and the short form
  * without `clusters/<cluster>` where the environment has one cluster. Only configured namespaces exist.
  */
 const NAME = 'kubernetes';
@@ -40,6 +41,12 @@ const KINDS: ReadonlyMap<string, string> = new Map([
   ['sparkapplications', 'sparkapplication'],
 ]);
 
+/** Files that only some kinds have. */
+const MORE_FILES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['pod', ['logs.tail']],
+  ['deployment', ['rollout.yaml']],
+]);
+
 export function kubernetesMount(context: MountContext): Mount {
   const clusters = new Map<string, string[]>();
   for (const mount of mountsOf(context, 'kubernetes')) {
@@ -48,6 +55,7 @@ export function kubernetesMount(context: MountContext): Mount {
   }
   const names = [...clusters.keys()].sort();
   const only = names.length === 1 ? (names[0] as string) : null;
+  const now = () => context.clock.now();
   return {
     name: NAME,
     look(path, params) {
@@ -56,14 +64,14 @@ export function kubernetesMount(context: MountContext): Mount {
       if (area === undefined)
         return directory([dir('clusters'), ...(only === null ? [] : [dir('namespaces')])]);
       if (area === 'namespaces' && only !== null)
-        return lookNamespaces(only, clusters.get(only) as string[], rest, params);
+        return lookNamespaces(only, clusters.get(only) as string[], rest, params, now);
       if (area !== 'clusters') return null;
       const [cluster, word, ...inside] = rest;
       if (cluster === undefined) return directory(names.map(dir));
       const namespaces = clusters.get(cluster);
       if (namespaces === undefined) return null;
       if (word === undefined) return directory([dir('namespaces')]);
-      return word === 'namespaces' ? lookNamespaces(cluster, namespaces, inside, params) : null;
+      return word === 'namespaces' ? lookNamespaces(cluster, namespaces, inside, params, now) : null;
     },
   };
 }
@@ -73,6 +81,7 @@ function lookNamespaces(
   namespaces: readonly string[],
   path: readonly string[],
   params: PathParams,
+  now: () => number,
 ): Look {
   const [namespace, kinds, name, file, ...beyond] = path;
   if (namespace === undefined) return directory(namespaces.map(dir));
@@ -84,7 +93,9 @@ function lookNamespaces(
   const kind = KINDS.get(kinds);
   if (kind === undefined) return null;
   if (name === undefined) return objectsDirectory(place, kind);
-  return isObjectName(name) ? lookObject(place, kind, name, file, params) : null;
+  if (!isObjectName(name)) return null;
+  if (kind === 'deployment' && file === 'rollout.yaml') return rolloutFile(NAME, place, name, params, now);
+  return lookObject(place, kind, name, file, params);
 }
 
 function lookObject(
@@ -101,9 +112,10 @@ function lookObject(
   switch (file) {
     case undefined:
       return directory(
-        ['spec.yaml', 'status.yaml', 'events.tail', ...(kind === 'pod' ? ['logs.tail'] : [])].map(
-          (entry) => ({ name: entry, kind: 'file' }),
-        ),
+        ['spec.yaml', 'status.yaml', 'events.tail', ...(MORE_FILES.get(kind) ?? [])].map((entry) => ({
+          name: entry,
+          kind: 'file',
+        })),
       );
     case 'spec.yaml':
       return noParams(params) ?? wholeFile({ ...objectFile(NAME, find, specView), asks: api });

@@ -1,0 +1,94 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildSkillIndex, printSkillIndex } from '../../src/cognition/skill-index.ts';
+import type { RequestFacts } from '../../src/lab/kubernetes/faults.ts';
+import type { Range } from '../../src/lab/range.ts';
+import { badDeployNoWayBack } from '../../src/lab/scenarios/bad-deploy.ts';
+import type { Scenario } from '../../src/lab/scenarios/scenario.ts';
+import type { CrashStory } from './crash-story.ts';
+import type { KubeObject } from '../../src/lab/world/kube-object.ts';
+import { objectAt } from '../../src/lab/world/kube-object.ts';
+import { startStory } from './range-for-test.ts';
+
+const SKILLS = fileURLToPath(new URL('../../skills', import.meta.url));
+const SKILL = join('k8s', 'bad_deploy.skill.yaml');
+
+/** The skill library as it is, with less patience in its checks: a story waits for seconds instead of a minute. */
+export function impatientSkills(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'aegis-skills-'));
+  cpSync(SKILLS, dir, { recursive: true });
+  const text = readFileSync(join(dir, SKILL), 'utf8')
+    .replaceAll('stable_s=20', 'stable_s=5')
+    .replace('--since 20s', '--since 5s')
+    .replace('within_s: 600', 'within_s: 60')
+    .replace('within_s: 660', 'within_s: 9');
+  writeFileSync(join(dir, SKILL), text);
+  const files = (readdirSync(dir, { recursive: true }) as string[])
+    .filter((path) => path.endsWith('.skill.yaml'))
+    .map((path) => ({ path, text: readFileSync(join(dir, path), 'utf8') }));
+  const built = buildSkillIndex(files);
+  if (!built.ok) throw new Error(JSON.stringify(built.problems));
+  writeFileSync(join(dir, '_index.json'), printSkillIndex(built.index));
+  return dir;
+}
+
+/** A range whose product checks with less patience. */
+export async function startDeployStory(scenario: Scenario): Promise<Range> {
+  const skills_dir = impatientSkills();
+  const range = await startStory({ skills_dir }, scenario);
+  return {
+    ...range,
+    async close() {
+      await range.close();
+      rmSync(skills_dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Calls `act` once, when the dry run of the undo arrives: the change is in, and nothing is put back yet. */
+export function atTheUndo(range: Range, act: () => void): void {
+  let done = false;
+  range.twins.kubernetes.faults.delay({
+    ms: 0,
+    match: (request: RequestFacts) => {
+      const is_undo =
+        request.method === 'PATCH' && request.dry_run && range.twins.kubernetes.mutations().length === 1;
+      if (!is_undo || done) return false;
+      done = true;
+      act();
+      return false;
+    },
+  });
+}
+
+/** The story whose change is put back, for power cuts: it ends when everything is, or when a person must look. */
+export function rollbackStory(skills_dir: string): CrashStory {
+  return {
+    scenario: badDeployNoWayBack,
+    skills_dir,
+    ends_with: /Everything was put back|The rollback stopped/,
+  };
+}
+
+/** Somebody releases another version of the story's service, past Aegis. */
+export function release(range: Range, tag: string): void {
+  const edit = (deployment: KubeObject): void => {
+    const { containers } = objectAt(deployment, 'spec', 'template', 'spec') as {
+      containers?: { image: string }[];
+    };
+    for (const container of containers ?? []) container.image = container.image.replace(/:[^:]*$/, `:${tag}`);
+  };
+  range.twins.world.change('Deployment', 'spark-jobs', 'settlement-api', edit, {
+    manager: 'argocd-controller',
+  });
+}
+
+/** The image that the Deployment of the story runs. */
+export function imageNow(range: Range): string {
+  const deployment = range.twins.world.store.get('Deployment', 'spark-jobs', 'settlement-api');
+  const spec = deployment?.spec as
+    { template?: { spec?: { containers?: { image?: string }[] } } } | undefined;
+  return spec?.template?.spec?.containers?.[0]?.image?.split(':')[1] ?? '';
+}
