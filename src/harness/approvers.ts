@@ -1,5 +1,6 @@
-import type { Settings } from '../contract/settings.ts';
+import type { HarnessDeps } from './deps.ts';
 import { rolesOf } from './identity.ts';
+import { involvedThroughEffect } from './same-effect.ts';
 import { incidentOf, involvedSet } from './state.ts';
 import type { MachineContext } from './state.ts';
 
@@ -7,15 +8,19 @@ import type { MachineContext } from './state.ts';
 const NAMES_MAX = 5;
 
 /** Who could still approve, by name, for the card: not involved, right role, not yet counted. */
-export function approversInWords(settings: Settings, context: MachineContext): string {
+export async function approversInWords(
+  deps: Pick<HarnessDeps, 'settings' | 'store' | 'clock'>,
+  context: MachineContext,
+): Promise<string> {
   const rule = context.approval?.rule ?? context.plan?.payload.rule;
   if (rule === undefined) return 'nobody yet';
   const { team, env } = incidentOf(context).scope;
-  const involved = involvedSet(context);
+  const elsewhere = context.approval?.status === 'open' ? await involvedThroughEffect(deps, context) : null;
+  const involved = new Set([...involvedSet(context), ...(elsewhere?.keys() ?? [])]);
   const given = new Set(
     context.approval?.decisions.filter((d) => d.decision === 'approve').map((d) => d.principal) ?? [],
   );
-  const people = settings.identity.filter(
+  const people = deps.settings.identity.filter(
     (i) =>
       !involved.has(i.principal) &&
       !given.has(i.principal) &&

@@ -95,7 +95,7 @@ async function currentApproval(
     ledger_head: '0'.repeat(64),
     tool_calls: 0,
     simulated: deps.settings.unsafe_endpoints,
-    approvers: approversInWords(deps.settings, snapshot.context),
+    approvers: await approversInWords(deps, snapshot.context),
   };
   return approvalNotice(snapshot, view) ?? NOT_YOURS;
 }
@@ -158,15 +158,15 @@ async function statusLine(deps: HarnessDeps, row: IncidentRow) {
     state: row.state,
     team: row.team,
     env: row.env,
-    waiting_for: waiting(deps, row.state, context),
+    waiting_for: await waiting(deps, row.state, context),
     channel: row.channel,
     thread_ts: root?.ts ?? null,
   };
 }
 
-function waiting(deps: HarnessDeps, state: string, context: MachineContext): string | null {
+async function waiting(deps: HarnessDeps, state: string, context: MachineContext): Promise<string | null> {
   if (state === 'TRIAGE' && !context.activated) return 'somebody to press Activate';
   if (state === 'PENDING_APPROVAL' && context.approval?.status === 'open')
-    return approversInWords(deps.settings, context);
+    return await approversInWords(deps, context);
   return state === 'HALTED' ? 'a person to decide how to go on' : null;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ApprovalRequest, Role } from '../contract/approval.ts';
-import { Alert, IncidentContext, IsoTime, PrincipalId } from '../contract/incident.ts';
+import { Alert, IncidentContext, IncidentId, IsoTime, PrincipalId } from '../contract/incident.ts';
 import { PlanPayload, VerifyPayload } from '../contract/ledger.ts';
 import { GateLine } from '../contract/notice.ts';
 import { Findings, PlanDraft } from '../contract/plan.ts';
@@ -76,6 +76,8 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     role: Role,
     reason: z.string().max(500),
     because: z.enum(['wrong_cause', 'too_risky', 'wrong_time', 'other']).nullable(),
+    /** Another incident in which this person took part in the same effect: then an approval does not count. */
+    same_effect_in: IncidentId.optional(),
   }),
   z.strictObject({
     type: z.literal('cleared'),

@@ -9,6 +9,7 @@ import { environmentOf } from './deps.ts';
 import type { HarnessDeps } from './deps.ts';
 import type { GateFacts } from './gates/gate.ts';
 import { rolesOf } from './identity.ts';
+import { involvedThroughEffect } from './same-effect.ts';
 import { incidentOf, involvedSet } from './state.ts';
 import type { MachineContext } from './state.ts';
 import { parseSnapshot } from './machine.ts';
@@ -97,7 +98,7 @@ export async function gatherFacts(
     stopped: await deps.store.freezes.stopped(incident.incident_id),
     risk: input.risk,
     approval: input.approval,
-    involved: involvedSet(context),
+    involved: new Set([...involvedSet(context), ...(await involvedThroughEffect(deps, context)).keys()]),
     roles_now: new Map(
       approvers.map((p) => [p, identities.has(p) ? rolesOf(identities.get(p) as never, team, env) : []]),
     ),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { hashOf } from '../contract/canonical.ts';
 import { Alert, Severity } from '../contract/incident.ts';
 import { Name } from '../contract/scope.ts';
+import { Refusal } from '../contract/verdict.ts';
 import type { InboxStore } from '../store/store.ts';
 
 /**
@@ -60,6 +61,17 @@ export const PersonAct = z.discriminatedUnion('act', [
 ]);
 export type PersonAct = z.infer<typeof PersonAct>;
 
+/** A press that its listener refused before it could become an act: an old card, a dialog that is not ours, bytes sent twice. */
+export const RefusedPress = z.strictObject({
+  origin: Origin,
+  approval_id: z.string().nullable(),
+  about: z.string().max(100),
+  refusal: Refusal,
+  /** Whether the person still has to be told: a dialog says it itself. */
+  tell: z.boolean(),
+});
+export type RefusedPress = z.infer<typeof RefusedPress>;
+
 /** One alert group inside one scope, as a trigger has understood it. */
 export const AlertBatch = z.strictObject({
   trigger: z.string(),
@@ -85,6 +97,8 @@ export type AlertBatch = z.infer<typeof AlertBatch>;
 export interface Intake {
   /** Durable when it resolves. `dedup_key` must be stable over redeliveries of the same act. */
   person(act: PersonAct, dedup_key: string): Promise<{ inbox_id: string; duplicate: boolean }>;
+  /** Leaves the refusal to the runner, which writes it into the ledger. The same key is written down once. */
+  refused(press: RefusedPress, dedup_key: string): Promise<void>;
   /** All batches of one delivery in one transaction. Duplicates by (fingerprint, startsAt, status) change nothing. */
   alerts(batches: readonly AlertBatch[]): Promise<readonly { inbox_id: string; duplicate: boolean }[]>;
 }
@@ -103,6 +117,16 @@ export function createIntake(inbox: Pick<InboxStore, 'append' | 'appendAll'>, wa
       });
       wake();
       return answer;
+    },
+    async refused(press, dedup_key) {
+      await inbox.append({
+        source: 'slack',
+        dedup_key: `refused:${dedup_key}`,
+        incident_id: null,
+        kind: 'refused',
+        payload: RefusedPress.parse(press),
+      });
+      wake();
     },
     async alerts(batches) {
       const rows = batches.map((batch) => ({

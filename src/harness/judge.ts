@@ -115,18 +115,19 @@ function alreadyActivated(snapshot: Snapshot): Refusal {
 
 function judgeDecision(snapshot: Snapshot, event: EventOf<'decided'>): Refusal | null {
   const approval = snapshot.context.approval;
-  if (approval === null || approval.approval_id !== event.approval_id)
-    return refuse(
-      'unknown-approval',
-      `${event.approval_id} is not the open approval of ${idOf(snapshot)}.`,
-      'Use the newest approval card in the thread.',
-    );
+  const unknown = refuse(
+    'unknown-approval',
+    `${event.approval_id} is not the open approval of ${idOf(snapshot)}.`,
+    'Use the newest approval card in the thread.',
+  );
+  if (approval === null) return unknown;
   if (approval.revision !== event.revision)
     return refuse(
       'stale-revision',
       `That card shows plan revision ${event.revision}; revision ${approval.revision} replaced it.`,
       'Use the newest approval card in the thread.',
     );
+  if (approval.approval_id !== event.approval_id) return unknown;
   if (approval.plan_hash !== event.plan_hash)
     return refuse(
       'wrong-plan-hash',
@@ -186,6 +187,12 @@ function judgePerson(snapshot: Snapshot, event: EventOf<'decided'>): Refusal | n
     return refuse('self-approval', `You ${why}, so you cannot ${event.decision} it yourself.`, remedy);
   }
   if (event.decision === 'deny') return null;
+  if (event.same_effect_in !== undefined)
+    return refuse(
+      'same-effect',
+      `You took part in ${event.same_effect_in}, which plans the same change of the same object, so you cannot approve it here.`,
+      `One of ${listOr(approval.rule.roles)} who is involved in neither can.`,
+    );
   if (mine >= 0)
     return refuse(
       'same-person',

@@ -173,7 +173,7 @@ export class Runner {
       ledger_head: heads.find((h) => h.incident_id === incident_id)?.hash ?? '0'.repeat(64),
       tool_calls: await callsUsed(this.#deps, incident_id),
       simulated: this.#deps.settings.unsafe_endpoints,
-      approvers: approversInWords(this.#deps.settings, to.context),
+      approvers: await approversInWords(this.#deps, to.context),
     };
   }
 

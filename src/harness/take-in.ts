@@ -7,9 +7,10 @@ import { identityOf } from './commit-of.ts';
 import type { HarnessDeps } from './deps.ts';
 import { HarnessEvent } from './events.ts';
 import { requireMember, resolveAccount, rolesOf } from './identity.ts';
-import { AlertBatch, PersonAct } from './intake.ts';
+import { AlertBatch, PersonAct, RefusedPress } from './intake.ts';
 import { openFromAlerts, openFromPerson } from './open-incident.ts';
 import { parseSnapshot } from './machine.ts';
+import { involvedThroughEffect } from './same-effect.ts';
 import type { Snapshot } from './state.ts';
 
 /** What an inbox row means: an event of an incident, or a refusal for the person who acted. */
@@ -38,6 +39,7 @@ export type Origin = PersonAct['origin'];
 export async function takeIn(deps: HarnessDeps, row: InboxRow): Promise<TakenIn> {
   if (row.kind === 'alerts') return takeAlerts(deps, AlertBatch.parse(row.payload), row.received_at_ms);
   if (row.kind === 'person') return takePerson(deps, PersonAct.parse(row.payload), row.received_at_ms);
+  if (row.kind === 'refused') return takeRefused(deps, RefusedPress.parse(row.payload));
   const event = HarnessEvent.parse(row.payload);
   const incident = row.incident_id === null ? null : await deps.store.incidents.get(row.incident_id);
   if (incident === null) return { kind: 'nothing', note: `no incident ${row.incident_id}` };
@@ -101,7 +103,7 @@ async function takePerson(deps: HarnessDeps, act: PersonAct, at_ms: number): Pro
       about: act.act,
       origin: act.origin,
     };
-  const event = eventOf(act, identity, row, isoTime(at_ms));
+  const event = await followEffect(deps, row, eventOf(act, identity, row, isoTime(at_ms)));
   return {
     kind: 'event',
     incident_id: row.incident_id,
@@ -109,6 +111,20 @@ async function takePerson(deps: HarnessDeps, act: PersonAct, at_ms: number): Pro
     event,
     actor: `person:${identity.principal}`,
     origin: act.origin,
+  };
+}
+
+async function takeRefused(deps: HarnessDeps, press: RefusedPress): Promise<TakenIn> {
+  const { origin, approval_id, about, refusal, tell } = press;
+  const identity = resolveAccount(deps.settings.identity, deps.settings.slack.workspace, origin.account);
+  const approval = approval_id === null ? null : await deps.store.approvals.get(approval_id);
+  return {
+    kind: 'refused',
+    incident_id: approval?.incident_id ?? null,
+    refusal,
+    by: isRefusal(identity) ? null : identity.principal,
+    about: approval_id === null ? about : `${about} ${approval_id}`,
+    origin: tell ? origin : null,
   };
 }
 
@@ -189,6 +205,14 @@ function eventOf(
       };
     }
   }
+}
+
+/** An approval with the other incident, if any, in which its giver took part in the same effect. */
+async function followEffect(deps: HarnessDeps, row: IncidentRow, event: HarnessEvent): Promise<HarnessEvent> {
+  if (event.type !== 'decided' || event.decision !== 'approve') return event;
+  const elsewhere = await involvedThroughEffect(deps, parseSnapshot(row.snapshot).context);
+  const same_effect_in = elsewhere.get(event.by);
+  return same_effect_in === undefined ? event : { ...event, same_effect_in };
 }
 
 /** The role that a decision counts under: one that the rule asks for, preferring one that nobody has used yet. */

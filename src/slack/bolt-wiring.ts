@@ -1,7 +1,8 @@
 // Hangs the listeners of the registry into Bolt: turns its payloads into our acts, acknowledges through it, and answers
 // whatever nobody listens to. A listener that fails before it acknowledged leaves the act unacknowledged, and says so.
 import type { App, BlockAction, BlockElementAction, SlackShortcut, ViewSubmitAction } from '@slack/bolt';
-import { helpAnswer, sentence, tell } from './answers.ts';
+import { isRefusal, refuse } from '../contract/verdict.ts';
+import { helpAnswer, refusalAnswer, sentence, tell } from './answers.ts';
 import type { ReceiverContext } from './bolt-receiver.ts';
 import type {
   ButtonListener,
@@ -16,10 +17,19 @@ import type {
   Submit,
   SubmitListener,
 } from './listeners/listener.ts';
+import { clickKey } from './dedup-keys.ts';
+import { originOf } from './listeners/incident-act.ts';
+import { placeOrNone } from './listeners/open-modal.ts';
 import { wordsView } from './views/modal.ts';
 
 const NOT_WRITTEN =
   'I could not write that down, so nothing happened. Press again; if it stays like this, use the aegis command line.';
+
+const UNKNOWN_BUTTON = refuse(
+  'unknown-button',
+  'This button is from another version of Aegis and does nothing.',
+  'Use the newest card in the thread, or @aegis help.',
+);
 
 interface Registry {
   readonly buttons: ReadonlyMap<string, ButtonListener>;
@@ -110,15 +120,16 @@ async function runClick(
   await ack();
   // Inputs inside a modal report themselves too; only an unknown button in a message deserves words.
   if (click.view !== null) return undefined;
-  return tell(
-    tools,
-    click.user,
-    click.place,
-    sentence(
-      'This button is from another version of Aegis and does nothing. Use the newest card in the thread, or @aegis help.',
-      tools,
-    ),
-  );
+  const account = await tools.accounts.of(click.user);
+  if (!isRefusal(account)) {
+    const origin = originOf(account, placeOrNone(click));
+    const about = `button ${click.action_id}`.slice(0, 100);
+    await tools.intake.refused(
+      { origin, approval_id: null, about, refusal: UNKNOWN_BUTTON, tell: false },
+      clickKey(click),
+    );
+  }
+  return tell(tools, click.user, click.place, refusalAnswer(UNKNOWN_BUTTON, tools));
 }
 
 async function runSubmit(

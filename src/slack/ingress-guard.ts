@@ -43,8 +43,11 @@ export function examine(request: HttpRequest, options: GuardOptions, now_ms: num
   const signature = request.headers['x-slack-signature'] ?? '';
   if (!/^\d{1,12}$/.test(timestamp))
     return refused(401, 'no-timestamp', 'the timestamp header is missing or not a number');
-  if (Math.abs(now_ms / 1000 - Number(timestamp)) > SKEW_S_MAX)
-    return refused(401, 'stale', `the timestamp is more than ${SKEW_S_MAX} s away from this clock`);
+  const age_s = now_ms / 1000 - Number(timestamp);
+  if (age_s > SKEW_S_MAX)
+    return refused(401, 'stale', `the timestamp is more than ${SKEW_S_MAX} s behind this clock`);
+  if (-age_s > SKEW_S_MAX)
+    return refused(401, 'future', `the timestamp is more than ${SKEW_S_MAX} s ahead of this clock`);
   if (!signatureHolds(options.signing_secret, timestamp, request.body, signature))
     return refused(401, 'forged', 'the signature does not match');
   const parsed = bodyOf(request);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { canonicalJson } from '../../src/contract/canonical.ts';
+import type { Approval } from '../../src/contract/approval.ts';
 import type { Permit } from '../../src/contract/tool.ts';
 import type { Store } from '../../src/store/store.ts';
 import { editPayload } from '../scenarios/tampering.ts';
@@ -48,6 +49,30 @@ export function forgetUse(place: Place, permit_id: string, journal: boolean): vo
   });
 }
 
+/** Rewrites an approval wherever the harness and the cards read it: its row, and the snapshot of its incident. */
+export function editStanding(
+  place: Pick<Place, 'home'>,
+  incident_id: string,
+  edit: (approval: Approval) => Approval,
+): void {
+  withDatabase(place, (db) => {
+    const row = db
+      .prepare<[string], { snapshot: string }>('SELECT snapshot FROM incident WHERE incident_id = ?')
+      .get(incident_id);
+    const snapshot = JSON.parse(row?.snapshot ?? '{}') as { context: { approval: Approval } };
+    const approval = edit(snapshot.context.approval);
+    snapshot.context.approval = approval;
+    db.prepare('UPDATE incident SET snapshot = ? WHERE incident_id = ?').run(
+      canonicalJson(snapshot),
+      incident_id,
+    );
+    db.prepare('UPDATE approval SET body = ? WHERE approval_id = ?').run(
+      canonicalJson(approval),
+      approval.approval_id,
+    );
+  });
+}
+
 /** An approved approval in the table that cards are drawn from. */
 export function forgeApprovalRow(place: Place, incident_id: string, body: unknown): void {
   withDatabase(place, (db) =>
@@ -70,7 +95,7 @@ export async function editEntry(
   if (edit(before) === before) throw new Error('the edit changed nothing');
 }
 
-function withDatabase<T>({ home }: Place, work: (db: Database.Database) => T): T {
+function withDatabase<T>({ home }: Pick<Place, 'home'>, work: (db: Database.Database) => T): T {
   const db = new Database(join(home, 'aegis.db'), { timeout: 5000 });
   try {
     return work(db);

@@ -32,12 +32,13 @@ async function lookInto<T>(range: Range, look: (store: Store) => Promise<T>): Pr
   }
 }
 
-/** The newest incident as it stands now. */
-export async function standing(range: Range): Promise<Standing> {
+/** An incident as it stands now; the newest when none is named. */
+export async function standing(range: Range, named?: string): Promise<Standing> {
   return lookInto(range, async (store) => {
-    const row = (await store.incidents.list({ limit: 10 })).toSorted(
+    const rows = (await store.incidents.list({ limit: 10 })).toSorted(
       (a, b) => b.opened_at_ms - a.opened_at_ms,
-    )[0];
+    );
+    const row = named === undefined ? rows[0] : rows.find((r) => r.incident_id === named);
     if (row === undefined) throw new Error('no incident has been opened yet');
     const { incident_id, state, step } = row;
     const { approval, halt } = (row.snapshot as { context: Pick<Standing, 'approval' | 'halt'> }).context;

@@ -8,7 +8,7 @@ import type { HttpRequest, HttpRoute } from '../../src/contract/http.ts';
 import type { Log, LogFields } from '../../src/contract/ports.ts';
 import { Secret } from '../../src/contract/secret.ts';
 import type { Inspect, StatusView, EvidenceView } from '../../src/harness/inspect.ts';
-import type { Intake, PersonAct } from '../../src/harness/intake.ts';
+import type { Intake, PersonAct, RefusedPress } from '../../src/harness/intake.ts';
 import type { ApprovalNotice } from '../../src/contract/notice.ts';
 import type { Refusal } from '../../src/contract/verdict.ts';
 import { startSlackTwin, type SlackTwin } from '../../src/lab/slack/twin.ts';
@@ -57,6 +57,7 @@ function recordingLog(lines: LoggedLine[]): Log {
 
 interface FakeIntake extends Intake {
   readonly acts: { act: PersonAct; key: string }[];
+  readonly presses: RefusedPress[];
   broken: boolean;
   slow_ms: number;
 }
@@ -65,6 +66,7 @@ function fakeIntake(): FakeIntake {
   const keys = new Set<string>();
   const intake: FakeIntake = {
     acts: [],
+    presses: [],
     broken: false,
     slow_ms: 0,
     async person(act, key) {
@@ -74,6 +76,9 @@ function fakeIntake(): FakeIntake {
       keys.add(key);
       if (!duplicate) intake.acts.push({ act, key });
       return { inbox_id: key, duplicate };
+    },
+    async refused(press) {
+      intake.presses.push(press);
     },
     async alerts() {
       return [];

@@ -76,6 +76,7 @@ export function keepingIntake(): Intake & { readonly batches: AlertBatch[] } {
   return {
     batches,
     person: () => Promise.reject(new Error('no person here')),
+    refused: () => Promise.reject(new Error('no person here')),
     alerts(given) {
       batches.push(...given);
       return Promise.resolve(given.map((_, n) => ({ inbox_id: `in_${n + 1}`, duplicate: false })));

@@ -1,4 +1,5 @@
 import { tallyDecisions } from '../../contract/approval.ts';
+import type { Decision } from '../../contract/approval.ts';
 import type { Gate } from './gate.ts';
 import { passed, refused } from './gate.ts';
 
@@ -15,17 +16,23 @@ export const approvalsGate: Gate = {
       };
     const expires_at_ms = Date.parse(approval.expires_at);
     if (now_ms > expires_at_ms) return refused('The approval expired.', 'Press Plan again.');
-    const current = approval.decisions.filter(
-      (d) => d.decision !== 'approve' || (roles_now.get(d.principal) ?? []).includes(d.role),
-    );
+    const lost = (d: Decision) => !(roles_now.get(d.principal) ?? []).includes(d.role);
+    const approved = approval.decisions.filter((d) => d.decision === 'approve');
+    const current = approval.decisions.filter((d) => d.decision !== 'approve' || !lost(d));
     const tally = tallyDecisions(approval.rule, current, involved, expires_at_ms);
     if (tally.denied !== null)
       return refused(`${tally.denied.principal} denied the plan.`, 'Press Plan again.');
-    if (!tally.satisfied)
+    if (!tally.satisfied) {
+      const why = approved.flatMap((d) => {
+        if (lost(d)) return [`${d.principal} no longer is ${d.role}`];
+        return involved.has(d.principal) ? [`${d.principal} takes part in the change`] : [];
+      });
+      const because = why.length === 0 ? '' : `: ${[...new Set(why)].join(', ')}`;
       return refused(
-        `${tally.approvals.length} of ${approval.rule.people} approvals count: somebody lost the role since.`,
+        `${tally.approvals.length} of ${approval.rule.people} approvals count${because}.`,
         'Press Plan again and ask another person.',
       );
+    }
     return passed(`${tally.approvals.length} of ${approval.rule.people} given`);
   },
 };

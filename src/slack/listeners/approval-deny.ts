@@ -3,7 +3,7 @@ import { isRefusal, refuse } from '../../contract/verdict.ts';
 import { sentence, tell } from '../answers.ts';
 import { ApprovalRef, parseValue } from '../button-values.ts';
 import { denyView, openingMeta } from '../views/approval-view.ts';
-import { currentApproval } from './current-approval.ts';
+import { pressedApproval } from './current-approval.ts';
 import { UNREADABLE } from './incident-act.ts';
 import type { ButtonListener } from './listener.ts';
 import { fillView, openLoading, placeOrNone } from './open-modal.ts';
@@ -21,7 +21,7 @@ export const approvalDeny: ButtonListener = {
     await ack();
     if (shown === null) return undefined;
     return fillView(shown, click, tools, 'Deny this plan', async (account) => {
-      const notice = await currentApproval(account, ref, tools);
+      const notice = await pressedApproval(click, account, ref, tools);
       if (isRefusal(notice)) return notice;
       if (notice.status !== 'open')
         return refuse(

@@ -3,7 +3,7 @@ import { isRefusal } from '../../contract/verdict.ts';
 import { refusalAnswer, sentence, tell } from '../answers.ts';
 import { ApprovalRef, parseValue } from '../button-values.ts';
 import { clickKey } from '../dedup-keys.ts';
-import { currentApproval } from './current-approval.ts';
+import { pressedApproval } from './current-approval.ts';
 import { accountOf, originOf, UNREADABLE } from './incident-act.ts';
 import type { ButtonListener } from './listener.ts';
 
@@ -18,7 +18,7 @@ export const approvalWithdraw: ButtonListener = {
     }
     const account = await accountOf(click, tools);
     if (account === null) return ack();
-    const notice = await currentApproval(account, ref, tools);
+    const notice = await pressedApproval(click, account, ref, tools);
     if (isRefusal(notice)) {
       await ack();
       return tell(tools, click.user, click.place, refusalAnswer(notice, tools));

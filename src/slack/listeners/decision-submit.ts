@@ -1,5 +1,5 @@
 // What both decision dialogs do when they are submitted: identify the person, write the decision down, then close.
-import { isRefusal } from '../../contract/verdict.ts';
+import { isRefusal, refuse } from '../../contract/verdict.ts';
 import type { PersonAct } from '../../harness/intake.ts';
 import { refusalWords } from '../answers.ts';
 import { DecisionMeta, parseValue } from '../button-values.ts';
@@ -16,6 +16,18 @@ export interface DecisionFields {
   readonly plan_hash: string;
 }
 
+const NOT_OUR_DIALOG = refuse(
+  'not-our-dialog',
+  'This dialog is not one that this version of Aegis has drawn. Nothing was recorded.',
+  'Open it again from the newest card in the thread.',
+);
+
+const RECEIVED_BEFORE = refuse(
+  'received-before',
+  'This very decision was received before; it counts once, and not again after it was withdrawn.',
+  'Nothing to do: the card in the thread shows where the plan stands.',
+);
+
 /** An answer other than `clear` means that nothing was recorded, and says so. */
 export async function submitDecision(
   submit: Submit,
@@ -27,12 +39,16 @@ export async function submitDecision(
     view: wordsView('Not recorded', tools.redact(text), tools.simulated),
   });
   const meta = parseValue(DecisionMeta, submit.view.private_metadata);
-  if (meta === null)
-    return words(
-      'This dialog is from an older version. Nothing was recorded. Open it again from the newest card in the thread.',
-    );
   const account = await tools.accounts.of(submit.user);
   if (isRefusal(account)) return words(refusalWords(account));
+  if (meta === null) {
+    const origin = originOf(account, { channel: '', thread_ts: null });
+    await tools.intake.refused(
+      { origin, approval_id: null, about: 'decision', refusal: NOT_OUR_DIALOG, tell: false },
+      submitKey(submit),
+    );
+    return words(refusalWords(NOT_OUR_DIALOG));
+  }
   const fields = {
     origin: originOf(account, meta),
     incident_id: meta.inc,
@@ -41,7 +57,18 @@ export async function submitDecision(
     plan_hash: meta.plan,
   };
   try {
-    await tools.intake.person(act(fields), submitKey(submit));
+    const { duplicate } = await tools.intake.person(act(fields), submitKey(submit));
+    if (duplicate)
+      await tools.intake.refused(
+        {
+          origin: fields.origin,
+          approval_id: meta.apr,
+          about: 'decision',
+          refusal: RECEIVED_BEFORE,
+          tell: true,
+        },
+        submitKey(submit),
+      );
   } catch (error) {
     tools.log.error(
       { room: 'slack', approval: meta.apr, error: String(error) },

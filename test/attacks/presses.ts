@@ -1,0 +1,86 @@
+import type { Delivery } from '../../src/lab/slack/deliveries.ts';
+import type { Json } from '../../src/lab/slack/json.ts';
+import type { StoredMessage } from '../../src/lab/slack/store.ts';
+import { until } from '../../src/lab/watching.ts';
+import { refusalsIn, type RecordedRefusal } from '../scenarios/looking-in.ts';
+import type { Company } from './company.ts';
+
+/** What attackers press, catch, bend and send again; each through the signed ingress of the twin. */
+
+/** Opens the review dialog of a card and waits until the server has drawn it. @returns the view's id. */
+export async function openReview(company: Company, user: string, card: StoredMessage): Promise<string> {
+  const actor = company.twins.slack.as(user);
+  const before = new Set(actor.views().map((v) => v.view.id));
+  await actor.click({ channel: card.channel, ts: card.ts, action_id: 'approval.review' });
+  return until(`${user}'s review`, () => {
+    const view = actor.views().find((v) => !before.has(v.view.id))?.view;
+    return view?.['submit'] ? view.id : undefined;
+  });
+}
+
+/** The words of the dialog on top, once it is no longer loading. */
+export function dialogWords(company: Company, user: string): Promise<string> {
+  const actor = company.twins.slack.as(user, { force: true });
+  return until(`words in ${user}'s dialog`, () => {
+    const text = JSON.stringify(actor.views().at(-1)?.view ?? {});
+    return text === '{}' || text.includes('loading') ? undefined : text;
+  });
+}
+
+/** The request that pressing Approve in an open dialog makes, caught before it leaves. */
+export async function caughtApproval(company: Company, user: string, card: StoredMessage): Promise<Delivery> {
+  const { slack } = company.twins;
+  await openReview(company, user, card);
+  const release = slack.deliveries.hold();
+  void slack.as(user).submit();
+  await until('the held request', () => (slack.deliveries.waiting > 0 ? true : undefined));
+  const caught = slack.deliveries.log.at(-1);
+  await release([]);
+  await slack.as(user).closeView();
+  if (caught === undefined) throw new Error('nothing was caught');
+  return caught;
+}
+
+let forged = 0;
+
+/** Sends a caught approval, properly signed, with its payload bent; each is a submit of its own for the inbox. */
+export async function sendBent(
+  company: Company,
+  caught: Delivery,
+  bend: (payload: { user: Json; view: Json }) => void,
+  shift_timestamp_s = 0,
+): Promise<void> {
+  forged += 1;
+  const hash = `bent${forged}`;
+  const attempt = await company.twins.slack.deliveries.redeliver(caught, {
+    shift_timestamp_s,
+    edit: (payload) => {
+      const parts = payload as unknown as { user: Json; view: Json };
+      parts.view['hash'] = hash;
+      bend(parts);
+    },
+  });
+  if (attempt.status !== 200) throw new Error(`the bent request was answered ${attempt.status}`);
+}
+
+/** Changes fields of what the dialog carries. */
+export function withMeta(change: Record<string, unknown>): (payload: { view: Json }) => void {
+  return ({ view }) => {
+    const meta = JSON.parse(String(view['private_metadata'])) as Record<string, unknown>;
+    view['private_metadata'] = JSON.stringify({ ...meta, ...change });
+  };
+}
+
+/** Does something and waits for the refusal that it must leave in a chain. */
+export async function refusalOf(
+  company: Company,
+  chain: string,
+  code: string,
+  act: () => Promise<unknown>,
+): Promise<RecordedRefusal> {
+  const before = (await refusalsIn(company, chain)).length;
+  await act();
+  return until(`the refusal ${code} in ${chain}`, async () =>
+    (await refusalsIn(company, chain)).slice(before).find((r) => r.code === code),
+  );
+}
