@@ -73,15 +73,6 @@ export function editStanding(
   });
 }
 
-/** An approved approval in the table that cards are drawn from. */
-export function forgeApprovalRow(place: Place, incident_id: string, body: unknown): void {
-  withDatabase(place, (db) =>
-    db
-      .prepare('INSERT INTO approval (approval_id, incident_id, status, body) VALUES (?, ?, ?, ?)')
-      .run(`APR-${incident_id}`, incident_id, 'approved', canonicalJson(body)),
-  );
-}
-
 /** Rewrites the payload of the first entry of a kind, under the triggers, without mending the hashes. */
 export async function editEntry(
   place: Place,

@@ -3,6 +3,7 @@ import type { EventOf, HarnessEvent } from '../../src/harness/events.ts';
 import { step } from '../../src/harness/machine.ts';
 import { approvalNotice } from '../../src/harness/notices/approval-notice.ts';
 import { incidentNotice } from '../../src/harness/notices/incident-notice.ts';
+import { incidentOf } from '../../src/harness/state.ts';
 import { at, decide, outcome, runningId, take, walkTo } from './fixtures.ts';
 
 const VIEW = { ledger_head: '0'.repeat(64), tool_calls: 0, simulated: true, approvers: 'Dan' };
@@ -19,7 +20,9 @@ describe('a decision on a plan', () => {
   it.each([
     ['the asker', decide(pending, 'maya', 'approve', 6), 'self-approval'],
     ['the asker who denies', decide(pending, 'maya', 'deny', 6), 'self-approval'],
+    ['one who took part elsewhere', change({ same_effect_in: 'INC-2026-1123-009' }), 'same-effect'],
     ['another revision', change({ revision: 7 }), 'stale-revision'],
+    ['an older card', change({ revision: 7, approval_id: 'APR-99' }), 'stale-revision'],
     ['another plan hash', change({ plan_hash: 'f'.repeat(64) }), 'wrong-plan-hash'],
     ['an approval of another incident', change({ approval_id: 'APR-99' }), 'unknown-approval'],
     ['a role that the rule does not ask for', change({ role: 'viewer' }), 'wrong-role'],
@@ -27,6 +30,21 @@ describe('a decision on a plan', () => {
     ['a withdrawal of nothing', decide(pending, 'dan', 'withdraw', 6), 'nothing-to-withdraw'],
   ])('of %s is refused with its own sentence', (_who, event, code) => {
     expect(refusalCode(pending, event)).toBe(code);
+  });
+
+  it.each([
+    ['starter', 'You started this incident, so you cannot approve it yourself.'],
+    ['asker', 'You asked for this run, so you cannot approve it yourself.'],
+    ['author', 'You wrote the change that it undoes, so you cannot approve it yourself.'],
+  ] as const)('of oneself as the %s is told why', (role, reason) => {
+    const incident = { ...incidentOf(pending.context), involved: [{ principal: 'dan', role }] };
+    const mine = { ...pending, context: { ...pending.context, incident } };
+    expect(step(mine, change({}))).toMatchObject({ ok: false, refusal: { code: 'self-approval', reason } });
+  });
+
+  it('stays possible for one who took part elsewhere when it is a denial', () => {
+    const denied = decide(pending, 'dan', 'deny', 6, { same_effect_in: 'INC-2026-1123-009' });
+    expect(take(pending, denied).context.approval?.status).toBe('denied');
   });
 
   it('counts a person once, and the second person completes it', () => {

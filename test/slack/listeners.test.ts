@@ -405,6 +405,9 @@ describe('the review of a plan', () => {
     const delivery = rig.twin.deliveries.log.at(-1)!;
     await rig.twin.deliveries.redeliver(delivery, { shift_timestamp_s: 1 });
     expect(rig.intake.acts).toHaveLength(1);
+    expect(rig.intake.presses).toMatchObject([
+      { approval_id: 'APR-512', refusal: { code: 'received-before' }, tell: true },
+    ]);
   });
 
   it.concurrent(
@@ -450,6 +453,9 @@ describe('deny, withdraw and the plan as JSON', () => {
       await dan.click({ channel: CHANNEL, ts: approval.ts, action_id: 'approval.withdraw' });
       expect(rig.intake.acts).toHaveLength(1);
       expect((await until(() => dan.latestEphemeral())).text).toContain('revision 2');
+      expect(rig.intake.presses).toMatchObject([
+        { approval_id: 'APR-512', about: 'withdraw', refusal: { code: 'stale-card' }, tell: false },
+      ]);
     },
   );
 
