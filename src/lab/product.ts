@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** The product as a child process: the same command that a real user runs, with an environment of its own. */
@@ -24,6 +24,9 @@ export interface ProductCommand {
 const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 10_000;
 const LOG_CHARS_MAX = 2_000_000;
+const PORT_FIRST = 20_000;
+const PORT_LAST = 31_999;
+const PORT_TRIES_MAX = 50;
 
 /** Starts `aegis start` and waits for /readyz. @throws with the product's last words when it ends or stays silent. */
 export async function startProduct(
@@ -58,13 +61,24 @@ export async function startProduct(
   };
 }
 
-/** A free loopback port: the configuration must name it before the product starts. */
+/**
+ * A free loopback port: the configuration must name it before the product starts. It lies below those that systems give
+ * to outgoing connections, since one of these could take it while the product is down.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (let tries = 0; tries < PORT_TRIES_MAX; tries += 1) {
+    const port = randomInt(PORT_FIRST, PORT_LAST + 1);
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`no free port was found between ${PORT_FIRST} and ${PORT_LAST}; end what listens there`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
 
 async function waitReady(child: ChildProcess, port: number, log: () => string): Promise<void> {
