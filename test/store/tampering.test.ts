@@ -1,4 +1,5 @@
-import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -39,10 +40,9 @@ function marked(n: number) {
   return entry({ type: 'marked', n, text: `marker-${n}-ünïcode-${'x'.repeat(40)}` });
 }
 
+/** With modes, which `cpSync` of Node 22 and later does not keep for folders. */
 function copyHome(home: string): void {
-  cpSync(join(root, 'good'), home, { recursive: true });
-  // Node 22 and later give a copied folder the mode of a new one.
-  chmodSync(home, 0o700);
+  execFileSync('cp', ['-a', join(root, 'good'), home]);
 }
 
 /** A copy of the good home, changed by `change`, verified read-only. */
