@@ -8,6 +8,7 @@ import { buildSkillIndex, printSkillIndex } from '../cognition/skill-index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import { loadPolicySet } from '../gateway/policy/policy-set.ts';
 import { packageRoot } from '../package-paths.ts';
+import { witnessFile } from '../store/home.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import { createLog, systemClock, systemIds } from '../system-ports.ts';
@@ -145,7 +146,7 @@ async function witnessCheck(store: Store, home: string): Promise<Check> {
   const rewind = await store.ledger.rewind();
   if (rewind !== null)
     return { check, status: 'failed', detail: `${rewind.what} No write happens.`, next: rewind.remedy };
-  if (!existsSync(join(home, 'witness.jsonl')))
+  if (!existsSync(witnessFile(home)))
     return { check, status: 'ok', detail: 'no witness file yet; the first checkpoint makes it' };
   return { check, status: 'ok', detail: 'the database is the one that the witness file knows' };
 }

@@ -27,6 +27,11 @@ export interface Home {
   readonly freeze_file: string;
 }
 
+/** Where the checkpoints of a home are told besides its database. */
+export function witnessFile(dir: string): string {
+  return join(dir, 'witness.jsonl');
+}
+
 /**
  * Names the parts of AEGIS_HOME and checks that nobody else can read or write them.
  *
@@ -41,7 +46,7 @@ export function openHome(dir: string, readonly: boolean): Home {
     keys: join(dir, 'keys'),
     blobs: join(dir, 'blobs'),
     owners: join(dir, 'owners'),
-    witness: join(dir, 'witness.jsonl'),
+    witness: witnessFile(dir),
     freeze_file: join(dir, 'FREEZE'),
   };
   for (const folder of [home.dir, home.keys, home.blobs, home.owners]) {

@@ -1,6 +1,4 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -14,6 +12,7 @@ import { approvedPlan, execute } from './approved-plan.ts';
 import { ENCODINGS, leaksIn } from './encodings.ts';
 import { PLANTED, type Planted } from './planted-secrets.ts';
 import { JOB, startStage, type Stage } from './stage.ts';
+import { startToldSource, type ToldSource } from './told-source.ts';
 
 // A hundred secrets of known shapes, planted wherever the outside or a caller can put text. Everything that came out is
 // collected; at the end nothing of it, and not one byte of AEGIS_HOME, may hold one of them in any form.
@@ -23,35 +22,23 @@ const METRICS = 'mcp://prometheus/main/spark-jobs/query/-';
 const LOG = { debug() {}, info() {}, warn() {}, error() {} };
 
 let stage: Stage;
-let source: Server;
-/** What the hostile server says to whatever is asked. */
-let answer: { status: number; body: string } = { status: 200, body: '' };
+/** The hostile server. */
+let source: ToldSource;
 /** Everything that left the gateway. */
 const out: string[] = [];
 
 beforeAll(async () => {
-  source = createServer((request, response) => {
-    request.resume();
-    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(answer.body);
-  });
-  await new Promise<void>((resolve) => source.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(source.address() as AddressInfo).port}`;
+  source = await startToldSource();
   stage = await startStage({
-    settings: (settings) => {
-      const hostile = {
-        url,
-        credentials: { engine: 'none' as const },
-        namespace_label: 'namespace',
-        ingest_interval_s: 1,
-      };
-      return { ...settings, sources: { loki: { main: hostile }, prometheus: { main: hostile } } };
-    },
+    settings: (settings) => ({
+      ...settings,
+      sources: { loki: { main: source.settings }, prometheus: { main: source.settings } },
+    }),
   });
 });
 afterAll(async () => {
   await stage.close();
   source.close();
-  source.closeAllConnections();
 });
 
 interface Ask {
@@ -77,7 +64,7 @@ async function read(ask: Ask = {}): Promise<unknown> {
 
 /** A good answer in between: the breaker opens after some bad ones, and then nothing is asked any more. */
 async function well(): Promise<void> {
-  answer = { status: 200, body: lokiLines(['fine']) };
+  source.answer = { status: 200, body: lokiLines(['fine']) };
   expect(isRefusal((await read()) as object)).toBe(false);
 }
 
@@ -138,7 +125,10 @@ describe('log lines', () => {
   it.each(Object.keys(ENCODINGS))('%s', async (name) => {
     const encode = ENCODINGS[name] as (text: string) => string;
     const raw = PLANTED.map(({ text }) => encode(text));
-    answer = { status: 200, body: lokiLines(raw.map((text) => `INFO worker said ${text} and went on`)) };
+    source.answer = {
+      status: 200,
+      body: lokiLines(raw.map((text) => `INFO worker said ${text} and went on`)),
+    };
     const found = await read();
     expect(isRefusal(found as object)).toBe(false);
     expectClean(found);
@@ -155,7 +145,7 @@ describe('log lines', () => {
         const at = Math.floor(secret.length * share);
         return [`INFO token ${secret.slice(0, at)}`, secret.slice(at), 'INFO next'];
       });
-      answer = { status: 200, body: lokiLines(lines) };
+      source.answer = { status: 200, body: lokiLines(lines) };
       const found = (await read()) as { result: { entries: { line: string }[] } };
       const joined = found.result.entries.map(({ line }) => line).join('');
       expect(leaksIn(joined, own)).toEqual([]);
@@ -164,7 +154,7 @@ describe('log lines', () => {
 
   it('a key of which each line is an entry', async () => {
     const keys = PLANTED.filter(({ name }) => name.startsWith('pem'));
-    answer = { status: 200, body: lokiLines(keys.flatMap(({ text }) => text.split('\n'))) };
+    source.answer = { status: 200, body: lokiLines(keys.flatMap(({ text }) => text.split('\n'))) };
     expectClean(await read(), keys);
   });
 });
@@ -191,7 +181,7 @@ describe('structured content', () => {
       metric: { pod: text, n: String(n) },
       value: [1_795_453_100, '1'],
     }));
-    answer = {
+    source.answer = {
       status: 200,
       body: JSON.stringify({ status: 'success', data: { resultType: 'vector', result: series } }),
     };
@@ -208,7 +198,7 @@ describe('structured content', () => {
 describe('what a caller writes', () => {
   it('in the reason, the arguments and the query, which go into the audit', async () => {
     stage.clock.skip(600_000);
-    answer = { status: 200, body: lokiLines(['fine']) };
+    source.answer = { status: 200, body: lokiLines(['fine']) };
     for (const group of groups(4)) {
       const words = group.map(({ text }) => text).join(' ');
       const query = `{app="x"} |= ${JSON.stringify(words)}`;
@@ -236,7 +226,7 @@ describe('what a caller writes', () => {
           requestInit: { headers: { authorization } },
         }),
       );
-      answer = { status: 200, body: lokiLines(PLANTED.map(({ text }) => text)) };
+      source.answer = { status: 200, body: lokiLines(PLANTED.map(({ text }) => text)) };
       const args = logArgs('{app="x"}');
       const shown = await client.callTool({
         name: 'aegis_loki_query_range',
@@ -275,7 +265,7 @@ describe('what an upstream says about an error', () => {
         JSON.stringify({ status: 'error', error: words }),
         JSON.stringify({ message: words }),
       ]) {
-        answer = { status, body };
+        source.answer = { status, body };
         const refused = await read();
         expectClean(refused, group);
         expect(JSON.stringify(refused)).toContain(`answered ${status}`);
@@ -287,7 +277,7 @@ describe('what an upstream says about an error', () => {
   it('is cut only after redaction: no half of a secret stays at the end', async () => {
     const token = PLANTED.find(({ name }) => name === 'github token') as Planted;
     for (const before of [470, 480, 490, 16_360, 16_370]) {
-      answer = {
+      source.answer = {
         status: 400,
         body: JSON.stringify({ message: `${'word '.repeat(before / 5)}${token.secret}` }),
       };
@@ -302,7 +292,7 @@ describe('what an upstream says about an error', () => {
         group.map(({ text }) => text).join('\n'),
         JSON.stringify(group.map(({ text }) => ({ text }))),
       ]) {
-        answer = { status: 200, body };
+        source.answer = { status: 200, body };
         const refused = await read();
         expectClean(refused, group);
         expect(JSON.stringify(refused)).toContain('upstream-malformed');
@@ -347,7 +337,7 @@ describe('texts of the product: prompts, Slack, logs', () => {
 describe('what stays', () => {
   it('is clean: ledger, evidence, log and every byte of AEGIS_HOME', async () => {
     const { store, gateway, settings, clock, ids } = stage;
-    answer = { status: 200, body: lokiLines(PLANTED.map(({ text }) => text.replaceAll('\n', ' '))) };
+    source.answer = { status: 200, body: lokiLines(PLANTED.map(({ text }) => text.replaceAll('\n', ' '))) };
     const vfs = createVfs({ store, gateway, settings, skills_dir: null, clock, ids, log: LOG });
     const session = {
       incident_id: 'INC-2026-1123-001',

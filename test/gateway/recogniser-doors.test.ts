@@ -1,6 +1,4 @@
 import { rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { RecogniserService } from '../../src/contract/settings.ts';
@@ -14,6 +12,7 @@ import { call, connectRelay } from './relay-client.ts';
 import { startRelayStage, type RelayStage } from './relay-stage.ts';
 import { LENT, startRelayUpstream, type RelayUpstream } from './relay-upstream.ts';
 import { JOB, POLICIES_DIR, startStage, type Stage } from './stage.ts';
+import { startToldSource, type ToldSource } from './told-source.ts';
 import { hostile, startUpstreamStage, textOf, type UpstreamStage } from './upstream-stage.ts';
 
 // Every door through which outside data leaves: names are planted behind it, none comes out; without a recogniser nothing does.
@@ -53,37 +52,26 @@ const service = () => RecogniserService.parse({ url: twin.url });
 const down = (): void => void twin.faults.inject({ kind: 'status', status: 503 }, { times: Infinity });
 
 describe('reads of a source', () => {
-  let source: Server;
+  let source: ToldSource;
   let stage: Stage;
-  let answer = { status: 200, body: '' };
   beforeAll(async () => {
-    source = createServer((request, response) => {
-      request.resume();
-      response.writeHead(answer.status, { 'content-type': 'application/json' }).end(answer.body);
-    });
-    await new Promise<void>((resolve) => source.listen(0, '127.0.0.1', resolve));
-    const url = `http://127.0.0.1:${(source.address() as AddressInfo).port}`;
+    source = await startToldSource();
     stage = await startStage({
       policies_dir,
-      settings: (settings) => {
-        const loki = {
-          url,
-          credentials: { engine: 'none' as const },
-          namespace_label: 'namespace',
-          ingest_interval_s: 1,
-        };
-        return { ...settings, recogniser: service(), sources: { ...settings.sources, loki: { main: loki } } };
-      },
+      settings: (settings) => ({
+        ...settings,
+        recogniser: service(),
+        sources: { ...settings.sources, loki: { main: source.settings } },
+      }),
     });
   });
   afterAll(async () => {
     await stage.close();
     source.close();
-    source.closeAllConnections();
   });
 
-  async function read() {
-    const found = await stage.gateway.read({
+  async function read(gateway = stage.gateway) {
+    const found = await gateway.read({
       token: await stage.token({ action_class: 'read' }),
       tool: 'loki.query_range',
       target: LOGS,
@@ -115,7 +103,7 @@ describe('reads of a source', () => {
 
   it('hold no name: in lines, in JSON inside of them, in labels; secrets are gone before anybody is asked', async () => {
     const before = twin.requests().length;
-    answer = {
+    source.answer = {
       status: 200,
       body: lines(
         [
@@ -142,14 +130,14 @@ describe('reads of a source', () => {
   });
 
   it('that fail tell no name either, and keep their reason when the recogniser is down', async () => {
-    answer = { status: 400, body: 'parse error near Ana Silva' };
+    source.answer = { status: 400, body: 'parse error near Ana Silva' };
     const found = await read();
     expect(found).toMatchObject({
       code: 'source-rejected',
       reason: expect.stringContaining('[REDACTED_PERSON]'),
     });
     down();
-    answer = { status: 400, body: 'parse error near Bo Ek' };
+    source.answer = { status: 400, body: 'parse error near Bo Ek' };
     const again = await read();
     expect(again).toMatchObject({ code: 'source-rejected', reason: expect.stringContaining('[WITHHELD') });
     expect(JSON.stringify([found, again])).not.toMatch(LEAKS);
@@ -157,7 +145,7 @@ describe('reads of a source', () => {
 
   it('are refused while the recogniser is down: a value, an audit row, and nothing of the text anywhere', async () => {
     down();
-    answer = { status: 200, body: lines(['a new line of Ana Silva and 李雷']) };
+    source.answer = { status: 200, body: lines(['a new line of Ana Silva and 李雷']) };
     const found = await read();
     expect(found).toMatchObject({
       allow: false,
@@ -175,22 +163,10 @@ describe('reads of a source', () => {
   });
 
   it('carry the hash of rules with the recogniser in them', async () => {
-    answer = { status: 200, body: lines(['all is well']) };
+    source.answer = { status: 200, body: lines(['all is well']) };
     const with_names = await read();
     const plain = await stage.beside({ policies_dir: POLICIES_DIR });
-    const without = await plain.gateway.read({
-      token: await stage.token({ action_class: 'read' }),
-      tool: 'loki.query_range',
-      target: LOGS,
-      args: {
-        query: '{app="x"}',
-        start_ns: '1795453000000000000',
-        end_ns: '1795453900000000000',
-        limit: 10,
-        direction: 'forward',
-      },
-      why: 'hash',
-    });
+    const without = await read(plain.gateway);
     await plain.close();
     if (isRefusal(with_names) || isRefusal(without)) throw new Error('refused');
     expect(with_names.rules_hash).not.toBe(without.rules_hash);

@@ -198,10 +198,7 @@ async function present(
   if (!answer.ok) return namelessRefusal(core, answer.error, admission, lease, signal);
   const { result: raw, source_query } = answer.structured as ReadAnswer;
   const clean = sanitizeValue(raw, policy.redaction, scrub);
-  const shown =
-    policy.redaction.recogniser === null
-      ? clean
-      : await withoutNames(core.recogniser, policy.redaction, clean, signal);
+  const shown = await withoutNames(core.recogniser, policy.redaction, clean, signal);
   if (isRefusal(shown)) return shown;
   const { value: result, redactions } = shown;
   if (Buffer.byteLength(JSON.stringify(result)) > entry.tool.result_bytes_max)

@@ -162,8 +162,8 @@ export class Recogniser {
 }
 
 /**
- * What the rules left, without the names that the recogniser finds in it. Callers ask only when the rules name entities:
- * without them nothing is awaited.
+ * What the rules left, without the names that the recogniser finds in it. When the rules name no entities that is all of
+ * it, and nobody is asked.
  */
 export async function withoutNames(
   recogniser: Recogniser | null,

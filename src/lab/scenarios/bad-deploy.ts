@@ -1,11 +1,11 @@
-import { DATA_CHANNEL } from '../people.ts';
+import { alertmanagerPost } from '../alertmanager-post.ts';
 import type { Range } from '../range.ts';
-import type { StoredMessage } from '../slack/store.ts';
+import { danApproves, newest, untilApprovalCard, untilPostmortem } from '../story-steps.ts';
 import type { ImageBehaviour, TimedChange } from '../world/definition.ts';
 import type { KubeObject } from '../world/kube-object.ts';
 import { objectAt } from '../world/kube-object.ts';
 import { prod1 } from '../world/prod-1.ts';
-import { approvalCard, pressWhenThere, reviewAndSubmit, rootCard, until } from '../watching.ts';
+import { reviewAndSubmit, until } from '../watching.ts';
 import type { Scenario } from './scenario.ts';
 
 /** The release went out this long before the story begins. */
@@ -109,57 +109,26 @@ export function crashLoopAlert(now_ms: number, status: 'firing' | 'resolved' = '
     summary: 'Pods of spark-jobs/settlement-api are crash looping',
     description: 'Container settlement-api is in waiting state (reason: CrashLoopBackOff)',
   };
-  return {
-    version: '4',
-    receiver: 'aegis',
+  return alertmanagerPost(
+    {
+      labels,
+      annotations,
+      firing_for_ms: 120_000,
+      expression: 'kube_pod_container_status_waiting_reason+%3E+0',
+      fingerprint: '8c2d41f7a0b35e96',
+    },
+    now_ms,
     status,
-    groupKey: '{}:{alertname="KubePodCrashLooping", namespace="spark-jobs"}',
-    truncatedAlerts: 0,
-    groupLabels: { alertname: labels.alertname, namespace: labels.namespace },
-    commonLabels: labels,
-    commonAnnotations: annotations,
-    externalURL: 'http://alertmanager.example:9093',
-    alerts: [
-      {
-        status,
-        labels,
-        annotations,
-        startsAt: new Date(now_ms - 120_000).toISOString(),
-        endsAt: status === 'firing' ? '0001-01-01T00:00:00Z' : new Date(now_ms).toISOString(),
-        generatorURL:
-          'http://prometheus.example:9090/graph?g0.expr=kube_pod_container_status_waiting_reason+%3E+0',
-        fingerprint: '8c2d41f7a0b35e96',
-      },
-    ],
-  };
+  );
 }
 
 async function story(range: Range, say: (line: string) => void, end_is: string, end: RegExp): Promise<void> {
-  const { slack } = range.twins;
-  say('Alertmanager posts KubePodCrashLooping …');
-  const posted = await range.webhook(crashLoopAlert(Date.now()));
-  if (posted.status !== 200) throw new Error(`the webhook was answered ${posted.status}: ${posted.body}`);
-  const root = await until('the root card', () => rootCard(slack, DATA_CHANNEL));
-  say('Maya presses Activate');
-  await pressWhenThere(slack, 'maya', root, 'incident.activate');
-  const card = await until(
-    'the approval card',
-    () => approvalCard(slack, DATA_CHANNEL, root.ts),
-    STORY_TIMEOUT_MS,
-  );
-  const now = (message: StoredMessage) => slack.store.get(message.channel, message.ts) ?? message;
-  say('Dan reads the diff and approves');
-  await reviewAndSubmit(slack, 'dan', card);
-  await until('one approval on the card', () =>
-    slack.plainText(now(card)).includes('1 of 2') ? true : undefined,
-  );
+  const words = { posts: 'Alertmanager posts KubePodCrashLooping …', activates: 'Maya presses Activate' };
+  const alert = crashLoopAlert(Date.now());
+  const { root, card } = await untilApprovalCard(range, alert, say, words, STORY_TIMEOUT_MS);
+  await danApproves(range, card, say);
   say('Inês is the second person');
-  await reviewAndSubmit(slack, 'ines', card);
-  await until(end_is, () => (end.test(now(root).text) ? true : undefined), STORY_TIMEOUT_MS);
-  if (!/closed/i.test(now(root).text)) return;
-  await until(
-    'the postmortem',
-    () => slack.store.thread(DATA_CHANNEL, root.ts).find((m) => /postmortem/i.test(m.text)),
-    STORY_TIMEOUT_MS,
-  );
+  await reviewAndSubmit(range.twins.slack, 'ines', card);
+  await until(end_is, () => (end.test(newest(range, root).text) ? true : undefined), STORY_TIMEOUT_MS);
+  if (/closed/i.test(newest(range, root).text)) await untilPostmortem(range, root, STORY_TIMEOUT_MS);
 }

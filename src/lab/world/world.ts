@@ -5,7 +5,7 @@
  */
 import type { Cluster, Process } from './cluster.ts';
 import { isPast } from './cluster.ts';
-import type { ImageBehaviour, SparkBehaviour, WorldDefinition } from './definition.ts';
+import type { ImageBehaviour, SparkBehaviour, TimedChange, WorldDefinition } from './definition.ts';
 import { runDeploymentController } from './deployment-controller.ts';
 import { runDisruptionController } from './disruption-controller.ts';
 import type { KubeObject } from './kube-object.ts';
@@ -58,10 +58,8 @@ export class World implements Telemetry {
     this.cluster = createCluster(definition, random, live_from_ms);
     runControllers(this.cluster, definition, options.run_ms ?? 8_000);
     writeObjects(this.cluster, definition, live_from_ms);
-    for (const { at_ms, kind, namespace, name, edit, manager } of definition.changes ?? [])
-      this.cluster.timeline.at(live_from_ms + at_ms, () =>
-        this.#edit(kind, namespace, name, edit, { manager }),
-      );
+    for (const { at_ms, manager, ...change } of definition.changes ?? [])
+      this.cluster.timeline.at(live_from_ms + at_ms, () => this.#edit(change, { manager }));
     this.cluster.timeline.after(0, () => this.#sample());
     this.tick();
   }
@@ -98,16 +96,10 @@ export class World implements Telemetry {
     writer: Writer,
   ): KubeObject {
     this.tick();
-    return this.#edit(kind, namespace, name, edit, writer);
+    return this.#edit({ kind, namespace, name, edit }, writer);
   }
 
-  #edit(
-    kind: string,
-    namespace: string,
-    name: string,
-    edit: (object: KubeObject) => void,
-    writer: Writer,
-  ): KubeObject {
+  #edit({ kind, namespace, name, edit }: Omit<TimedChange, 'at_ms' | 'manager'>, writer: Writer): KubeObject {
     const current = this.store.get(kind, namespace, name);
     if (current === undefined) throw new Error(`the world has no ${kind} ${namespace}/${name} to change`);
     const next = structuredClone(current);
