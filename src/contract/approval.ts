@@ -53,6 +53,12 @@ export const Approval = ApprovalRequest.extend({
 export type Approval = z.infer<typeof Approval>;
 
 /**
+ * How long taking part in a change follows its effect (tool and target) into other incidents: a second incident must
+ * not make a stranger of the person who wanted the change in the first one. Harness and gateway look back as far.
+ */
+export const EFFECT_MEMORY_MS = 24 * 3_600_000;
+
+/**
  * Counts decisions under a rule. Pure, so that the harness (when it shows the card), the gateway (when it is asked to
  * act) and the offline verifier reach the same answer from ledger entries. A later `withdraw` cancels a person's own
  * approval; one `deny` ends the plan; decisions after the expiry or by involved people never count.

@@ -133,6 +133,14 @@ export const Identity = z.strictObject({
 });
 export type Identity = z.infer<typeof Identity>;
 
+/** Roles of a person in one team and environment. */
+export function rolesOf(identity: Identity, team: string, env: string): string[] {
+  const roles = identity.roles
+    .filter((r) => r.team === team && (r.env === env || r.env === '*'))
+    .map((r) => r.role);
+  return [...new Set(roles)];
+}
+
 export const AlertmanagerTrigger = z.strictObject({
   kind: z.literal('alertmanager'),
   name: Name,

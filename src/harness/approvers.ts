@@ -1,5 +1,5 @@
 import type { HarnessDeps } from './deps.ts';
-import { rolesOf } from './identity.ts';
+import { rolesOf } from '../contract/settings.ts';
 import { involvedThroughEffect } from './same-effect.ts';
 import { incidentOf, involvedSet } from './state.ts';
 import type { MachineContext } from './state.ts';

@@ -40,6 +40,10 @@ export function commitOf(
     ...timersOf(from, event, to),
     cards: cardsOf(from, event, to, view),
     approvals: approval !== null && approval !== from.context.approval ? [approval] : [],
+    planned:
+      event.type === 'prepared'
+        ? event.payload.plan.actions.map(({ tool, target }) => ({ tool, target }))
+        : [],
   };
 }
 

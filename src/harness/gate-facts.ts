@@ -8,7 +8,7 @@ import { isRefusal } from '../contract/verdict.ts';
 import { environmentOf } from './deps.ts';
 import type { HarnessDeps } from './deps.ts';
 import type { GateFacts } from './gates/gate.ts';
-import { rolesOf } from './identity.ts';
+import { rolesOf } from '../contract/settings.ts';
 import { involvedThroughEffect } from './same-effect.ts';
 import { incidentOf, involvedSet } from './state.ts';
 import type { MachineContext } from './state.ts';

@@ -1,3 +1,4 @@
+import { rolesOf } from '../contract/settings.ts';
 import type { Identity } from '../contract/settings.ts';
 import { refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
@@ -42,14 +43,6 @@ export function resolveAccount(
       'Ask an admin to add you under `identity` in aegis.yaml.',
     );
   return found;
-}
-
-/** Roles of a person in one team and environment. */
-export function rolesOf(identity: Identity, team: string, env: string): string[] {
-  const roles = identity.roles
-    .filter((r) => r.team === team && (r.env === env || r.env === '*'))
-    .map((r) => r.role);
-  return [...new Set(roles)];
 }
 
 /** Any role in the team and environment makes a member: members may start, stop and read. */

@@ -1,4 +1,5 @@
 import { isoTime } from '../contract/ports.ts';
+import { rolesOf } from '../contract/settings.ts';
 import type { Identity } from '../contract/settings.ts';
 import { isRefusal, refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
@@ -6,7 +7,7 @@ import type { IncidentRow, InboxRow } from '../store/store.ts';
 import { identityOf } from './commit-of.ts';
 import type { HarnessDeps } from './deps.ts';
 import { HarnessEvent } from './events.ts';
-import { requireMember, resolveAccount, rolesOf } from './identity.ts';
+import { requireMember, resolveAccount } from './identity.ts';
 import { AlertBatch, PersonAct, RefusedPress } from './intake.ts';
 import { openFromAlerts, openFromPerson } from './open-incident.ts';
 import { parseSnapshot } from './machine.ts';

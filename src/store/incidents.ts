@@ -31,6 +31,10 @@ export function incidentStore(core: Core): IncidentStore {
     `SELECT * FROM incident WHERE (@open IS NULL OR open = @open) AND (@team IS NULL OR team = @team)
        AND (@env IS NULL OR env = @env) ORDER BY opened_at_ms DESC, rowid DESC LIMIT @limit`,
   );
+  const planning = db.prepare<[string, string, number, number], StoredIncident>(
+    `SELECT i.* FROM planned_effect p JOIN incident i ON i.incident_id = p.incident_id
+      WHERE p.target = ? AND p.tool = ? AND i.updated_at_ms >= ? ORDER BY i.updated_at_ms DESC LIMIT ?`,
+  );
   return {
     async allocateId(now_ms) {
       const [year, month, day] = new Date(now_ms).toISOString().slice(0, 10).split('-') as [
@@ -55,6 +59,9 @@ export function incidentStore(core: Core): IncidentStore {
     },
     async findByThread(channel, thread_ts) {
       return orNull(by_thread.get(channel, thread_ts));
+    },
+    async planning({ tool, target }, since_ms) {
+      return planning.all(target, tool, since_ms, LIST_LIMIT_MAX).map(rowOf);
     },
     async list(options) {
       const rows = list.all({

@@ -87,8 +87,12 @@ function workWriter(core: Core): Write {
     `INSERT INTO approval (approval_id, incident_id, status, body) VALUES (?, ?, ?, ?)
      ON CONFLICT (approval_id) DO UPDATE SET status = excluded.status, body = excluded.body`,
   );
+  const put_planned = db.prepare<[string, string, string]>(
+    'INSERT OR IGNORE INTO planned_effect (target, tool, incident_id) VALUES (?, ?, ?)',
+  );
   return (step, next_step) => {
     const id = step.incident_id;
+    for (const { target, tool } of step.planned) put_planned.run(target, tool, id);
     for (const effect of step.effects)
       add_effect.run(effect.effect_id, id, effect.kind, canonicalJson(effect.payload));
     for (const kind of step.cancel_timers) cancel_timer.run(id, kind);

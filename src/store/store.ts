@@ -89,6 +89,14 @@ export interface StepCommit {
   readonly cards: readonly NewCard[];
   /** Read model of approvals; the ledger stays the truth. */
   readonly approvals: readonly Approval[];
+  /** What the plan of this step does to what; empty when the step made no plan. */
+  readonly planned: readonly PlannedEffect[];
+}
+
+/** A tool on a target: what "the same effect" means across incidents. */
+export interface PlannedEffect {
+  readonly tool: string;
+  readonly target: string;
 }
 
 export interface StepResult {
@@ -173,6 +181,8 @@ export interface IncidentStore {
   findLatest(identity: string): Promise<IncidentRow | null>;
   /** By Slack thread: the root card's channel and ts. */
   findByThread(channel: string, thread_ts: string): Promise<IncidentRow | null>;
+  /** Incidents that ever planned this effect and moved at or after `since_ms`, newest first, at most 1000. */
+  planning(effect: PlannedEffect, since_ms: number): Promise<readonly IncidentRow[]>;
   list(options: {
     open?: boolean;
     team?: string;

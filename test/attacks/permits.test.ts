@@ -5,6 +5,7 @@ import { journalKey, type Permit } from '../../src/contract/tool.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { approvedPlan, execute, type ApprovedPlan, type PlanKnobs } from '../gateway/approved-plan.ts';
 import { JOB, startStage, type Stage } from '../gateway/stage.ts';
+import { mutatingRequestsOf, refusedWrite, type Attempt } from './refused-write.ts';
 import { editEntry, editPermit, forgePermit, forgetUse, type Place } from './edit-rows.ts';
 
 /**
@@ -24,29 +25,10 @@ beforeEach(() => {
   });
 });
 
-type Attempt = () => ReturnType<typeof execute>;
+const mutatingRequests = (): number => mutatingRequestsOf(stage);
 
-/** Requests that could change something; a dry run cannot. */
-function mutatingRequests(): number {
-  return stage.kubernetes.requests().filter(({ method, dry_run }) => method !== 'GET' && !dry_run).length;
-}
-
-async function refusedWith(code: string, attempt: Attempt, chain = 'SYSTEM'): Promise<void> {
-  const before = mutatingRequests();
-  const answer = await attempt();
-  expect(mutatingRequests()).toBe(before);
-  if (!isRefusal(answer)) return expect(answer.outcome.status).toBe(code);
-  expect(answer.code).toBe(code);
-  expect(answer.reason).toMatch(/^\S.{15,}\.$/s);
-  expect(answer.remedy).toMatch(/^\S.{5,}\.$/s);
-  const chains = await Promise.all(
-    [chain, 'SYSTEM'].map((name) => stage.store.ledger.read(name, { kinds: ['refusal'] })),
-  );
-  const { reason, remedy } = answer;
-  expect(chains.flat().map((entry) => entry.payload)).toContainEqual(
-    expect.objectContaining({ code, reason, remedy }),
-  );
-}
+const refusedWith = (code: string, attempt: Attempt, chain = 'SYSTEM'): Promise<void> =>
+  refusedWrite(stage, code, attempt, chain);
 
 /** A permit as a forger writes it: everything right but what the case changes. */
 async function forged(approved: ApprovedPlan, in_ledger: boolean): Promise<string> {
@@ -328,6 +310,7 @@ describe('approvals are re-derived from the ledger', () => {
         { approvers: ['bo', 'ana'], events: [{ type, by: 'ana' }] },
       ],
     ),
+    ['an approver has lost the role since', 'approval-missing', { approvers: ['bo', 'dee'] }],
     ['somebody denied', 'approval-missing', { denied_by: 'dee' }],
     ['the approval expired', 'approval-missing', { approval_status: 'expired' }],
     ['the approval is void', 'approval-missing', { approval_status: 'void' }],

@@ -241,6 +241,7 @@ function settingsFor(url: string): GatewaySettings {
     aws: {},
     upstreams: {},
     unsafe_endpoints: true,
+    identity: [],
     vault: undefined,
     clusters: {},
     sources: { loki: {}, prometheus: { main: source } },

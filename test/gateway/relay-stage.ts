@@ -120,6 +120,7 @@ function settingsWith(home: string, upstreams: RelayStageOptions['upstreams']): 
   return {
     home,
     unsafe_endpoints: true,
+    identity: [],
     clusters: {},
     sources: { loki: {}, prometheus: {} },
     databases: {},

@@ -296,6 +296,12 @@ function stageSettings(parts: {
   return {
     home: parts.home,
     unsafe_endpoints: true,
+    identity: ['ana', 'bo', 'cy'].map((principal) => ({
+      principal,
+      name: principal,
+      slack: [],
+      roles: ['oncall', 'lead'].map((role) => ({ team: 'data', env: 'prod', role })),
+    })),
     databases: {},
     repositories: {},
     terraform: {},

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Identity } from '../../src/contract/settings.ts';
-import { requireMember, resolveAccount, rolesOf } from '../../src/harness/identity.ts';
+import { rolesOf } from '../../src/contract/settings.ts';
+import { requireMember, resolveAccount } from '../../src/harness/identity.ts';
 import type { SlackAccount } from '../../src/harness/intake.ts';
 
 const dan: Identity = {

@@ -70,6 +70,7 @@ async function takeStep(store: Store, row: InboxRow): Promise<void> {
     cancel_timers: [],
     cards: [],
     approvals: [],
+    planned: [],
   };
   await store.step.commit(commit);
 }

@@ -116,6 +116,21 @@ describe('schema of the database', () => {
     await expect(open()).rejects.toThrow(/0099_future.sql .* is missing here/);
   });
 
+  it('brings plans of earlier versions along: who planned what is known after the upgrade too', async () => {
+    const action = { tool: 'k8s.scale', target: 'mcp://k8s/prod-1/spark-jobs/deployment/api' };
+    const plan = { payload: { plan: { actions: [action] } } };
+    await using(await open(), async (store) => {
+      await store.step.commit(step(0, { snapshot: { context: { plan } } }));
+      const other = { incident_id: 'INC-2026-1123-002', snapshot: { context: { plan: null } } };
+      await store.step.commit(step(0, other));
+    });
+    change('DROP TABLE planned_effect; DELETE FROM migration WHERE number >= 8');
+    await using(await open(), async (store) => {
+      const rows = await store.incidents.planning(action, 0);
+      expect(rows.map((row) => row.incident_id)).toEqual([INC]);
+    });
+  });
+
   it('is not brought up to date by a reader', async () => {
     await using(await open(), async () => undefined);
     change('DELETE FROM migration WHERE number = (SELECT MAX(number) FROM migration)');

@@ -75,6 +75,7 @@ export function step(expected_step: number, overrides: StepOverrides = {}): Step
     cancel_timers: [],
     cards: [],
     approvals: [],
+    planned: [],
     ...overrides,
     incident_id,
     expected_step,

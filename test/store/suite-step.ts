@@ -156,6 +156,21 @@ function findsIncidents(bench: Bench): void {
     expect(await bench.store.incidents.findByThread('C2', '100.1')).toBeNull();
   });
 
+  it('finds who plans the same effect: by tool and object, in plans of any revision, as long as they moved lately', async () => {
+    const effect = { tool: 'k8s.patch', target: 'mcp://k8s/prod-1/spark-jobs/deployment/api' };
+    await bench.store.step.commit(step(0, { planned: [effect, { ...effect, tool: 'k8s.scale' }] }));
+    bench.clock.at += 10;
+    await bench.store.step.commit(step(0, { incident_id: OTHER, planned: [effect, effect] }));
+    await bench.store.step.commit(step(1, { incident_id: OTHER, planned: [] }));
+    const ids = async (sought: typeof effect, since_ms: number) =>
+      (await bench.store.incidents.planning(sought, since_ms)).map((row) => row.incident_id);
+    expect(await ids(effect, START_MS)).toEqual([OTHER, INC]);
+    expect(await ids(effect, START_MS + 10)).toEqual([OTHER]);
+    expect(await ids(effect, START_MS + 11)).toEqual([]);
+    expect(await ids({ ...effect, tool: 'k8s.scale' }, START_MS)).toEqual([INC]);
+    expect(await ids({ ...effect, target: `${effect.target}-2` }, START_MS)).toEqual([]);
+  });
+
   it('lists by openness, team and environment, newest first', async () => {
     await bench.store.step.commit(step(0));
     bench.clock.at += 1;

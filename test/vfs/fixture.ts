@@ -164,6 +164,7 @@ export async function openIncident(
     cancel_timers: [],
     cards: [],
     approvals: [],
+    planned: [],
   });
 }
 

@@ -17,7 +17,7 @@ import type { RouteSettings } from './route.ts';
 import type { Throttle } from './throttle.ts';
 
 export type GatewaySettings = RouteSettings &
-  Pick<Settings, 'home' | 'vault' | 'sealed_file' | 'unsafe_endpoints' | 'teams' | 'services'> &
+  Pick<Settings, 'home' | 'vault' | 'sealed_file' | 'unsafe_endpoints' | 'teams' | 'services' | 'identity'> &
   Partial<Pick<Settings, 'quotas' | 'recogniser'>>;
 
 /** What a read brought, as every caller of the same read may know it. */

@@ -19,6 +19,7 @@ import { factorProblem } from './classify.ts';
 import type { GatewayCore } from './core.ts';
 import { compareObservation, conflictOutcome, differences } from './outcome.ts';
 import { checkPermit } from './permit.ts';
+import { peopleNow } from './people-now.ts';
 import { proveApproval, type Proof } from './prove-approval.ts';
 import { settleEarlier } from './reconcile-call.ts';
 import { restorationRefusal } from './restoration.ts';
@@ -71,8 +72,11 @@ async function allow(
   if (isRefusal(permit)) return refused(permit);
   const entries = await readVerifiedChain(core.store.ledger, permit.incident_id);
   if (isRefusal(entries)) return refused(entries);
+  const people = await peopleNow(core, grant, permit);
+  if (isRefusal(people)) return refused(people);
   const proof = proveApproval({
     entries,
+    people,
     permit,
     policy_digest: policy.digest,
     tool_definitions_digest: core.registry.digest,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { tallyDecisions } from '../../contract/approval.ts';
+import { tallyDecisions, type Decision } from '../../contract/approval.ts';
 import { hashOf } from '../../contract/canonical.ts';
 import {
   AUTONOMY_LEVELS,
@@ -42,6 +42,15 @@ export interface ProofInput {
   readonly policy_digest: string;
   readonly tool_definitions_digest: string;
   readonly now_ms: number;
+  readonly people: PeopleNow;
+}
+
+/** What is known of people at this moment, which no ledger entry of the incident can say. */
+export interface PeopleNow {
+  /** By principal: roles in the incident's team and environment today, from the identity map. */
+  readonly roles: ReadonlyMap<string, readonly string[]>;
+  /** Who took part in the same effect through another incident, with that incident. */
+  readonly elsewhere: ReadonlyMap<string, string>;
 }
 
 export function proveApproval(input: ProofInput): Proof | Refusal {
@@ -266,7 +275,7 @@ function preconditionOf(
 }
 
 function approvalOf(
-  { entries, permit, now_ms }: ProofInput,
+  { entries, permit, now_ms, people: now }: ProofInput,
   plan: PlanPayload,
   incident: IncidentFacts,
 ): Pick<Proof, 'approvals' | 'people_required' | 'denied'> | Refusal {
@@ -288,16 +297,29 @@ function approvalOf(
   if (['denied', 'expired', 'void'].includes(approval.status))
     return missing(`The approval is ${approval.status}.`);
   if (approval.status === 'open' && now_ms > expires_at_ms) return missing('The approval has expired.');
-  const tally = tallyDecisions(plan.rule, approval.decisions, incident.involved, expires_at_ms);
+  // An undo rests on the approvals of its change as they stood then: whoever lost a role since must not leave a failed
+  // change in force.
+  const obstacle = permit.phase === 'undo' ? () => null : (d: Decision) => obstacleToday(d, now);
+  const counted = approval.decisions.filter((d) => d.decision !== 'approve' || obstacle(d) === null);
+  const tally = tallyDecisions(plan.rule, counted, incident.involved, expires_at_ms);
   if (!tally.satisfied) {
-    const people = `${tally.approvals.length} of ${people_required}`;
-    return missing(
-      tally.denied === null
-        ? `${people} approvals count; involved people never do.`
-        : `${tally.denied.principal} denied the plan.`,
+    if (tally.denied !== null) return missing(`${tally.denied.principal} denied the plan.`);
+    const obstacles = approval.decisions.flatMap((d) =>
+      d.decision === 'approve' ? (obstacle(d) ?? []) : [],
     );
+    const why = obstacles.length === 0 ? 'involved people never do' : [...new Set(obstacles)].join(', ');
+    return missing(`${tally.approvals.length} of ${people_required} approvals count; ${why}.`);
   }
   return { approvals: tally.approvals.length, people_required, denied: tally.denied !== null };
+}
+
+/** Why an approval that was good when it was given does not count any more, or null. */
+function obstacleToday({ principal, role }: Decision, { roles, elsewhere }: PeopleNow): string | null {
+  if (roles.get(principal)?.includes(role) !== true) return `${principal} no longer is ${role}`;
+  const incident_id = elsewhere.get(principal);
+  return incident_id === undefined
+    ? null
+    : `${principal} took part in the same change through ${incident_id}`;
 }
 
 function lastApprovalId(entries: readonly LedgerEntry[], permit: Permit): string | null {
