@@ -16,7 +16,7 @@ export function commitOf(
   event: HarnessEvent,
   to: Snapshot,
   actor: string,
-  inbox_id: string | null,
+  inbox_ids: readonly string[],
   view: CardView,
 ): StepCommit {
   const incident = incidentOf(to.context);
@@ -24,7 +24,7 @@ export function commitOf(
   return {
     incident_id: incident.incident_id,
     expected_step: from.context.step,
-    inbox_id,
+    inbox_ids,
     entries: entriesOf(from, event, to, actor),
     snapshot: to,
     row: {

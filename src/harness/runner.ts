@@ -2,13 +2,15 @@ import { isoTime } from '../contract/ports.ts';
 import type { Segment } from '../contract/notice.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import { DuplicateIncidentError, SeqConflictError } from '../store/errors.ts';
-import type { InboxRow, TimerRow } from '../store/store.ts';
+import type { TimerRow } from '../store/store.ts';
 import { approversInWords } from './approvers.ts';
 import { commitOf } from './commit-of.ts';
 import type { HarnessDeps } from './deps.ts';
 import { EffectPool } from './effect-pool.ts';
 import { callsUsed } from './gate-facts.ts';
 import { parseSnapshot, step } from './machine.ts';
+import { mergeAlerts } from './merge-alerts.ts';
+import type { Delivered } from './merge-alerts.ts';
 import type { CardView } from './notices/card-view.ts';
 import { emptySnapshot } from './state.ts';
 import type { Snapshot } from './state.ts';
@@ -48,8 +50,8 @@ export class Runner {
   }
 
   /** Another set may be in force: approvals that were asked for under an older one are voided by an event of their own. */
-  async policiesChanged(): Promise<void> {
-    if (await voidUnderOldPolicies(this.#deps)) this.wake();
+  async policiesChanged(incident_ids?: readonly string[]): Promise<void> {
+    if (await voidUnderOldPolicies(this.#deps, incident_ids)) this.wake();
   }
 
   async stop(): Promise<void> {
@@ -88,7 +90,7 @@ export class Runner {
     try {
       await this.#fireTimers();
       const rows = await this.#deps.store.inbox.pending(ROUND_ROWS_MAX);
-      for (const row of rows) await this.#handle(row);
+      for (const delivered of mergeAlerts(rows)) await this.#handle(delivered);
       if (rows.length === ROUND_ROWS_MAX) this.#again = true;
     } catch (error) {
       this.#deps.log.error({ error: String(error) }, 'a round of the runner failed; trying again');
@@ -108,12 +110,18 @@ export class Runner {
     }
   }
 
-  async #handle(row: InboxRow): Promise<void> {
+  async #handle(delivered: Delivered): Promise<void> {
+    const { row, rows } = delivered;
     try {
-      await this.#take(row);
+      await this.#take(delivered);
     } catch (error) {
       if (error instanceof SeqConflictError || error instanceof DuplicateIncidentError)
         return void (this.#again = true);
+      // One of them is at fault: each shows by itself which.
+      if (rows.length > 1) {
+        for (const one of rows) await this.#handle({ row: one, rows: [one] });
+        return;
+      }
       const outcome = await this.#deps.store.inbox.failed(row.inbox_id, String(error), ROW_ATTEMPTS_MAX);
       this.#deps.log.error(
         { inbox_id: row.inbox_id, kind: row.kind, outcome, error: String(error) },
@@ -123,15 +131,19 @@ export class Runner {
     }
   }
 
-  async #take(row: InboxRow): Promise<void> {
-    const taken = await takeIn(this.#deps, row);
-    if (taken.kind === 'nothing') return this.#deps.store.inbox.consume(row.inbox_id, taken.note);
+  async #take(delivered: Delivered): Promise<void> {
+    const taken = await takeIn(this.#deps, delivered.row);
+    if (taken.kind === 'nothing') return this.#consume(delivered, taken.note);
     if (taken.kind === 'refused')
-      return this.#refuse(row, taken.incident_id, taken.refusal, taken.by, taken.about, taken.origin);
-    await this.#step(row, taken);
+      return this.#refuse(delivered, taken.incident_id, taken.refusal, taken.by, taken.about, taken.origin);
+    await this.#step(delivered, taken);
   }
 
-  async #step(row: InboxRow, taken: Extract<TakenIn, { kind: 'event' }>): Promise<void> {
+  async #consume({ rows }: Delivered, note: string): Promise<void> {
+    for (const { inbox_id } of rows) await this.#deps.store.inbox.consume(inbox_id, note);
+  }
+
+  async #step(delivered: Delivered, taken: Extract<TakenIn, { kind: 'event' }>): Promise<void> {
     const from = taken.row === null ? emptySnapshot() : parseSnapshot(taken.row.snapshot);
     // Time never runs backwards inside an incident.
     const at = taken.event.at < from.context.updated_at ? from.context.updated_at : taken.event.at;
@@ -142,7 +154,7 @@ export class Runner {
     if (!stepped.ok) {
       const by = taken.actor.startsWith('person:') ? taken.actor.slice('person:'.length) : null;
       return this.#refuse(
-        row,
+        delivered,
         taken.incident_id,
         stepped.refusal,
         by,
@@ -157,20 +169,21 @@ export class Runner {
       event,
       stepped.snapshot,
       taken.actor,
-      row.inbox_id,
+      delivered.rows.map((row) => row.inbox_id),
       await this.#cardView(taken.incident_id, stepped.snapshot),
     );
     await this.#deps.store.step.commit(commit);
     this.#deps.notify();
     this.#effects.afterStep(taken.incident_id, stepped.snapshot);
     // A plan that was prepared while the policies changed, or approvals that the gateway no longer accepts.
-    if (event.type === 'prepared' || event.type === 'execute_refused') await this.policiesChanged();
+    if (event.type === 'prepared' || event.type === 'execute_refused')
+      await this.policiesChanged([taken.incident_id]);
   }
 
   async #cardView(incident_id: string, to: Snapshot): Promise<CardView> {
-    const heads = await this.#deps.store.ledger.heads();
+    const head = await this.#deps.store.ledger.head(incident_id);
     return {
-      ledger_head: heads.find((h) => h.incident_id === incident_id)?.hash ?? '0'.repeat(64),
+      ledger_head: head?.hash ?? '0'.repeat(64),
       tool_calls: await callsUsed(this.#deps, incident_id),
       simulated: this.#deps.settings.unsafe_endpoints,
       approvers: await approversInWords(this.#deps, to.context),
@@ -179,7 +192,7 @@ export class Runner {
 
   /** A refusal is a ledger entry and, when a person acted, a sentence only for that person. */
   async #refuse(
-    row: InboxRow,
+    delivered: Delivered,
     incident_id: string | null,
     refusal: Refusal,
     by: string | null,
@@ -198,7 +211,7 @@ export class Runner {
       const { workspace, user } = origin.account;
       await this.#deps.store.outbox.put(
         {
-          card_key: `private:${row.inbox_id}`,
+          card_key: `private:${delivered.row.inbox_id}`,
           placement: 'private',
           channel: origin.channel,
           notice: {
@@ -215,7 +228,7 @@ export class Runner {
       );
       this.#deps.notify();
     }
-    await this.#deps.store.inbox.consume(row.inbox_id, `refused: ${code}`);
+    await this.#consume(delivered, `refused: ${code}`);
   }
 }
 

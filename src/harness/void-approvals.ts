@@ -3,24 +3,24 @@ import type { EventOf } from './events.ts';
 import type { HarnessDeps } from './deps.ts';
 import { parseSnapshot } from './machine.ts';
 
-/** Most open incidents that are looked through. */
-const OPEN_INCIDENTS_MAX = 2000;
-
 /**
  * Puts an event into the inbox for every approval that waits, or was given and not used, under another policy set than
  * the one in force. Durable and said once for each approval, so that a crash in between changes nothing. While no set is
  * in force nothing runs and nothing is voided: the set that comes next may be the old one again.
  *
+ * @param incident_ids the incidents to look at; left out: all that have such an approval.
  * @returns whether there is something to take in.
  */
 export async function voidUnderOldPolicies(
   deps: Pick<HarnessDeps, 'gateway' | 'store' | 'clock'>,
+  incident_ids?: readonly string[],
 ): Promise<boolean> {
   const digest_now = deps.gateway.policyDigest();
   if (digest_now === null) return false;
   let found = false;
-  for (const row of await deps.store.incidents.list({ open: true, limit: OPEN_INCIDENTS_MAX })) {
-    if (row.state !== 'PENDING_APPROVAL' && row.state !== 'HALTED') continue;
+  for (const incident_id of incident_ids ?? (await deps.store.approvals.standingIn())) {
+    const row = await deps.store.incidents.get(incident_id);
+    if (row === null || (row.state !== 'PENDING_APPROVAL' && row.state !== 'HALTED')) continue;
     const { approval, plan } = parseSnapshot(row.snapshot).context;
     if (approval === null || plan === null || !['open', 'approved'].includes(approval.status)) continue;
     const digest_of_plan = plan.payload.policy_digest;

@@ -14,12 +14,18 @@ export function approvalStore(core: Core): ApprovalStore {
   const list_open = db.prepare<[number], { body: string }>(
     "SELECT body FROM approval WHERE status = 'open' ORDER BY rowid LIMIT ?",
   );
+  const standing = db.prepare<[], { incident_id: string }>(
+    "SELECT DISTINCT incident_id FROM approval WHERE status IN ('open', 'approved') ORDER BY incident_id",
+  );
   return {
     async get(approval_id) {
       return orNull(get.get(approval_id));
     },
     async openOf(incident_id) {
       return orNull(open_of.get(incident_id));
+    },
+    async standingIn() {
+      return standing.all().map((row) => row.incident_id);
     },
     async listOpen(limit) {
       return list_open.all(Math.min(limit, LIST_LIMIT_MAX)).map(approvalOf);

@@ -44,7 +44,7 @@ export function effectStore(core: Core, owner: Owner | null, appendInbox: Append
     },
     /** False when it is done, cancelled, or in the hands of a living process. */
     async start(effect_id) {
-      return core.immediate(() => {
+      return core.grouped(() => {
         const row = get.get(effect_id);
         if (owner === null || row === undefined || !isFree(row, new Map())) return false;
         return start.run(owner.id, effect_id).changes === 1;
@@ -52,12 +52,12 @@ export function effectStore(core: Core, owner: Owner | null, appendInbox: Append
     },
     /** A cancelled effect still reports: what it did is a fact, and the machine knows a stale result by its id. */
     async finish(effect_id, result) {
-      core.immediate(() => {
+      await core.grouped(() => {
         if (done.run(effect_id).changes === 1) appendInbox(result);
       });
     },
     async cancelOf(incident_id) {
-      return core.immediate(() => cancel.all(incident_id).map((row) => row.effect_id));
+      return core.grouped(() => cancel.all(incident_id).map((row) => row.effect_id));
     },
   };
 }

@@ -35,7 +35,7 @@ export function evidenceStore(core: Core): EvidenceStore {
           `evidence ${evidence_id} has ${bytes} bytes; at most ${TEXT_BYTES_MAX} are kept`,
         );
       const record_text = canonicalJson(record);
-      core.immediate(() => {
+      await core.grouped(() => {
         const known = get.get(evidence_id);
         if (known !== undefined && known.record !== record_text)
           throw new Error(`evidence ${evidence_id} exists with another record`);

@@ -66,23 +66,25 @@ export function inboxStore(core: Core, append: AppendToInbox): InboxStore {
   );
   return {
     async append(row) {
-      return core.immediate(() => append(row));
+      return core.grouped(() => append(row));
     },
     async appendAll(rows) {
-      return core.immediate(() => rows.map(append));
+      return core.grouped(() => rows.map(append));
     },
     async pending(limit) {
       return pending.all(Math.min(limit, PENDING_LIMIT_MAX)).map(rowOf);
     },
     async consume(inbox_id, note) {
-      core.immediate(() => consume.run(note.slice(0, 500), inboxNumber(inbox_id)));
+      await core.grouped(() => consume.run(note.slice(0, 500), inboxNumber(inbox_id)));
     },
     async failed(inbox_id, reason, attempts_max) {
-      const row = core.immediate(() => fail.get(reason.slice(0, 500), attempts_max, inboxNumber(inbox_id)));
+      const row = await core.grouped(() =>
+        fail.get(reason.slice(0, 500), attempts_max, inboxNumber(inbox_id)),
+      );
       return row?.state === 'pending' ? 'retry' : 'dead';
     },
     async rememberOnce(key, expires_at_ms) {
-      return core.immediate(() => {
+      return core.grouped(() => {
         const now = core.clock.now();
         forget.run(now, FORGET_MAX);
         return remember.run(key, expires_at_ms, now).changes === 1;

@@ -14,7 +14,7 @@ export function incidentStore(core: Core): IncidentStore {
   const next = db.prepare<[string], { value: number }>(
     `INSERT INTO counter (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value`,
   );
-  const nextOf = (name: string) => core.immediate(() => next.get(name)?.value ?? 0);
+  const nextOf = (name: string) => core.grouped(() => next.get(name)?.value ?? 0);
   const get = db.prepare<[string], StoredIncident>('SELECT * FROM incident WHERE incident_id = ?');
   const open = db.prepare<[string], StoredIncident>('SELECT * FROM incident WHERE identity = ? AND open = 1');
   const latest = db.prepare<[string], StoredIncident>(
@@ -43,7 +43,7 @@ export function incidentStore(core: Core): IncidentStore {
         string,
       ];
       const prefix = `INC-${year}-${month}${day}`;
-      return `${prefix}-${String(nextOf(prefix)).padStart(3, '0')}`;
+      return `${prefix}-${String(await nextOf(prefix)).padStart(3, '0')}`;
     },
     async allocateNumber(counter) {
       return nextOf(counter);

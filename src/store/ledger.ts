@@ -25,6 +25,9 @@ export function ledgerStore(core: Core, append: AppendToChain, rewound: RewindWa
   const heads = db.prepare<[], ChainHead>(
     'SELECT chain AS incident_id, seq, hash FROM chain_head ORDER BY chain',
   );
+  const head = db.prepare<[string], ChainHead>(
+    'SELECT chain AS incident_id, seq, hash FROM chain_head WHERE chain = ?',
+  );
   const { checkpoint, acceptRewind } = checkpointer(core, append, rewound);
   return {
     append(chain: string, entries: readonly NewLedgerEntry[]): Promise<readonly LedgerEntry[]> {
@@ -40,6 +43,9 @@ export function ledgerStore(core: Core, append: AppendToChain, rewound: RewindWa
     },
     async heads() {
       return heads.all();
+    },
+    async head(chain) {
+      return head.get(chain) ?? null;
     },
     checkpoint: async (reason) => checkpoint(reason),
     rewind: async () => rewound(),

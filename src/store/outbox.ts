@@ -75,16 +75,16 @@ export function outboxStore(core: Core, put: PutCard): OutboxStore {
       return due.all(core.clock.now(), Math.min(limit, DUE_LIMIT_MAX)).map(deliveryOf);
     },
     async put(card, incident_id) {
-      core.immediate(() => put(card, incident_id));
+      await core.grouped(() => put(card, incident_id));
     },
     async sending(card_key) {
-      core.immediate(() => sending.run(card_key));
+      await core.grouped(() => sending.run(card_key));
     },
     async sent(card_key, revision, channel, ts) {
-      core.immediate(() => sent.run(revision, channel, ts, card_key));
+      await core.grouped(() => sent.run(revision, channel, ts, card_key));
     },
     async failed(card_key, revision, error, retry_at_ms) {
-      core.immediate(() => failed.run(error.slice(0, 500), retry_at_ms, retry_at_ms, revision, card_key));
+      await core.grouped(() => failed.run(error.slice(0, 500), retry_at_ms, retry_at_ms, revision, card_key));
     },
     async get(card_key) {
       return orNull(get.get(card_key));
@@ -93,7 +93,7 @@ export function outboxStore(core: Core, put: PutCard): OutboxStore {
       return orNull(by_message.get(channel, ts));
     },
     async rerenderOpen() {
-      return core.immediate(() => rerender.run().changes);
+      return core.grouped(() => rerender.run().changes);
     },
   };
 }

@@ -27,19 +27,20 @@ export function stepStore(core: Core, append: AppendToChain, putCard: PutCard): 
   const writeWork = workWriter(core);
   return {
     async commit(step: StepCommit): Promise<StepResult> {
-      return core.immediate(() => {
+      return core.grouped(() => {
         const id = step.incident_id;
         if (step.entries.length === 0)
           throw new RangeError(`commit step of ${id}: a step leaves at least one ledger entry`);
         const found = current.get(id)?.step ?? 0;
         if (found !== step.expected_step) throw new SeqConflictError(id, step.expected_step, found);
-        if (step.inbox_id !== null && consume.run(inboxNumber(step.inbox_id)).changes !== 1)
-          throw new SeqConflictError(
-            id,
-            step.expected_step,
-            found,
-            `inbox row ${step.inbox_id} is not pending any more`,
-          );
+        for (const inbox_id of step.inbox_ids)
+          if (consume.run(inboxNumber(inbox_id)).changes !== 1)
+            throw new SeqConflictError(
+              id,
+              step.expected_step,
+              found,
+              `inbox row ${inbox_id} is not pending any more`,
+            );
         const other = step.row.open ? same_identity.get(step.row.identity, id) : undefined;
         if (other !== undefined) throw new DuplicateIncidentError(other.incident_id);
         writeRow(step, found + 1);

@@ -68,8 +68,8 @@ export interface StepCommit {
   readonly incident_id: string;
   /** Number of steps committed so far (0 = the incident does not exist). Another value: SeqConflictError, nothing written. */
   readonly expected_step: number;
-  /** Inbox row that this step consumes; it must still be pending, else SeqConflictError. */
-  readonly inbox_id: string | null;
+  /** Inbox rows that this step consumes; all must still be pending, else SeqConflictError. */
+  readonly inbox_ids: readonly string[];
   readonly entries: readonly NewLedgerEntry[];
   /** Canonical JSON of the machine snapshot after the step. */
   readonly snapshot: unknown;
@@ -131,6 +131,8 @@ export interface LedgerStore {
   ): Promise<readonly LedgerEntry[]>;
   count(chain: string, kinds: readonly LedgerKind[]): Promise<number>;
   heads(): Promise<readonly ChainHead[]>;
+  /** Null: the chain has no entry. */
+  head(chain: string): Promise<ChainHead | null>;
   /** Commits to all heads in the CHECKPOINT chain, signs, appends to the witness file; null when nothing moved. */
   checkpoint(reason: string): Promise<LedgerEntry | null>;
   /** Re-hashes every row (and every stored blob); names the first bad one. Streams: memory stays flat. */
@@ -195,6 +197,8 @@ export interface ApprovalStore {
   get(approval_id: string): Promise<Approval | null>;
   openOf(incident_id: string): Promise<Approval | null>;
   listOpen(limit: number): Promise<readonly Approval[]>;
+  /** Incidents that have an approval which waits, or was given and not used. All of them: none may be overlooked. */
+  standingIn(): Promise<readonly string[]>;
 }
 
 // ---------------------------------------------------------------- evidence

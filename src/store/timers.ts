@@ -18,7 +18,7 @@ export function timerStore(core: Core): TimerStore {
       return due.all(now_ms, Math.min(limit, DUE_LIMIT_MAX));
     },
     async fired(timer) {
-      core.immediate(() => fired.run(timer.incident_id, timer.kind, timer.armed_step, timer.due_at_ms));
+      await core.grouped(() => fired.run(timer.incident_id, timer.kind, timer.armed_step, timer.due_at_ms));
     },
     async nextDue() {
       return next.get()?.due ?? null;

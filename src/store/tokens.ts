@@ -21,7 +21,7 @@ export function tokenStore(core: Core): TokenStore {
   );
   return {
     async mint(grant, token_text) {
-      core.immediate(() =>
+      await core.grouped(() =>
         mint.run(grant.token_id, sha256Hex(token_text), canonicalJson(grant), grant.expires_at_ms),
       );
     },
@@ -30,7 +30,7 @@ export function tokenStore(core: Core): TokenStore {
       return row === undefined ? null : (JSON.parse(row.body) as TokenGrant);
     },
     async revoke(token_id) {
-      return core.immediate(() => revoke.run(core.clock.now(), token_id).changes === 1);
+      return core.grouped(() => revoke.run(core.clock.now(), token_id).changes === 1);
     },
     /** Tokens in force, newest first. */
     async list(limit) {

@@ -195,10 +195,9 @@ describe('approvals of the old set', () => {
       gateway: { policyDigest: () => digest },
       store: {
         incidents: {
-          list: async () => [
-            { incident_id: 'INC-2026-1123-001', state: 'PENDING_APPROVAL', snapshot: pending },
-          ],
+          get: async (incident_id: string) => ({ incident_id, state: 'PENDING_APPROVAL', snapshot: pending }),
         },
+        approvals: { standingIn: async () => ['INC-2026-1123-001'] },
         inbox: {
           append: async (row: { dedup_key: string }) => {
             const duplicate = rows.some((known) => (known as typeof row).dedup_key === row.dedup_key);

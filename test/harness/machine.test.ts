@@ -247,7 +247,7 @@ describe('the machine', () => {
             const stepped = step(s, event);
             if (!stepped.ok) continue;
             checkInvariants(s, event, stepped.snapshot);
-            commitOf(s, event, stepped.snapshot, 'aegis:test', null, VIEW);
+            commitOf(s, event, stepped.snapshot, 'aegis:test', [], VIEW);
             accepted.push(event);
             s = stepped.snapshot;
           }

@@ -53,7 +53,7 @@ async function takeStep(store: Store, row: InboxRow): Promise<void> {
   const commit: StepCommit = {
     incident_id: INCIDENT_ID,
     expected_step: step,
-    inbox_id: row.inbox_id,
+    inbox_ids: [row.inbox_id],
     entries: [{ kind: 'event', actor: 'aegis:toy', payload: { type: row.kind, ...row.payload } }],
     snapshot: { state, ...row.payload },
     row: {

@@ -61,7 +61,7 @@ type StepOverrides = Partial<Omit<StepCommit, 'row'>> & { row?: Partial<StepComm
 export function step(expected_step: number, overrides: StepOverrides = {}): StepCommit {
   const incident_id = overrides.incident_id ?? INC;
   return {
-    inbox_id: null,
+    inbox_ids: [],
     entries: [
       entry(
         expected_step === 0

@@ -64,7 +64,7 @@ function describeInbox(bench: Bench): void {
     expect(await bench.store.inbox.pending(10)).toMatchObject([{ attempts: 1 }]);
     expect(await bench.store.inbox.failed(inbox_id, 'no channel', 2)).toBe('dead');
     expect(await bench.store.inbox.pending(10)).toEqual([]);
-    await expect(bench.store.step.commit(step(0, { inbox_id }))).rejects.toThrow();
+    await expect(bench.store.step.commit(step(0, { inbox_ids: [inbox_id] }))).rejects.toThrow();
   });
 
   it('remembers a signature once within its lifetime, also across stores', async () => {

@@ -20,7 +20,7 @@ function writesAll(bench: Bench): void {
     const { inbox_id } = await bench.store.inbox.append(inboxRow('click-1'));
     const result = await bench.store.step.commit(
       step(0, {
-        inbox_id,
+        inbox_ids: [inbox_id],
         effects: [{ effect_id: `${INC}/1/0`, kind: 'triage', payload: { a: 1 } }],
         arm_timers: [{ kind: 'quiet', due_at_ms: START_MS + 5 }],
         cards: [card('root', `root:${INC}`)],
@@ -63,6 +63,7 @@ function writesAll(bench: Bench): void {
     });
     expect((await bench.store.approvals.get('APR-1'))?.status).toBe('denied');
     expect((await bench.store.approvals.listOpen(10)).map((a) => a.approval_id)).toEqual(['APR-2']);
+    expect(await bench.store.approvals.standingIn()).toEqual([INC]);
     expect(await bench.store.approvals.get('APR-9')).toBeNull();
   });
 }
@@ -76,9 +77,9 @@ function refuses(bench: Bench): void {
     timer: await bench.store.timers.nextDue(),
     inbox: await bench.store.inbox.pending(10),
   });
-  const full = (expected: number, inbox_id: string | null = null) =>
+  const full = (expected: number, inbox_ids: readonly string[] = []) =>
     step(expected, {
-      inbox_id,
+      inbox_ids,
       effects: [{ effect_id: `${INC}/9/0`, kind: 'plan', payload: {} }],
       arm_timers: [{ kind: 'quiet', due_at_ms: 1 }],
       cards: [card('root', `root:${INC}`)],
@@ -94,11 +95,21 @@ function refuses(bench: Bench): void {
 
   it('refuses a second step for one inbox row, and one for a row that does not exist', async () => {
     const { inbox_id } = await bench.store.inbox.append(inboxRow('click-1'));
-    await bench.store.step.commit(step(0, { inbox_id }));
+    await bench.store.step.commit(step(0, { inbox_ids: [inbox_id] }));
     const before = await traces();
     for (const id of [inbox_id, 'in_999', 'nonsense', ''])
-      await expect(bench.store.step.commit(full(1, id))).rejects.toThrow(SeqConflictError);
+      await expect(bench.store.step.commit(full(1, [id]))).rejects.toThrow(SeqConflictError);
     expect(await traces()).toEqual(before);
+  });
+
+  it('consumes several inbox rows at once, or none when one of them is not pending any more', async () => {
+    const ids: string[] = [];
+    for (const key of ['a1', 'a2', 'a3']) ids.push((await bench.store.inbox.append(inboxRow(key))).inbox_id);
+    await bench.store.step.commit(step(0, { inbox_ids: ids.slice(0, 1) }));
+    await expect(bench.store.step.commit(full(1, ids.toReversed()))).rejects.toThrow(SeqConflictError);
+    expect(await bench.store.inbox.pending(10)).toHaveLength(2);
+    await bench.store.step.commit(full(1, ids.slice(1)));
+    expect(await bench.store.inbox.pending(10)).toEqual([]);
   });
 
   it('undoes everything when the last part of a step fails', async () => {
@@ -106,9 +117,9 @@ function refuses(bench: Bench): void {
     const before = await traces();
     const broken = { ...card('root', 'x'), placement: 'ceiling' as never };
     await expect(
-      bench.store.step.commit({ ...full(0, inbox_id), cards: [card('root', 'y'), broken] }),
+      bench.store.step.commit({ ...full(0, [inbox_id]), cards: [card('root', 'y'), broken] }),
     ).rejects.toThrow();
-    await expect(bench.store.step.commit({ ...full(0, inbox_id), entries: [] })).rejects.toThrow(
+    await expect(bench.store.step.commit({ ...full(0, [inbox_id]), entries: [] })).rejects.toThrow(
       /at least one/,
     );
     expect(await traces()).toEqual(before);

@@ -145,7 +145,7 @@ export async function openIncident(
   await store.step.commit({
     incident_id,
     expected_step: 0,
-    inbox_id: null,
+    inbox_ids: [],
     entries: [
       { kind: 'event', actor: 'system:test', payload: { type: 'opened', title: `secret plans of ${team}` } },
     ],
