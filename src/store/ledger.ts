@@ -5,6 +5,7 @@ import type { AppendToChain, StoredEntry } from './chain.ts';
 import { checkpointer } from './checkpoint.ts';
 import type { Core } from './database.ts';
 import { exportLedger } from './export.ts';
+import { pruner } from './prune.ts';
 import type { RewindWatch } from './rewind.ts';
 import type { ChainHead, LedgerStore } from './store.ts';
 import { verifyLedger } from './verify.ts';
@@ -48,6 +49,7 @@ export function ledgerStore(core: Core, append: AppendToChain, rewound: RewindWa
       return head.get(chain) ?? null;
     },
     checkpoint: async (reason) => checkpoint(reason),
+    prune: pruner(core, append, rewound),
     rewind: async () => rewound(),
     acceptRewind: async (by, reason) => acceptRewind(by, reason),
     verify: (options = {}) => verifyLedger(core, options),

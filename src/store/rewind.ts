@@ -3,6 +3,7 @@ import type { LedgerEntry } from '../contract/ledger.ts';
 import { CHECKPOINT_CHAIN, CheckpointPayload } from './checkpoint-payload.ts';
 import type { Core } from './database.ts';
 import { isMissing } from './home.ts';
+import { fitsPruned, prunedLookup } from './pruned.ts';
 import { newestWitness } from './witness.ts';
 
 /** The database is not the one that the witness file knows: restored from an older copy, or rewritten. */
@@ -34,6 +35,7 @@ export function rewindWatch(core: Core): RewindWatch {
   const noted = core.db.prepare<[string], { seq: number; checkpointed_seq: number }>(
     'SELECT seq, checkpointed_seq FROM chain_head WHERE chain = ?',
   );
+  const pruned = prunedLookup(core.db);
   const path = core.home.witness;
   let agreed: string | null = null;
 
@@ -54,7 +56,11 @@ export function rewindWatch(core: Core): RewindWatch {
       return found(
         `The database is another one than the witness file knows: checkpoint ${newest.seq} of ${newest.at} is not in it.`,
       );
-    const lost = movedIn(newest).find((h) => hash_at.get(h.incident_id, h.seq)?.hash !== h.hash);
+    const lost = movedIn(newest).find((h) => {
+      if (hash_at.get(h.incident_id, h.seq)?.hash === h.hash) return false;
+      const left = pruned(h.incident_id);
+      return left === null || !fitsPruned(left, h);
+    });
     return lost === undefined
       ? null
       : found(

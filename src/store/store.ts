@@ -121,6 +121,13 @@ export interface ChainHead {
   readonly hash: string;
 }
 
+export interface PruneAnswer {
+  /** Incidents that are gone. */
+  readonly pruned: readonly string[];
+  /** Incidents whose time is over and whose chain does not verify: they stay, as proof. */
+  readonly kept_broken: readonly string[];
+}
+
 export interface LedgerStore {
   /** Appends to one chain in one transaction. Time in the chain never runs backwards: at = max(clock, last entry). */
   append(chain: string, entries: readonly NewLedgerEntry[]): Promise<readonly LedgerEntry[]>;
@@ -139,6 +146,11 @@ export interface LedgerStore {
   verify(options?: { chain?: string; witness?: boolean }): Promise<LedgerVerdict>;
   /** Set while the database is not the one that the witness file knows (an older copy was restored): no write happens. */
   rewind(): Promise<Rewind | null>;
+  /**
+   * Takes out incidents that closed before this moment, with everything that is kept about them: at most 200 a call.
+   * What checkpoints said about their chains can still be checked, and the SYSTEM chain names each.
+   */
+  prune(closed_before_ms: number): Promise<PruneAnswer>;
   /** A person takes the database as it is for the truth; the reason stands in the SYSTEM chain. */
   acceptRewind(by: string, reason: string): Promise<Refusal | 'accepted'>;
   /** The stored rows of one chain, or of all, as lines that `verifyExport` checks without this store. Streams. */

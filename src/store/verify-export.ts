@@ -15,6 +15,8 @@ import {
 import type { ExportedLine } from './export-format.ts';
 import { readPublicKey } from './keys.ts';
 import type { PublicKey } from './keys.ts';
+import { fitsPruned, PrunedEvent } from './pruned.ts';
+import type { PrunedChain } from './pruned.ts';
 import { rowProblem, textAfter, textBefore } from './row-check.ts';
 import type { LastRow } from './row-check.ts';
 
@@ -63,6 +65,7 @@ class ExportCheck {
   readonly #trusted: PublicKey | null;
   readonly #seen = createHash('sha256');
   readonly #committed = new Map<string, Commitments>();
+  readonly #pruned = new Map<string, PrunedChain>();
   #key: PublicKey | null = null;
   #header: ExportHeader | null = null;
   #chain: OpenChain | null = null;
@@ -186,7 +189,14 @@ class ExportCheck {
       return this.#bad(`the chain was said to have ${open.entries} entries`, chain, row.seq);
     open.read = row;
     this.#entries += 1;
+    this.#notePruned(parsed.data);
     return this.#commitmentProblem(row.seq, row.hash) ?? this.#checkpointProblem(parsed.data);
+  }
+
+  /** Chains that the SYSTEM chain says were taken out after their time: it comes last in a file. */
+  #notePruned({ incident_id, kind, payload }: LedgerEntry): void {
+    const event = incident_id === 'SYSTEM' && kind === 'event' ? PrunedEvent.safeParse(payload) : null;
+    if (event?.success === true) this.#pruned.set(event.data.chain, event.data);
   }
 
   /** What an earlier checkpoint said about this entry. */
@@ -232,7 +242,9 @@ class ExportCheck {
   }
 
   #leftOver(chain: string): ExportProblem | null {
-    const [left] = this.#committed.get(chain) ?? [];
+    const gone = this.#pruned.get(chain);
+    const open = [...(this.#committed.get(chain) ?? [])];
+    const left = open.find(([seq, { hash }]) => gone === undefined || !fitsPruned(gone, { seq, hash }));
     this.#committed.delete(chain);
     if (left === undefined) return null;
     const [seq, { by }] = left;

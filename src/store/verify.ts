@@ -5,6 +5,7 @@ import { unsealBlob } from './blobs.ts';
 import { CHECKPOINT_CHAIN, CheckpointPayload, REWIND_ACCEPTED, signedText } from './checkpoint-payload.ts';
 import { connect } from './database.ts';
 import type { Core } from './database.ts';
+import { fitsPruned, prunedLookup, prunedProblems } from './pruned.ts';
 import { rowHash, rowProblem } from './row-check.ts';
 import type { LastRow, RowHead } from './row-check.ts';
 import type { LedgerVerdict } from './store.ts';
@@ -65,6 +66,7 @@ export async function verifyLedger(
     db.exec('BEGIN');
     const only = options.chain ?? null;
     await checkRows(db, core, only, findings);
+    for (const { chain, what } of prunedProblems(db, only)) findings.add(chain, null, what);
     checkGoneChains(db, only, findings);
     await checkBlobs(db, core, only, findings);
     if (options.witness === true) await checkWitness(db, core, findings);
@@ -176,6 +178,11 @@ function contentCheck(
   const record_of = db.prepare<[string], { record: string }>(
     'SELECT record FROM evidence WHERE evidence_id = ?',
   );
+  const pruned = prunedLookup(db);
+  function isPruned(head: CheckpointPayload['moved'][number]): boolean {
+    const left = pruned(head.incident_id);
+    return left !== null && fitsPruned(left, head);
+  }
   function checkpoint(row: ScannedEntry): void {
     const payload = CheckpointPayload.safeParse(parse(row.payload));
     if (!payload.success) return findings.add(row.chain, row.seq, 'is no checkpoint');
@@ -187,7 +194,7 @@ function contentCheck(
         `signature does not match (signed by key ${unsigned.key_id}, ours is ${core.keys.public_key.key_id})`,
       );
     for (const head of payload.data.moved)
-      if (hash_at.get(head.incident_id, head.seq)?.hash !== head.hash)
+      if (hash_at.get(head.incident_id, head.seq)?.hash !== head.hash && !isPruned(head))
         findings.add(
           head.incident_id,
           head.seq,
@@ -203,7 +210,7 @@ function contentCheck(
     else if (record.sha256 !== sha256)
       findings.add(row.chain, row.seq, `evidence ${evidence_id} is not the file that was read`);
   }
-  if (only !== null && only !== CHECKPOINT_CHAIN) commitmentsTo(db, only, findings);
+  if (only !== null && only !== CHECKPOINT_CHAIN && pruned(only) === null) commitmentsTo(db, only, findings);
   return (row) => {
     if (row.chain === CHECKPOINT_CHAIN) checkpoint(row);
     else if (row.kind === 'read') read(row);
