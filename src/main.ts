@@ -18,6 +18,7 @@ import { packageRoot } from './package-paths.ts';
 import { createSlackRoom } from './slack/app.ts';
 import type { Rewind } from './store/rewind.ts';
 import type { Store } from './store/store.ts';
+import { RETENTION_SWEEP_EVERY_MS, sweepRetention } from './store/sweep-retention.ts';
 import { alertmanagerRoute } from './triggers/alertmanager.ts';
 import { createVfs } from './vfs/vfs.ts';
 
@@ -50,6 +51,7 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
   let server: RunningServer | null = null;
   let checkpoints: NodeJS.Timeout | null = null;
   let policies: NodeJS.Timeout | null = null;
+  let sweeps: NodeJS.Timeout | null = null;
   let ready = false;
   const routes = [
     ...rooms.routes,
@@ -68,6 +70,10 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
       .refreshPolicies()
       .then((change) => (change === null ? undefined : runner.policiesChanged()))
       .catch((error: unknown) => log.error({ error: String(error) }, 'policies could not be looked at'));
+  const sweep = () =>
+    sweepRetention({ ledger: store.ledger, clock: ports.clock, log }, gateway.retention()).catch(
+      (error: unknown) => log.error({ error: String(error) }, 'old incidents could not be taken out'),
+    );
   return {
     gateway,
     async start() {
@@ -88,12 +94,15 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
         );
       policies = setInterval(() => void lookAtPolicies(), POLICY_LOOK_EVERY_MS);
       checkpoints = setInterval(() => void checkpoint('interval'), CHECKPOINT_EVERY_MS);
+      sweeps = setInterval(() => void sweep(), RETENTION_SWEEP_EVERY_MS);
+      void sweep();
       log.info({ port: server.port, unsafe_endpoints: config.settings.unsafe_endpoints }, 'Aegis is ready');
       return { port: server.port };
     },
     async stop() {
       if (checkpoints !== null) clearInterval(checkpoints);
       if (policies !== null) clearInterval(policies);
+      if (sweeps !== null) clearInterval(sweeps);
       await server?.close();
       await runner.stop();
       await slack.stop();
@@ -116,6 +125,7 @@ async function wire(config: LoadedConfig, ports: Ports) {
     settings,
     skills_dir,
     redaction_marks: () => gateway.redactionMarks(),
+    retention: () => gateway.retention(),
   });
   const names = Object.fromEntries(settings.identity.map((i) => [i.principal, i.name]));
   // Slack and runner wake each other; each exists before the first wake.

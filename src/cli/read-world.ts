@@ -75,6 +75,7 @@ async function withWorld(
       settings,
       skills_dir: settings.skills_dir ?? join(packageRoot(), 'skills'),
       redaction_marks: () => gateway.redactionMarks(),
+      retention: () => gateway.retention(),
     });
     const token = systemIds.secret(32);
     const token_id = systemIds.next('tok');

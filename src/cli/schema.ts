@@ -6,6 +6,7 @@ import { IncidentContext } from '../contract/incident.ts';
 import { LedgerEntry } from '../contract/ledger.ts';
 import { Notice } from '../contract/notice.ts';
 import { Findings, Plan, PlanDraft } from '../contract/plan.ts';
+import { Retention } from '../contract/retention.ts';
 import { RiskEnvelope } from '../contract/risk.ts';
 import { Settings } from '../contract/settings.ts';
 import { Skill } from '../contract/skill.ts';
@@ -29,6 +30,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   plan: Plan,
   'plan-draft': PlanDraft,
   preview: Preview,
+  retention: Retention,
   risk: RiskEnvelope,
   skill: Skill,
   'tool-definition': ToolDefinition,

@@ -1,4 +1,5 @@
 import type { Clock, Ids, Log } from '../contract/ports.ts';
+import { KEPT_BY_DEFAULT } from '../contract/retention.ts';
 import type { Secret } from '../contract/secret.ts';
 import { isRevocable, type SecretRef } from '../contract/credentials.ts';
 import { isRefusal, refuse, type Refusal } from '../contract/verdict.ts';
@@ -149,6 +150,7 @@ function facts(
     toolDefinitionsDigest: () => registry.digest,
     policyDigest: () => core.policies.set?.digest ?? null,
     guardrails: () => core.policies.set?.guardrails ?? null,
+    retention: () => core.policies.set?.retention ?? KEPT_BY_DEFAULT,
     authorizer: () => core.policies.set?.authorizer ?? null,
     credentialRevocable: (target) => {
       const routed = route(settings, target);

@@ -1,6 +1,7 @@
 import type { HttpRoute } from '../contract/http.ts';
 import type { ActionClass, Preview, ToolDefinition, ToolOutcome } from '../contract/tool.ts';
 import type { Guardrails } from '../contract/guardrails.ts';
+import type { Retention } from '../contract/retention.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { Authorizer } from './policy/authorizer.ts';
 import type { PolicyChange } from './policy/policy-keeper.ts';
@@ -83,6 +84,8 @@ export interface Gateway extends GatewayRead {
   policyDigest(): string | null;
   /** The guardrails in force; null while the set failed to load. */
   guardrails(): Guardrails | null;
+  /** How long things are kept; while the set failed to load nothing is taken out. */
+  retention(): Retention;
   /** The policies in force, to ask them what may be listed; null while the set failed to load. */
   authorizer(): Authorizer | null;
   /**

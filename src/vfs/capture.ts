@@ -30,10 +30,11 @@ export interface CaptureInput {
   /** What the reader gets to see, and what that costs. */
   readonly shown: ShownLines;
   readonly cost: ReadSpent;
+  /** How long the text is kept. */
+  readonly kept_hours: number;
 }
 
 const UNSAVED_EVIDENCE_ID = 'EV-unsaved00';
-const EVIDENCE_MS = 72 * 3_600_000;
 const SHOWN_LINES_MAX = 400;
 const SHOWN_BYTES_MAX = 24_000;
 
@@ -96,7 +97,7 @@ async function keep(
       Buffer.from(`${pointer.query}\n${provenance.raw_identity}`),
     ),
     captured_at: pointer.captured_at,
-    expires_at: isoTime(Date.parse(pointer.captured_at) + EVIDENCE_MS),
+    expires_at: isoTime(Date.parse(pointer.captured_at) + input.kept_hours * 3_600_000),
     why_needed: why,
     attacker_writable: capture.attacker_writable,
   };

@@ -6,6 +6,8 @@ import { parsePipeline } from '../contract/pipeline-parser.ts';
 import type { Pipeline } from '../contract/pipeline.ts';
 import type { Clock, Ids, Log } from '../contract/ports.ts';
 import type { Settings } from '../contract/settings.ts';
+import { KEPT_BY_DEFAULT } from '../contract/retention.ts';
+import type { Retention } from '../contract/retention.ts';
 import { isRefusal, refuse, type Refusal } from '../contract/verdict.ts';
 import { WorldRequest, type World, type WorldResponse } from '../contract/world.ts';
 import type { GatewayRead } from '../gateway/read.ts';
@@ -58,6 +60,8 @@ export interface VfsDeps {
   readonly log: Log;
   /** Redaction marks in force besides those of the shipped rules: text like them is never pushed. */
   readonly redaction_marks?: () => readonly string[];
+  /** How long captured text is kept, where the policies say so. */
+  readonly retention?: () => Retention;
 }
 
 export function createVfs(deps: VfsDeps): Vfs {
@@ -229,11 +233,18 @@ async function run(
     started_at_ms,
     shown,
     cost,
+    kept_hours: keptHours(deps, session),
   });
   if (isRefusal(capture)) return no(capture);
   state.round = addSpent(state.round, cost);
   state.incident = addSpent(state.incident, cost);
   return { ok: true, op: 'run', capture };
+}
+
+/** By the tier of the environment; one that the configuration no longer has is treated as the most guarded. */
+function keptHours({ settings, retention }: VfsDeps, { team, env }: VfsSession): number {
+  const tier = settings.teams[team]?.environments[env]?.tier ?? 'tier1';
+  return (retention?.() ?? KEPT_BY_DEFAULT).evidence_hours[tier];
 }
 
 function parseCommand(command: string): Pipeline | Refusal {

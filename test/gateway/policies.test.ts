@@ -122,6 +122,11 @@ describe('a set that does not load is not in force', () => {
       /redaction\.yaml/,
     ],
     [
+      'a closed incident that would be gone before its evidence',
+      (d) => writeFileSync(join(d, 'retention.yaml'), 'v: 1\nclosed_incidents_days: 3\n'),
+      /retention\.yaml:2: closed_incidents_days/,
+    ],
+    [
       'no policies',
       (d) => ['read.cedar', 'write.cedar'].forEach((name) => rmSync(join(d, name))),
       /nothing would be allowed/,
@@ -131,6 +136,15 @@ describe('a set that does not load is not in force', () => {
     const loaded = await loadPolicySet(broken(change));
     expect(loaded.set).toBeNull();
     expect(loaded.problems.join('\n')).toMatch(problem);
+  });
+
+  it('but one from before there was a retention.yaml is, and keeps closed incidents for ever', async () => {
+    const { set } = await loadPolicySet(broken((d) => rmSync(join(d, 'retention.yaml'))));
+    expect(set?.retention).toEqual({
+      v: 1,
+      evidence_hours: { tier1: 72, tier2: 72, tier3: 72 },
+      closed_incidents_days: null,
+    });
   });
 
   it('then nothing is allowed, the digest is null, text is withheld when its rules are the broken ones, and the SYSTEM chain says why (law 3)', async () => {

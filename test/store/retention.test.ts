@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { KEPT_BY_DEFAULT } from '../../src/contract/retention.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
+import { sweepRetention } from '../../src/store/sweep-retention.ts';
+import { createLog } from '../../src/system-ports.ts';
 import { verifyExport } from '../../src/store/verify-export.ts';
 import {
   approval,
@@ -200,6 +203,28 @@ describe('a chain that somebody else removed', () => {
         what: expect.stringMatching(p.what) as string,
       })),
     );
+  });
+});
+
+describe('a sweep', () => {
+  const sweep = (days: number | null) =>
+    sweepRetention(
+      { ledger: store.ledger, clock, log: createLog('silent', () => null) },
+      { ...KEPT_BY_DEFAULT, closed_incidents_days: days },
+    );
+
+  it('takes out what is older than the policies say, more than one call holds, and nothing when they say nothing', async () => {
+    for (let n = 1; n <= 210; n += 1) {
+      const incident_id = `INC-2026-1123-${String(n).padStart(3, '0')}`;
+      const row = { open: false, state: 'CLOSED' as const, identity: H(incident_id) };
+      await store.step.commit(step(0, { incident_id, row }));
+    }
+    await store.ledger.checkpoint('before');
+    clock.at += 40 * DAY_MS;
+    expect(await sweep(null)).toBe(0);
+    expect(await sweep(41)).toBe(0);
+    expect(await sweep(40)).toBe(210);
+    await expectSound();
   });
 });
 

@@ -1,3 +1,4 @@
+import type { Retention } from '../../src/contract/retention.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -77,7 +78,9 @@ export interface Fixture {
 const QUIET: Log = { debug() {}, info() {}, warn() {}, error() {} };
 export const WIDE = { fragments_max: 10_000, bytes_max: 1e9, tokens_max: 1e9 };
 
-export async function fixture(options: { model?: Model; skills_dir?: string | null } = {}): Promise<Fixture> {
+export async function fixture(
+  options: { model?: Model; skills_dir?: string | null; retention?: () => Retention } = {},
+): Promise<Fixture> {
   const home = mkdtempSync(join(tmpdir(), 'aegis-vfs-'));
   const clock = { ms: NOW_MS, now: () => clock.ms };
   const store = await openStore({ home, clock });
@@ -100,6 +103,7 @@ export async function fixture(options: { model?: Model; skills_dir?: string | nu
     clock,
     ids,
     log: QUIET,
+    ...(options.retention === undefined ? {} : { retention: options.retention }),
   });
   const session: VfsSession = {
     incident_id: INCIDENT,

@@ -163,6 +163,21 @@ describe('holds', () => {
     expect((await world.vfs.holds(pointer, world.session)).status).toBe('expired');
   });
 
+  it('expires when the policies say so for the tier of its environment, as they were when it was captured', async () => {
+    let hours = 5;
+    const world = await fixture({
+      retention: () => ({
+        v: 1,
+        evidence_hours: { tier1: hours, tier2: hours, tier3: hours },
+        closed_incidents_days: null,
+      }),
+    });
+    const { pointer } = await world.capture(`read ${POD}/status.yaml`);
+    hours = 100;
+    world.clock.ms = NOW_MS + 5 * 3_600_000;
+    expect((await world.vfs.holds(pointer, world.session)).status).toBe('expired');
+  });
+
   it('notices one flipped byte of the sealed file, and never reads the source then', async () => {
     const world = await fixture();
     const { pointer } = await world.capture(`read ${POD}/status.yaml`);

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { hashOf, sha256Hex } from '../../contract/canonical.ts';
 import { Guardrails } from '../../contract/guardrails.ts';
 import { parseYamlText } from '../../contract/parse.ts';
+import { KEPT_BY_DEFAULT, Retention } from '../../contract/retention.ts';
 import { compileRules, RedactionRules, type CompiledRules } from '../sanitize/rules.ts';
 import { loadAuthorizer, type Authorizer } from './authorizer.ts';
 
@@ -12,6 +13,7 @@ export interface PolicySet {
   readonly digest: string;
   readonly guardrails: Guardrails;
   readonly redaction: CompiledRules;
+  readonly retention: Retention;
   readonly authorizer: Authorizer;
   readonly policy_ids: readonly string[];
 }
@@ -44,6 +46,10 @@ export async function loadPolicySet(dir: string, services?: RuleServices): Promi
   const files = [...texts].map(([name, text]) => ({ name, sha256: sha256Hex(text) }));
   const digest = hashOf({ v: 1, files });
   const guardrails = parsePart(texts, 'guardrails.yaml', Guardrails, problems);
+  // Sets from before there was such a file do without.
+  const retention = texts.has('retention.yaml')
+    ? parsePart(texts, 'retention.yaml', Retention, problems)
+    : KEPT_BY_DEFAULT;
   const redaction = compileRedaction(parsePart(texts, 'redaction.yaml', RedactionRules, problems), problems);
   if (redaction !== null && redaction.recogniser !== null && services?.recogniser === false)
     problems.push(noRecogniser(texts.get('redaction.yaml') ?? ''));
@@ -58,10 +64,11 @@ export async function loadPolicySet(dir: string, services?: RuleServices): Promi
       ? await loadAuthorizer(`aegis-${digest}`, schema, cedar)
       : null;
   if (loaded !== null && !loaded.ok) problems.push(...loaded.problems);
-  if (problems.length > 0 || !loaded?.ok || guardrails === null || redaction === null)
+  if (problems.length > 0 || !loaded?.ok || guardrails === null || redaction === null || retention === null)
     return { set: null, problems, files, redaction };
   const { authorizer, policy_ids } = loaded;
-  return { set: { digest, guardrails, redaction, authorizer, policy_ids }, problems, files, redaction };
+  const set = { digest, guardrails, redaction, retention, authorizer, policy_ids };
+  return { set, problems, files, redaction };
 }
 
 /** Rules that ask for names to be taken out are not in force where nothing can take them out. */
