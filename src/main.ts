@@ -16,6 +16,7 @@ import { startHttpServer } from './http-server.ts';
 import type { RunningServer } from './http-server.ts';
 import { packageRoot } from './package-paths.ts';
 import { createSlackRoom } from './slack/app.ts';
+import { AuditPost } from './store/audit-post.ts';
 import type { Rewind } from './store/rewind.ts';
 import type { Store } from './store/store.ts';
 import { RETENTION_SWEEP_EVERY_MS, sweepRetention } from './store/sweep-retention.ts';
@@ -61,10 +62,19 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
       () => slack.healthy(),
     ),
   ];
-  const checkpoint = (reason: string) =>
-    store.ledger
-      .checkpoint(reason)
-      .catch((error: unknown) => log.error({ error: String(error) }, 'checkpoint failed'));
+  const { audit_channel } = config.settings.slack;
+  const audit = audit_channel === undefined ? null : new AuditPost(audit_channel, ports.clock);
+  const checkpoint = async (reason: string) => {
+    try {
+      const entry = await store.ledger.checkpoint(reason);
+      const card = entry === null ? null : (audit?.cardFor(entry, reason) ?? null);
+      if (card === null) return;
+      await store.outbox.put(card, null);
+      slack.wake();
+    } catch (error) {
+      log.error({ error: String(error) }, 'checkpoint failed');
+    }
+  };
   const lookAtPolicies = () =>
     gateway
       .refreshPolicies()

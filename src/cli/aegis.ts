@@ -75,6 +75,7 @@ program
   .argument('<action>', 'verify | show | export | key | accept-rewind')
   .argument('[chain]', 'incident id, SYSTEM or CHECKPOINT; accept-rewind: the reason, in quotes')
   .option('--witness', 'verify: also compare with the append-only witness file')
+  .option('--checkpoint <seq:hash>', 'verify: also compare with a checkpoint from the audit channel')
   .option('--file <file>', 'verify: an exported file instead of the database; needs nothing else')
   .option('--key <file>', 'verify --file: the public key that the file must be signed with')
   .option('--out <file>', 'export: a new file (mode 0600) instead of standard output')

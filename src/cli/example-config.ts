@@ -14,6 +14,7 @@ slack:
   bot_token: { env: SLACK_BOT_TOKEN }
   signing_secret: { env: SLACK_SIGNING_SECRET }
   fallback_channel: C00000000 # where incidents go when their own channel is gone
+  # audit_channel: C00000000 # signed checkpoints of the ledger go here: a witness outside this machine
 
 # Credentials are leased per write and revoked right after it.
 vault:

@@ -16,6 +16,7 @@ const SHOW_MAX = 10_000;
 
 export interface LedgerOptions {
   readonly witness?: boolean;
+  readonly checkpoint?: string;
   readonly file?: string;
   readonly key?: string;
   readonly out?: string;
@@ -40,10 +41,12 @@ export async function ledger(
 }
 
 async function verify(options: GlobalOptions, chain: string | undefined, o: LedgerOptions): Promise<void> {
+  const posted = o.checkpoint === undefined ? null : postedIn(o.checkpoint);
   await withContext(options, 'read', async ({ store }) => {
     const verdict = await store.ledger.verify({
       ...(chain === undefined ? {} : { chain }),
       witness: o.witness === true,
+      ...(posted === null ? {} : { posted }),
     });
     const problems = verdict.problems.map(
       (p) => `  ${p.chain}${p.seq === null ? '' : ` entry ${p.seq}`}: ${p.what}`,
@@ -54,6 +57,17 @@ async function verify(options: GlobalOptions, chain: string | undefined, o: Ledg
     print(options, verdict, text);
     if (!verdict.ok) process.exitCode = EXIT.refused;
   });
+}
+
+/** `<number>:<hash>`, as the audit channel shows it. */
+function postedIn(text: string): { seq: number; hash: string } {
+  const found = /^([1-9]\d{0,14}):([0-9a-f]{64})$/.exec(text.trim());
+  if (found === null)
+    throw new CliError(
+      `--checkpoint ${text} is not a checkpoint; copy it from the audit channel: <number>:<64 hex digits>`,
+      EXIT.usage,
+    );
+  return { seq: Number(found[1]), hash: found[2] ?? '' };
 }
 
 async function show(options: GlobalOptions, chain: string | undefined): Promise<void> {

@@ -200,6 +200,18 @@ export const PrivateNotice = z.strictObject({
 });
 export type PrivateNotice = z.infer<typeof PrivateNotice>;
 
+/** A signed checkpoint of the ledger, for the audit channel; never edited. */
+export const CheckpointNotice = z.strictObject({
+  kind: z.literal('checkpoint'),
+  seq: z.int().min(1),
+  hash: Sha256,
+  at: IsoTime,
+  key_id: z.string().max(100),
+  /** Chains that have grown since the checkpoint before it. */
+  chains: z.int().min(0),
+});
+export type CheckpointNotice = z.infer<typeof CheckpointNotice>;
+
 export const Notice = z.discriminatedUnion('kind', [
   IncidentNotice,
   TimelineNotice,
@@ -207,5 +219,6 @@ export const Notice = z.discriminatedUnion('kind', [
   ProgressNotice,
   PostmortemNotice,
   PrivateNotice,
+  CheckpointNotice,
 ]);
 export type Notice = z.infer<typeof Notice>;

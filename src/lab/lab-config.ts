@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { DATA_CHANNEL, labIdentity, TEAM_ID } from './people.ts';
+import { AUDIT_CHANNEL, DATA_CHANNEL, labIdentity, TEAM_ID } from './people.ts';
 import type { Twins } from './twins.ts';
 
 /**
@@ -76,6 +76,7 @@ function labSettings(
       signing_secret: secret('slack-signing-secret', secrets.signing_secret),
       api_url: twins.slack.api_url,
       fallback_channel: DATA_CHANNEL,
+      audit_channel: AUDIT_CHANNEL,
     },
     vault: {
       address: twins.vault.url,

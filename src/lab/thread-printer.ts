@@ -1,3 +1,4 @@
+import { AUDIT_CHANNEL } from './people.ts';
 import { styleText } from 'node:util';
 import type { StoredMessage } from './slack/store.ts';
 import type { SlackTwin } from './slack/twin.ts';
@@ -61,6 +62,8 @@ export function printThread(slack: SlackTwin, terminal: Terminal): ThreadPrinter
   };
   const onMessage = (message: StoredMessage, edited: boolean): void => {
     const who = message.bot_id === undefined ? name(message.user) : 'Aegis';
+    // The story is the incident's; what the audit channel gets is said in a line.
+    if (message.channel === AUDIT_CHANNEL) return show(`${who} to #aegis-audit`, [message.text]);
     const where = message.thread_ts === undefined ? '' : ' in the thread';
     const key = `${message.channel}/${message.ts}`;
     const before = shown.get(key);

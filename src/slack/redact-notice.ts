@@ -12,6 +12,8 @@ const IDS: ReadonlySet<string> = new Set([
   'plan_hash',
   'effect_hash',
   'sha256',
+  'hash',
+  'key_id',
   'now_sha256',
   'ledger_head',
   'rules_hash',

@@ -143,7 +143,12 @@ export interface LedgerStore {
   /** Commits to all heads in the CHECKPOINT chain, signs, appends to the witness file; null when nothing moved. */
   checkpoint(reason: string): Promise<LedgerEntry | null>;
   /** Re-hashes every row (and every stored blob); names the first bad one. Streams: memory stays flat. */
-  verify(options?: { chain?: string; witness?: boolean }): Promise<LedgerVerdict>;
+  verify(options?: {
+    chain?: string;
+    witness?: boolean;
+    /** A checkpoint as the audit channel shows it: the database must hold it. */
+    posted?: { seq: number; hash: string };
+  }): Promise<LedgerVerdict>;
   /** Set while the database is not the one that the witness file knows (an older copy was restored): no write happens. */
   rewind(): Promise<Rewind | null>;
   /**

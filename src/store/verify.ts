@@ -57,7 +57,7 @@ function noFindings(): Findings {
  */
 export async function verifyLedger(
   core: Core,
-  options: { chain?: string; witness?: boolean },
+  options: { chain?: string; witness?: boolean; posted?: { seq: number; hash: string } },
 ): Promise<LedgerVerdict> {
   const findings = noFindings();
   const db = connect(core.home, true);
@@ -70,6 +70,7 @@ export async function verifyLedger(
     checkGoneChains(db, only, findings);
     await checkBlobs(db, core, only, findings);
     if (options.witness === true) await checkWitness(db, core, findings);
+    if (options.posted !== undefined) checkPosted(db, options.posted, findings);
   } catch (error) {
     if (!(error instanceof Database.SqliteError)) throw error;
     findings.add(
@@ -324,6 +325,19 @@ async function checkWitness(db: Database.Database, core: Core, findings: Finding
     if (entry !== null && accepted.has(`${entry.seq}/${entry.hash}`)) bad = null;
   }
   if (bad !== null) findings.add(CHECKPOINT_CHAIN, bad.seq, bad.what);
+}
+
+/** A checkpoint that somebody read in the audit channel. */
+function checkPosted(db: Database.Database, posted: { seq: number; hash: string }, findings: Findings): void {
+  const found = db
+    .prepare<[string, number], { hash: string }>('SELECT hash FROM ledger WHERE chain = ? AND seq = ?')
+    .get(CHECKPOINT_CHAIN, posted.seq);
+  if (found?.hash === posted.hash) return;
+  findings.add(
+    CHECKPOINT_CHAIN,
+    posted.seq,
+    'is not the checkpoint that was posted: the database was rewritten or rewound',
+  );
 }
 
 /** The newest checkpoints of histories that were given up, as `seq/hash`. */

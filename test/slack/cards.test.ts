@@ -97,6 +97,14 @@ const SAMPLES: Record<string, Notice> = {
     actions: [approvalAction({ diff: Array.from({ length: 90 }, (_, at) => `+ line ${at}`) })],
   }),
   timeline: timelineNotice(),
+  checkpoint: {
+    kind: 'checkpoint',
+    seq: 42,
+    hash: '7c1f9a3e5b20d84c6e11f0aa92d7b3cc4e58a9016f2d3b7785c0aa41e9d2f604',
+    at: '2026-11-23T07:15:23.000Z',
+    key_id: 'ed25519-7c1f9a3e',
+    chains: 3,
+  },
   progress: progressNotice(),
   postmortem: postmortemNotice(),
   private: {

@@ -5,6 +5,7 @@ import { LIMITS, cut, escapeText, textChars } from '../block-limits.ts';
 import { plain } from '../blocks.ts';
 import { approvalCard } from './approval.ts';
 import type { Card, CardContext } from './card.ts';
+import { checkpointCard } from './checkpoint.ts';
 import { incidentCard } from './incident.ts';
 import { postmortemCard } from './postmortem.ts';
 import { privateCard } from './private.ts';
@@ -20,6 +21,7 @@ const CARDS: { readonly [K in Notice['kind']]: CardOf<Extract<Notice, { kind: K 
   progress: progressCard,
   postmortem: postmortemCard,
   private: privateCard,
+  checkpoint: checkpointCard,
 };
 
 export function renderNotice(notice: Notice, context: CardContext): Card {
