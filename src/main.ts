@@ -49,10 +49,9 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
   const { store, log } = ports;
   const rooms = await wire(config, ports);
   const { gateway, runner, slack } = rooms;
+  const checkpoint = checkpointing(ports, config, () => slack.wake());
+  const chores = choresOf(rooms, ports, checkpoint);
   let server: RunningServer | null = null;
-  let checkpoints: NodeJS.Timeout | null = null;
-  let policies: NodeJS.Timeout | null = null;
-  let sweeps: NodeJS.Timeout | null = null;
   let ready = false;
   const routes = [
     ...rooms.routes,
@@ -62,28 +61,6 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
       () => slack.healthy(),
     ),
   ];
-  const { audit_channel } = config.settings.slack;
-  const audit = audit_channel === undefined ? null : new AuditPost(audit_channel, ports.clock);
-  const checkpoint = async (reason: string) => {
-    try {
-      const entry = await store.ledger.checkpoint(reason);
-      const card = entry === null ? null : (audit?.cardFor(entry, reason) ?? null);
-      if (card === null) return;
-      await store.outbox.put(card, null);
-      slack.wake();
-    } catch (error) {
-      log.error({ error: String(error) }, 'checkpoint failed');
-    }
-  };
-  const lookAtPolicies = () =>
-    gateway
-      .refreshPolicies()
-      .then((change) => (change === null ? undefined : runner.policiesChanged()))
-      .catch((error: unknown) => log.error({ error: String(error) }, 'policies could not be looked at'));
-  const sweep = () =>
-    sweepRetention({ ledger: store.ledger, clock: ports.clock, log }, gateway.retention()).catch(
-      (error: unknown) => log.error({ error: String(error) }, 'old incidents could not be taken out'),
-    );
   return {
     gateway,
     async start() {
@@ -96,29 +73,75 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
       await runner.start();
       await checkpoint('start');
       ready = true;
-      void gateway
-        .sweepLeases()
-        .then(
-          (swept) =>
-            swept.revoked + swept.failed > 0 && log.warn(swept, 'leases of an earlier run were swept'),
-        );
-      policies = setInterval(() => void lookAtPolicies(), POLICY_LOOK_EVERY_MS);
-      checkpoints = setInterval(() => void checkpoint('interval'), CHECKPOINT_EVERY_MS);
-      sweeps = setInterval(() => void sweep(), RETENTION_SWEEP_EVERY_MS);
-      void sweep();
+      chores.start();
       log.info({ port: server.port, unsafe_endpoints: config.settings.unsafe_endpoints }, 'Aegis is ready');
       return { port: server.port };
     },
     async stop() {
-      if (checkpoints !== null) clearInterval(checkpoints);
-      if (policies !== null) clearInterval(policies);
-      if (sweeps !== null) clearInterval(sweeps);
+      chores.stop();
       await server?.close();
       await runner.stop();
       await slack.stop();
       await gateway.close();
       await checkpoint('stop');
     },
+  };
+}
+
+type Checkpoint = (reason: string) => Promise<void>;
+
+/** Makes a checkpoint and tells the audit channel, where there is one. */
+function checkpointing(
+  { store, clock, log }: Ports,
+  { settings }: LoadedConfig,
+  wake: () => void,
+): Checkpoint {
+  const { audit_channel } = settings.slack;
+  const audit = audit_channel === undefined ? null : new AuditPost(audit_channel, clock);
+  return async (reason) => {
+    try {
+      const entry = await store.ledger.checkpoint(reason);
+      const card = entry === null ? null : (audit?.cardFor(entry, reason) ?? null);
+      if (card === null) return;
+      await store.outbox.put(card, null);
+      wake();
+    } catch (error) {
+      log.error({ error: String(error) }, 'checkpoint failed');
+    }
+  };
+}
+
+/** What is done again and again while it runs, and what an earlier run left to do. */
+function choresOf(
+  { gateway, runner }: Awaited<ReturnType<typeof wire>>,
+  { store, clock, log }: Ports,
+  checkpoint: Checkpoint,
+): { start(): void; stop(): void } {
+  const lookAtPolicies = () =>
+    gateway
+      .refreshPolicies()
+      .then((change) => (change === null ? undefined : runner.policiesChanged()))
+      .catch((error: unknown) => log.error({ error: String(error) }, 'policies could not be looked at'));
+  const sweepOld = () =>
+    sweepRetention({ ledger: store.ledger, clock, log }, gateway.retention()).catch((error: unknown) =>
+      log.error({ error: String(error) }, 'old incidents could not be taken out'),
+    );
+  const sweepLeases = async () => {
+    const swept = await gateway.sweepLeases();
+    if (swept.revoked + swept.failed > 0) log.warn(swept, 'leases of an earlier run were swept');
+  };
+  let timers: NodeJS.Timeout[] = [];
+  return {
+    start() {
+      void sweepLeases();
+      void sweepOld();
+      timers = [
+        setInterval(() => void lookAtPolicies(), POLICY_LOOK_EVERY_MS),
+        setInterval(() => void checkpoint('interval'), CHECKPOINT_EVERY_MS),
+        setInterval(() => void sweepOld(), RETENTION_SWEEP_EVERY_MS),
+      ];
+    },
+    stop: () => timers.forEach((timer) => clearInterval(timer)),
   };
 }
 
