@@ -1,4 +1,5 @@
 import { nearest } from './config-issue.ts';
+import { SLACK_TRIGGER } from './contract/budgets.ts';
 import type { CredentialSource } from './contract/credentials.ts';
 import type { Mount, OwnedSystem, Settings } from './contract/settings.ts';
 
@@ -45,6 +46,12 @@ export function referenceProblems(settings: Settings): Problem[] {
   settings.quotas.forEach(({ team, env }, n) => {
     if (team !== '*') known.tenant(['quotas', n], team, env === '*' ? null : env);
   });
+  const triggers = [...settings.triggers.map((t) => t.name), SLACK_TRIGGER];
+  const teams = Object.keys(settings.teams);
+  for (const team of Object.keys(settings.budgets.teams))
+    known.named(['budgets', 'teams', team], 'team', team, teams);
+  for (const trigger of Object.keys(settings.budgets.triggers))
+    known.named(['budgets', 'triggers', trigger], 'trigger', trigger, triggers);
   terraformProblems(settings, known, report);
   duplicates(settings, report);
   credentialProblems(settings, report);
@@ -72,6 +79,7 @@ function knownNames(settings: Settings, report: Report) {
   const people = settings.identity.map((i) => i.principal);
   const services = settings.services.map((s) => s.name);
   return {
+    named: check,
     person: (path: Problem['path'], name: string) => check(path, 'identity', name, people),
     service: (path: Problem['path'], name: string) => check(path, 'service', name, services),
     cluster: (path: Problem['path'], name: string) =>
