@@ -125,15 +125,19 @@ function kindEntries(event: HarnessEvent, to: Snapshot): NewLedgerEntry[] {
       ...event.previews.map((p): NewLedgerEntry => ({
         kind: 'preview',
         actor: 'aegis:gateway',
-        payload: { change_id: p.change_id, preview: p.preview },
+        payload: {
+          change_id: p.change_id,
+          preview: p.preview,
+          ...(p.phase === undefined ? {} : { phase: p.phase }),
+        },
       })),
     ];
   if (event.type === 'executed' || event.type === 'undone') {
     const { change_id, outcome } = event;
-    const phase = event.type === 'executed' ? 'apply' : 'undo';
+    const phase = event.type === 'executed' ? (event.phase ?? 'apply') : 'undo';
     return [{ kind: 'outcome', actor: 'aegis:gateway', payload: { change_id, phase, outcome } }];
   }
-  if (event.type === 'verified')
+  if (event.type === 'verified' || event.type === 'canary_checked')
     return event.checks.map((check) => ({ kind: 'verify', actor, payload: check }));
   if (event.type === 'reviewed')
     return [

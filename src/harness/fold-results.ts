@@ -1,9 +1,9 @@
 import type { HaltReason, IncidentState } from '../contract/incident.ts';
 import type { EventOf } from './events.ts';
-import { ANOTHER_ROUND, usedUp, firstAction, halt, start, voided } from './fold-parts.ts';
+import { ANOTHER_ROUND, usedUp, halt, start, startNext, voided } from './fold-parts.ts';
 import { beginRollback } from './fold-rollback.ts';
-import { actionTitle, undoAdvice } from './halt-texts.ts';
-import { rollbackObstacle } from './standing.ts';
+import { actionTitle, canaryTitle, undoAdvice } from './halt-texts.ts';
+import { rollbackObstacle, standingChanges } from './standing.ts';
 import type { MachineContext } from './state.ts';
 
 /** The context after the gates were cleared, an action ran, or the checks spoke. Pure. */
@@ -11,7 +11,7 @@ import type { MachineContext } from './state.ts';
 export function foldCleared(c: MachineContext, to: IncidentState, e: EventOf<'cleared'>): MachineContext {
   const plan = c.plan === null ? null : { ...c.plan, gates: e.gates };
   const next = { ...c, plan };
-  if (to === 'EXECUTING') return start(next, 'execute', firstAction(next));
+  if (to === 'EXECUTING') return startNext(next);
   if (to === 'DIAGNOSING')
     return start({ ...voided(next, e.reason), recollections: c.recollections + 1 }, 'investigate');
   if (e.verdict === 'refused' && e.gates.find((g) => g.status === 'refused')?.gate === 'budget')
@@ -36,13 +36,8 @@ export function foldExecuted(
 ): MachineContext {
   const { status, partial } = e.outcome;
   const ran = status === 'done' || status === 'outcome_unknown' || partial === true;
-  const next = {
-    ...c,
-    done: ran
-      ? [...c.done, { change_id: e.change_id, at: e.changed_at ?? e.at, outcome: e.outcome }]
-      : c.done,
-  };
-  if (to === 'EXECUTING') return start(next, 'execute', firstAction(next));
+  const next = ran ? withRun(c, e) : c;
+  if (to === 'EXECUTING') return startNext(next);
   if (to === 'VERIFYING') return start(usedUp(next, 'used'), 'verify');
   if (from === 'HALTED')
     return {
@@ -53,7 +48,7 @@ export function foldExecuted(
           ? null
           : { ...c.halt, text: `${c.halt.text} The step under way ended: ${e.outcome.summary}` },
     };
-  const title = actionTitle(c, e.change_id);
+  const title = e.phase === 'canary' ? canaryTitle(c, e.change_id) : actionTitle(c, e.change_id);
   const fields = e.outcome.conflict_fields
     .map((f) => `${f.path} is now ${JSON.stringify(f.after)}, approved was ${JSON.stringify(f.before)}`)
     .join('; ');
@@ -89,6 +84,13 @@ export function foldExecuted(
   );
 }
 
+/** The change, or its canary, as something that may be in force from now on. */
+function withRun(c: MachineContext, e: EventOf<'executed'>): MachineContext {
+  const run = { change_id: e.change_id, at: e.changed_at ?? e.at, outcome: e.outcome };
+  if (e.phase === 'canary') return { ...c, canaries: [...c.canaries, { ...run, checks: [], passed: false }] };
+  return { ...c, done: [...c.done, run] };
+}
+
 export function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'verified'>): MachineContext {
   const next = { ...c, checks: e.checks };
   const passed = e.checks.filter((check) => check.status === 'passed').length;
@@ -112,7 +114,7 @@ export function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'v
       ? 'No check gave an answer.'
       : `Check "${bad.title}" ${failed ? 'failed' : 'gave no answer'}: ${bad.found}.`;
   if (to === 'ROLLING_BACK') return beginRollback(next, text);
-  const obstacle = failed && e.rolls_back === true ? rollbackObstacle(c, c.done) : null;
+  const obstacle = failed && e.rolls_back === true ? rollbackObstacle(c, standingChanges(c)) : null;
   return halt(
     next,
     failed ? 'verify_failed' : 'inconclusive',

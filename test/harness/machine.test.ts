@@ -201,6 +201,7 @@ describe('the machine', () => {
       MOVES.filter((m) => m.from === 'ROLLING_BACK' && m.to !== 'HALTED' && m.to !== 'ROLLING_BACK'),
     ).toEqual([]);
     expect(MOVES.filter((m) => m.to === 'ROLLING_BACK' && m.from !== 'ROLLING_BACK')).toEqual([
+      { from: 'EXECUTING', on: 'canary_checked', to: 'ROLLING_BACK', when: 'canary_goes_back' },
       { from: 'EXECUTING', on: 'executed', to: 'ROLLING_BACK', when: 'later_step_failed' },
       { from: 'VERIFYING', on: 'verified', to: 'ROLLING_BACK', when: 'check_failed' },
       { from: 'HALTED', on: 'resumed', to: 'ROLLING_BACK', when: 'back_to_rolling_back' },

@@ -21,6 +21,10 @@ export function impatientSkills(): string {
   cpSync(SKILLS, dir, { recursive: true });
   const text = readFileSync(join(dir, SKILL), 'utf8')
     .replaceAll('stable_s=20', 'stable_s=5')
+    .replaceAll('stable_s=10', 'stable_s=2')
+    .replace('bake_s: 15', 'bake_s: 4')
+    .replace('bake_s: 25', 'bake_s: 7')
+    .replace('within_s: 240', 'within_s: 30')
     .replace('--since 20s', '--since 5s')
     .replace('within_s: 600', 'within_s: 60')
     .replace('within_s: 660', 'within_s: 9');

@@ -24,9 +24,9 @@ export interface GateFacts {
   /** By local evidence id of the plan. */
   readonly records: ReadonlyMap<string, EvidenceRecord>;
   readonly holds: ReadonlyMap<string, HoldsResult>;
-  /** By change id: the dry run made just now, or why there is none. */
+  /** By `effectKey`: the dry run made just now, or why there is none. */
   readonly previews: ReadonlyMap<string, Preview | Refusal>;
-  /** By change id: the effect hash that people were shown; empty in `prepare`. */
+  /** By `effectKey`: the effect hash that people were shown; empty in `prepare`. */
   readonly approved_effects: ReadonlyMap<string, string>;
   readonly freezes: readonly {
     readonly scope: string;
