@@ -90,8 +90,18 @@ describe('one turn of the controller', () => {
 
   it.each([
     ['begins with one pod more', set('new', 0), [set('old', 3, 0)], { new: 1, old: 3 }],
-    ['cleans nothing up while that pod is not available', set('new', 1, 0), [set('old', 3, 0)], { new: 1, old: 3 }],
-    ['makes room among pods that serve nobody once it is', set('new', 1), [set('old', 3, 0)], { new: 1, old: 2 }],
+    [
+      'cleans nothing up while that pod is not available',
+      set('new', 1, 0),
+      [set('old', 3, 0)],
+      { new: 1, old: 3 },
+    ],
+    [
+      'makes room among pods that serve nobody once it is',
+      set('new', 1),
+      [set('old', 3, 0)],
+      { new: 1, old: 2 },
+    ],
     ['takes one healthy pod for it', set('new', 1), [set('old', 3)], { new: 1, old: 2 }],
     ['ends with the old ones gone', set('new', 3), [set('old', 1)], { new: 3, old: 0 }],
   ])('held: %s', (_name, newest, old, sizes) => {
