@@ -2,7 +2,7 @@ import type { HaltReason, IncidentState } from '../contract/incident.ts';
 import type { EventOf } from './events.ts';
 import { ANOTHER_ROUND, usedUp, halt, start, startNext, voided } from './fold-parts.ts';
 import { beginRollback } from './fold-rollback.ts';
-import { actionTitle, canaryTitle, undoAdvice } from './halt-texts.ts';
+import { actionTitle, canaryTitle, canaryWords, undoAdvice } from './halt-texts.ts';
 import { rollbackObstacle, standingChanges } from './standing.ts';
 import type { MachineContext } from './state.ts';
 
@@ -46,7 +46,10 @@ export function foldExecuted(
       halt:
         c.halt === null
           ? null
-          : { ...c.halt, text: `${c.halt.text} The step under way ended: ${e.outcome.summary}` },
+          : {
+              ...c.halt,
+              text: `${c.halt.text} The step under way ended: ${e.outcome.summary}${lateWords(next)}`,
+            },
     };
   const title = e.phase === 'canary' ? canaryTitle(c, e.change_id) : actionTitle(c, e.change_id);
   const fields = e.outcome.conflict_fields
@@ -82,6 +85,11 @@ export function foldExecuted(
     `${undoAdvice(next)} Press Plan again for a fresh look.`.trim(),
     null,
   );
+}
+
+/** A canary or its action that got in after all: what is in force now. */
+function lateWords(c: MachineContext): string {
+  return c.canaries.length === 0 ? '' : `${canaryWords(c)} ${undoAdvice(c)}`.trimEnd();
 }
 
 /** The change, or its canary, as something that may be in force from now on. */

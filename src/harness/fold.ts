@@ -27,6 +27,7 @@ import {
 } from './fold-rollback.ts';
 import {
   actionTitle,
+  canaryWords,
   inForceWords,
   NEXT_AFTER_HAND_OVER,
   NEXT_AFTER_STOP,
@@ -152,9 +153,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     const ran =
       madeChanges(c).length === 0 && from !== 'EXECUTING'
         ? 'Nothing was changed.'
-        : `${c.done.length} of ${c.plan?.payload.plan.actions.length ?? 0} steps ran.${putBackWords(c)} ${inForceWords(c)} ${undoAdvice(c)}`
-            .replaceAll(/ +/g, ' ')
-            .trim();
+        : `${c.done.length} of ${c.plan?.payload.plan.actions.length ?? 0} steps ran.${putBackWords(c)}${canaryWords(c)} ${undoAdvice(c)}`;
     return {
       ...withHalt(
         voided(kept, 'stopped'),
@@ -192,9 +191,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     return withHalt(
       voided(kept, 'handed over'),
       'paused',
-      [`${e.by} has taken over by hand.${putBackWords(c)}`, inForceWords(c), undoAdvice(c)]
-        .filter((part) => part !== '')
-        .join(' '),
+      `${e.by} has taken over by hand.${putBackWords(c)}${canaryWords(c)} ${undoAdvice(c)}`.trim(),
       NEXT_AFTER_HAND_OVER,
       null,
     );

@@ -31,6 +31,12 @@ export function inForceWords(context: MachineContext): string {
   return names.length === 0 ? '' : `In force: ${names.join(', ')}.`;
 }
 
+/** With a leading blank, for plans with canaries: without one the undo advice names everything that is in force. */
+export function canaryWords(context: MachineContext): string {
+  const words = context.canaries.length === 0 ? '' : inForceWords(context);
+  return words === '' ? '' : ` ${words}`;
+}
+
 /** Nobody reads 64 digits: the first ones tell two templates apart, the ledger has the rest. */
 export function shortMarks(text: string): string {
   return text.replaceAll(/\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b/g, 'sha256:$1…');
