@@ -9,15 +9,11 @@ import { environmentOf } from './deps.ts';
 import type { HarnessDeps } from './deps.ts';
 import type { GateFacts } from './gates/gate.ts';
 import { rolesOf } from '../contract/settings.ts';
-import { effectKey, plannedEffects } from './planned-effects.ts';
+import { effectKey, planCalls } from './plan-calls.ts';
 import { involvedThroughEffect } from './same-effect.ts';
 import { incidentOf, involvedSet } from './state.ts';
 import type { MachineContext } from './state.ts';
-import { parseSnapshot } from './machine.ts';
 import type { ReadSession } from './world-session.ts';
-
-/** Most open incidents that are looked through for target locks. */
-const OPEN_INCIDENTS_MAX = 2000;
 
 /** Runs the dry run of every action, and of its canary. A refusal stands in the map, so that the gate can say why. */
 export async function previewAll(
@@ -27,7 +23,7 @@ export async function previewAll(
   signal: AbortSignal,
 ): Promise<Map<string, Preview | Refusal>> {
   const previews = new Map<string, Preview | Refusal>();
-  for (const { action, phase, params, key } of plannedEffects(plan)) {
+  for (const { action, phase, params, key } of planCalls(plan)) {
     const { tool, target, change_id, intent, canary } = action;
     const why = phase === 'canary' ? (canary?.intent ?? intent) : intent;
     const result = await deps.gateway.preview({ token, tool, target, params, change_id, why }, signal);
@@ -112,15 +108,8 @@ export async function callsUsed(deps: Pick<HarnessDeps, 'store'>, incident_id: s
   return Math.ceil((await deps.store.ledger.count(incident_id, ['call'])) / 2);
 }
 
-/** An incident that changes, checks or puts back keeps others away from its targets. */
-const HOLDS_TARGETS = new Set<string>(['EXECUTING', 'VERIFYING', 'ROLLING_BACK']);
-
-async function targetLocks(deps: HarnessDeps, own_id: string): Promise<Map<string, string>> {
-  const locks = new Map<string, string>();
-  for (const row of await deps.store.incidents.list({ open: true, limit: OPEN_INCIDENTS_MAX })) {
-    if (row.incident_id === own_id || !HOLDS_TARGETS.has(row.state)) continue;
-    const { plan } = parseSnapshot(row.snapshot).context;
-    for (const action of plan?.payload.plan.actions ?? []) locks.set(action.target, row.incident_id);
-  }
-  return locks;
+/** Targets that other incidents hold; the permit takes them for good, in the transaction that mints it. */
+async function targetLocks({ store }: HarnessDeps, own_id: string): Promise<Map<string, string>> {
+  const others = (await store.locks.held()).filter(({ incident_id }) => incident_id !== own_id);
+  return new Map(others.map(({ target, incident_id }) => [target, incident_id]));
 }

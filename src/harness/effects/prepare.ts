@@ -14,7 +14,7 @@ import type { HarnessEvent } from '../events.ts';
 import { freezeDraft } from '../freeze-draft.ts';
 import { gatherFacts, holdsAll, previewAll } from '../gate-facts.ts';
 import { checkGates } from '../gates/index.ts';
-import { effectHashes, effectKey, plannedEffects } from '../planned-effects.ts';
+import { effectHashes, effectKey, planCalls } from '../plan-calls.ts';
 import { readQuota } from '../quota-facts.ts';
 import { incidentOf } from '../state.ts';
 import { isOutage, withWorld } from '../world-session.ts';
@@ -131,7 +131,7 @@ async function prepared(
     at,
     effect_id: input.running.effect_id,
     payload: { plan, risk, rule, ...digests, plan_hash, effect_hash },
-    previews: plannedEffects(plan).map(({ action, phase, key }) => ({
+    previews: planCalls(plan).map(({ action, phase, key }) => ({
       change_id: action.change_id,
       ...(phase === 'canary' ? { phase } : {}),
       previewed_at: at,

@@ -50,7 +50,7 @@ export interface GateFacts {
   readonly calls_used: number;
   /** Budgets granted so far. */
   readonly rounds: number;
-  /** Other open incidents that are executing or verifying on the same target: target -> incident id. */
+  /** Targets that other incidents hold a lock on: target -> incident id. */
   readonly locks: ReadonlyMap<string, string>;
 }
 

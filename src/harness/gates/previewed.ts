@@ -1,7 +1,7 @@
 import { isRefusal } from '../../contract/verdict.ts';
 import type { FieldChange } from '../../contract/tool.ts';
 import { canaryProblem } from '../../gateway/pipeline/after-canary.ts';
-import { effectKey, plannedEffects } from '../planned-effects.ts';
+import { effectKey, planCalls } from '../plan-calls.ts';
 import type { Gate } from './gate.ts';
 import { passed, refused } from './gate.ts';
 
@@ -10,7 +10,7 @@ export const previewedGate: Gate = {
   gate: 'previewed',
   title: 'Dry run gives the same effect',
   check({ plan, previews, approved_effects, phase }) {
-    const planned = plannedEffects(plan);
+    const planned = planCalls(plan);
     for (const { action, phase: part, key } of planned) {
       const name = part === 'canary' ? `the canary of ${action.change_id}` : action.change_id;
       const preview = previews.get(key);

@@ -104,7 +104,8 @@ export const badDeployNoWayBack: Scenario = {
 /** The same, and the first pod of the earlier release runs well alone: what shows only later is put back as well. */
 export const badDeployLateFailure: Scenario = {
   name: 'bad-deploy-late-failure',
-  summary: 'As bad-deploy, but only one pod of the earlier release can run: the check after the canary puts all back.',
+  summary:
+    'As bad-deploy, but only one pod of the earlier release can run: the check after the canary puts all back.',
   world: () => worldWith(OLD_RELEASE_ALONE),
   alert: crashLoopAlert,
   handsOff: (range, say) => story(range, say, 'everything to be put back', /everything was put back/i),

@@ -114,8 +114,7 @@ interface Standing {
 
 function settledAt(standing: Standing, stable_s: number, now_ms: number): Fate | null {
   const { deployment, wanted, pods, strangers } = standing;
-  const is_whole =
-    isSeen(deployment) && pods.length === wanted && strangers === 0 && pods.every(runs);
+  const is_whole = isSeen(deployment) && pods.length === wanted && strangers === 0 && pods.every(runs);
   if (is_whole) {
     const at_ms = stableFrom(deployment, pods) + stable_s * 1000;
     if (at_ms <= now_ms) return { outcome: 'stable', at_ms };
@@ -144,9 +143,7 @@ function crashOf(pods: readonly PodFacts[]): { readonly outcome: 'crashing'; rea
 
 /** The controller has taken note of the newest specification. */
 function isSeen(deployment: KubeObject): boolean {
-  return (
-    numberOf(asObject(deployment.status)['observedGeneration']) >= (deployment.metadata.generation ?? 0)
-  );
+  return numberOf(asObject(deployment.status)['observedGeneration']) >= (deployment.metadata.generation ?? 0);
 }
 
 function runs(pod: PodFacts): boolean {

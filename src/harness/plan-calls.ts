@@ -3,7 +3,7 @@ import type { Preview } from '../contract/tool.ts';
 import type { PreparedPlan } from './state.ts';
 
 /** The calls that a plan makes, in the order in which they run: each action after its canary. Pure. */
-export interface PlannedEffect {
+export interface PlanCall {
   readonly action: Action;
   readonly phase: 'canary' | 'apply';
   readonly params: Readonly<Record<string, unknown>>;
@@ -11,7 +11,7 @@ export interface PlannedEffect {
   readonly key: string;
 }
 
-export function plannedEffects(plan: Plan): PlannedEffect[] {
+export function planCalls(plan: Plan): PlanCall[] {
   return plan.actions.flatMap((action) => {
     const { change_id, canary } = action;
     const apply = { action, phase: 'apply', params: action.params, key: effectKey(change_id) } as const;
@@ -36,5 +36,5 @@ export function shownPreview(
 
 /** What the approval binds to, in the order of the calls. */
 export function effectHashes(plan: Plan, previews: ReadonlyMap<string, Preview>): string[] {
-  return plannedEffects(plan).map(({ key }) => (previews.get(key) as Preview).effect_hash);
+  return planCalls(plan).map(({ key }) => (previews.get(key) as Preview).effect_hash);
 }
