@@ -3,6 +3,7 @@ import { actionTitle, shortMarks, undoAdvice } from '../halt-texts.ts';
 import { actionOf, madeChanges, standingChanges } from '../standing.ts';
 import type { EventOf, HarnessEvent } from '../events.ts';
 import { incidentOf } from '../state.ts';
+import { standingWords } from './standing-words.ts';
 import type { Snapshot } from '../state.ts';
 
 /** Messages of the thread: only what people wait for (slack-platform: under twelve per incident). Pure. */
@@ -19,11 +20,16 @@ export function timelineNotices(from: Snapshot, event: HarnessEvent, to: Snapsho
   }));
   if (to.state === 'HALTED' && from.state !== 'HALTED' && to.context.halt !== null) {
     const { text, next_step } = to.context.halt;
+    const standing = standingWords(to.context);
     list.push({
       kind: 'timeline',
       incident_id: id,
       topic: 'halted',
-      segments: [plain(text), plain(`\nNext: ${next_step}`)],
+      segments: [
+        plain(text),
+        ...(standing === null ? [] : [plain(`\n${standing}`)]),
+        plain(`\nNext: ${next_step}`),
+      ],
       broadcast: false,
     });
   }
