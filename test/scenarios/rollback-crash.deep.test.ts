@@ -21,7 +21,7 @@ const both = (op: string, n: number): KillPoint[] =>
 
 /** From the watch over the canary to the report that everything is back. */
 const POINTS: readonly KillPoint[] = [
-  ...both('effects.start', UNDO_EFFECT - 1),
+  { op: 'effects.start', n: UNDO_EFFECT - 1, when: 'after' },
   { op: 'effects.finish', n: UNDO_EFFECT - 1, when: 'after' },
   ...both('effects.start', UNDO_EFFECT),
   ...both('journal.mintPermit', 2),
