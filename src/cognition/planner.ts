@@ -1,6 +1,6 @@
 import type { IncidentContext } from '../contract/incident.ts';
 import { PlanDraft, type Findings } from '../contract/plan.ts';
-import type { Skill } from '../contract/skill.ts';
+import type { Skill, SkillCheck } from '../contract/skill.ts';
 import { refuse, type Refusal } from '../contract/verdict.ts';
 import type { World } from '../contract/world.ts';
 import {
@@ -106,12 +106,8 @@ function draftOf(parts: DraftParts): PlanResult {
     if (!bound.ok) return unbound(skill, bound.reason);
     actions.push(bound.value);
   }
-  const verify: unknown[] = [];
-  for (const check of template.verify) {
-    const bound = bindCheck(check, vars);
-    if (!bound.ok) return unbound(skill, bound.reason);
-    verify.push(bound.value);
-  }
+  const verify = bindChecks(template.verify, vars);
+  if (!verify.ok) return unbound(skill, verify.reason);
   const draft = PlanDraft.safeParse({
     hypothesis: cause.text,
     confidence: findings.confidence,
@@ -119,7 +115,8 @@ function draftOf(parts: DraftParts): PlanResult {
     gaps: findings.gaps,
     evidence,
     actions,
-    verify,
+    verify: verify.value,
+    ...(template.bake_s === undefined ? {} : { bake_s: template.bake_s }),
     skill: { name: skill.skill, version: skill.version },
   });
   if (draft.success) return { ok: true, draft: draft.data };
@@ -139,15 +136,36 @@ function bindAction(
   const undo = 'tool' in action.rollback ? bindParams(action.rollback.params, vars) : null;
   if (undo !== null && !undo.ok) return undo;
   const rollback = undo === null ? action.rollback : { ...action.rollback, params: undo.value };
+  const canary = bindCanary(action.canary, vars);
+  if (!canary.ok) return canary;
   const { tool, timeout_s } = action;
   const intent = fillSentence(action.intent, vars, 300);
-  return {
-    ok: true,
-    value: { tool, target: target.value, params: params.value, intent, preconditions, rollback, timeout_s },
-  };
+  const call = { tool, target: target.value, params: params.value };
+  return { ok: true, value: { ...call, intent, preconditions, rollback, ...canary.value, timeout_s } };
 }
 
-function bindCheck(check: SkillPlan['verify'][number], vars: Vars): Bound<unknown> {
+function bindCanary(canary: SkillPlan['actions'][number]['canary'], vars: Vars): Bound<object> {
+  if (canary === undefined) return { ok: true, value: {} };
+  const params = bindParams(canary.params, vars);
+  if (!params.ok) return params;
+  const checks = bindChecks(canary.checks, vars);
+  if (!checks.ok) return checks;
+  const { bake_s } = canary;
+  const intent = fillSentence(canary.intent, vars, 300);
+  return { ok: true, value: { canary: { params: params.value, intent, bake_s, checks: checks.value } } };
+}
+
+function bindChecks(checks: readonly SkillCheck[], vars: Vars): Bound<unknown[]> {
+  const bound: unknown[] = [];
+  for (const check of checks) {
+    const one = bindCheck(check, vars);
+    if (!one.ok) return one;
+    bound.push(one.value);
+  }
+  return { ok: true, value: bound };
+}
+
+function bindCheck(check: SkillCheck, vars: Vars): Bound<unknown> {
   const read = bindReadText(check.read, vars);
   if (!read.ok) return read;
   const expect = bindExpectation(check.expect, vars);

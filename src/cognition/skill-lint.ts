@@ -2,7 +2,7 @@ import { RE2JS } from 're2js';
 import { parsePipeline } from '../contract/pipeline-parser.ts';
 import { pipelineVariables } from '../contract/pipeline-printer.ts';
 import type { Expectation } from '../contract/expectation.ts';
-import type { Skill } from '../contract/skill.ts';
+import type { Skill, SkillCheck } from '../contract/skill.ts';
 import { ToolName } from '../contract/tool.ts';
 import { jsonVariables, variableName } from './skill-binding.ts';
 
@@ -110,17 +110,30 @@ function lintPlans(skill: Skill): string[] {
       );
       if ('tool' in action.rollback)
         problems.push(...lintJson(skill, `${at}.rollback`, action.rollback.params));
+      if (action.canary !== undefined) problems.push(...lintCanary(skill, `${at}.canary`, action.canary));
     }
-    for (const [i, check] of plan.verify.entries()) {
-      const at = `${place}.verify[${i}]`;
-      problems.push(
-        ...lintRead(skill, at, check.read),
-        ...lintExpectation(skill, at, check.expect),
-        ...lintSentence(skill, at, check.title),
-      );
-    }
-    return problems;
+    return [...problems, ...lintChecks(skill, `${place}.verify`, plan.verify)];
   });
+}
+
+function lintCanary(
+  skill: Skill,
+  place: string,
+  canary: NonNullable<Skill['plans'][number]['actions'][number]['canary']>,
+): string[] {
+  return [
+    ...lintJson(skill, `${place}.params`, canary.params),
+    ...lintSentence(skill, place, canary.intent),
+    ...lintChecks(skill, `${place}.checks`, canary.checks),
+  ];
+}
+
+function lintChecks(skill: Skill, place: string, checks: readonly SkillCheck[]): string[] {
+  return checks.flatMap((check, i) => [
+    ...lintRead(skill, `${place}[${i}]`, check.read),
+    ...lintExpectation(skill, `${place}[${i}]`, check.expect),
+    ...lintSentence(skill, `${place}[${i}]`, check.title),
+  ]);
 }
 
 /** System and kind are the author's, a variable may fill cluster, namespace or name, and only with the type `name`. */

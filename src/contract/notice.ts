@@ -131,6 +131,8 @@ export const ApprovalNotice = z.strictObject({
       diff: z.array(z.string()),
       changes: z.array(FieldChange),
       side_changes: z.array(FieldChange),
+      /** What runs first, in a sentence, and what it sets; cards of older plans have none. */
+      canary: z.strictObject({ words: z.string(), changes: z.array(FieldChange) }).optional(),
       rollback: z.string(),
       previewed_at: IsoTime,
       warnings: z.array(z.string()),
@@ -159,6 +161,8 @@ export const ApprovalNotice = z.strictObject({
   ),
   /** Titles of the checks that follow. */
   checks: z.array(z.string()),
+  /** For how long they must hold, seconds after the last change. */
+  bake_s: z.int().optional(),
   gaps: z.array(z.string()),
   simulated: z.boolean(),
 });

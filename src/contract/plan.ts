@@ -25,21 +25,6 @@ const CitedEvidence = z.strictObject({
   claim: z.string().min(1).max(300),
 });
 
-const ActionDraft = z.strictObject({
-  tool: ToolName,
-  target: TargetUri,
-  params: z.record(z.string(), z.unknown()),
-  /** A verb on a target: "Raise driver memory of nightly-settlement from 1g to 2g". */
-  intent: z.string().min(1).max(300),
-  /** Evidence ids of this draft with role `precondition`. */
-  preconditions: z.array(LocalId).min(1).max(20),
-  rollback: Rollback,
-  canary: z
-    .strictObject({ params: z.record(z.string(), z.unknown()), bake_s: z.int().min(1).max(3600) })
-    .optional(),
-  timeout_s: z.int().min(1).max(900),
-});
-
 const CheckDraft = z.strictObject({
   title: z.string().min(1).max(150),
   /** Pipeline whose captured file is judged. */
@@ -49,6 +34,34 @@ const CheckDraft = z.strictObject({
   every_s: z.number().min(0.2).max(300),
 });
 export type CheckDraft = z.infer<typeof CheckDraft>;
+
+/** How long the world is watched after a change before it counts as good, in seconds. */
+export const BakeS = z.int().min(1).max(3600);
+
+/**
+ * The same tool on the same target with smaller arguments, first. Its own checks must pass, and pass again when it has
+ * been in force for `bake_s`; only then the action itself runs. A canary that nothing can judge is no canary.
+ */
+const CanaryDraft = z.strictObject({
+  params: z.record(z.string(), z.unknown()),
+  /** What it does, for people: "One pod of settlement-api first". */
+  intent: z.string().min(1).max(300),
+  bake_s: BakeS,
+  checks: z.array(CheckDraft).min(1).max(10),
+});
+
+const ActionDraft = z.strictObject({
+  tool: ToolName,
+  target: TargetUri,
+  params: z.record(z.string(), z.unknown()),
+  /** A verb on a target: "Raise driver memory of nightly-settlement from 1g to 2g". */
+  intent: z.string().min(1).max(300),
+  /** Evidence ids of this draft with role `precondition`. */
+  preconditions: z.array(LocalId).min(1).max(20),
+  rollback: Rollback,
+  canary: CanaryDraft.optional(),
+  timeout_s: z.int().min(1).max(900),
+});
 
 /** What cognition returns: no ids, hashes, classes or approvals; those are the harness's to give. */
 export const PlanDraft = z.strictObject({
@@ -68,6 +81,8 @@ export const PlanDraft = z.strictObject({
   evidence: z.array(CitedEvidence).min(1).max(40),
   actions: z.array(ActionDraft).min(1).max(10),
   verify: z.array(CheckDraft).min(1).max(20),
+  /** The checks must pass once more when the last change has been in force for this long. */
+  bake_s: BakeS.optional(),
   skill: z.strictObject({ name: z.string(), version: z.int() }).nullable(),
 });
 export type PlanDraft = z.infer<typeof PlanDraft>;
@@ -99,7 +114,11 @@ export type Findings = z.infer<typeof Findings>;
 
 export const ChangeId = z.string().regex(/^CHG-\d{1,9}$/);
 
+/** Unlike those of the plan's own checks, the ids name their action: both stand in one ledger. */
+const CanaryCheck = CheckDraft.extend({ id: z.string().regex(/^a\d{1,2}c\d{1,2}$/) });
+
 export const Action = ActionDraft.extend({
+  canary: CanaryDraft.extend({ checks: z.array(CanaryCheck).min(1).max(10) }).optional(),
   id: z.string().regex(/^a\d{1,2}$/),
   /** Never reused, also not across incidents. */
   change_id: ChangeId,
@@ -109,6 +128,7 @@ export type Action = z.infer<typeof Action>;
 
 export const Check = CheckDraft.extend({ id: z.string().regex(/^v\d{1,2}$/) });
 export type Check = z.infer<typeof Check>;
+export type AnyCheck = Check | z.infer<typeof CanaryCheck>;
 
 /** The frozen draft. */
 export const Plan = PlanDraft.extend({

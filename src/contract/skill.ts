@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Expectation } from './expectation.ts';
+import { BakeS } from './plan.ts';
 
 /**
  * `aegis.skill/v1`: an expert's procedure as data. `$name` stands for a typed variable and is put into parsed trees
@@ -64,6 +65,15 @@ export const SkillHypothesis = z.strictObject({
   confidence: z.number().min(0).max(1),
 });
 
+const SkillCheck = z.strictObject({
+  title: z.string().max(150),
+  read: z.string().max(2000),
+  expect: Expectation,
+  within_s: z.int().min(1).max(3600),
+  every_s: z.number().min(0.2).max(300),
+});
+export type SkillCheck = z.infer<typeof SkillCheck>;
+
 export const SkillPlan = z.strictObject({
   /** The hypothesis that must be supported for this plan. */
   hypothesis: VarName,
@@ -79,23 +89,23 @@ export const SkillPlan = z.strictObject({
           z.strictObject({ tool: z.string(), params: z.record(z.string(), z.unknown()) }),
           z.strictObject({ none: z.literal(true), reason: z.string() }),
         ]),
+        /** The same tool with smaller arguments first, judged by checks of its own. */
+        canary: z
+          .strictObject({
+            params: z.record(z.string(), z.unknown()),
+            intent: z.string().max(300),
+            bake_s: BakeS,
+            checks: z.array(SkillCheck).min(1).max(10),
+          })
+          .optional(),
         timeout_s: z.int().min(1).max(900),
       }),
     )
     .min(1)
     .max(10),
-  verify: z
-    .array(
-      z.strictObject({
-        title: z.string().max(150),
-        read: z.string().max(2000),
-        expect: Expectation,
-        within_s: z.int().min(1).max(3600),
-        every_s: z.number().min(0.2).max(300),
-      }),
-    )
-    .min(1)
-    .max(20),
+  verify: z.array(SkillCheck).min(1).max(20),
+  /** The checks must pass once more when the last change has been in force for this long. */
+  bake_s: BakeS.optional(),
 });
 
 export const Skill = z.strictObject({

@@ -40,11 +40,25 @@ export function commitOf(
     ...timersOf(from, event, to),
     cards: cardsOf(from, event, to, view),
     approvals: approval !== null && approval !== from.context.approval ? [approval] : [],
+    locks: locksOf(to),
     planned:
       event.type === 'prepared'
         ? event.payload.plan.actions.map(({ tool, target }) => ({ tool, target }))
         : [],
   };
+}
+
+const CHANGES_TARGETS = new Set<string>(['EXECUTING', 'VERIFYING', 'ROLLING_BACK']);
+
+/**
+ * An incident that changes, checks or puts back keeps others away from its targets. One that halted keeps them for the
+ * lease while nobody knows what its write did, or while its rollback waits; a person's next step decides.
+ */
+function locksOf({ state, context }: Snapshot): StepCommit['locks'] {
+  if (CHANGES_TARGETS.has(state)) return 'renew';
+  const { halt, running } = context;
+  const open = running !== null || halt?.reason === 'unknown_outcome' || halt?.resume_to === 'ROLLING_BACK';
+  return state === 'HALTED' && open ? 'keep' : 'release';
 }
 
 /** (trigger, group_key, team, env, cluster, namespace): what makes two alert groups the same incident. */
@@ -125,15 +139,19 @@ function kindEntries(event: HarnessEvent, to: Snapshot): NewLedgerEntry[] {
       ...event.previews.map((p): NewLedgerEntry => ({
         kind: 'preview',
         actor: 'aegis:gateway',
-        payload: { change_id: p.change_id, preview: p.preview },
+        payload: {
+          change_id: p.change_id,
+          preview: p.preview,
+          ...(p.phase === undefined ? {} : { phase: p.phase }),
+        },
       })),
     ];
   if (event.type === 'executed' || event.type === 'undone') {
     const { change_id, outcome } = event;
-    const phase = event.type === 'executed' ? 'apply' : 'undo';
+    const phase = event.type === 'executed' ? (event.phase ?? 'apply') : 'undo';
     return [{ kind: 'outcome', actor: 'aegis:gateway', payload: { change_id, phase, outcome } }];
   }
-  if (event.type === 'verified')
+  if (event.type === 'verified' || event.type === 'canary_checked')
     return event.checks.map((check) => ({ kind: 'verify', actor, payload: check }));
   if (event.type === 'reviewed')
     return [

@@ -9,7 +9,7 @@ import type { EffectKind, MachineContext, Running, Snapshot } from './state.ts';
 /** Open effects that are picked up after a restart. */
 const OPEN_EFFECTS_MAX = 5000;
 
-const WRITES: ReadonlySet<EffectKind> = new Set(['execute', 'undo']);
+const WRITES: ReadonlySet<EffectKind> = new Set(['canary', 'execute', 'undo']);
 
 /**
  * Runs effects beside the runner, one per incident, each with an AbortSignal. An effect never holds the incident: a

@@ -48,12 +48,13 @@ export const HarnessEvent = z.discriminatedUnion('type', [
       .array(
         z.strictObject({
           change_id: z.string(),
+          phase: z.literal('canary').optional(),
           previewed_at: IsoTime,
           credential_revocable: z.boolean(),
           preview: Preview,
         }),
       )
-      .max(10),
+      .max(20),
     gates: z.array(GateLine).max(30),
     request: ApprovalRequest,
   }),
@@ -91,6 +92,8 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     type: z.literal('executed'),
     ...result,
     change_id: z.string(),
+    /** Left out for the change itself. */
+    phase: z.literal('canary').optional(),
     outcome: ToolOutcome,
     /** When the write left: earlier than `at`, which is when its outcome was known, by an outage or a slow revoke. */
     changed_at: IsoTime.optional(),
@@ -103,6 +106,13 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     code: z.string(),
     reason: z.string(),
     remedy: z.string(),
+  }),
+  /** What the checks of a canary said, the last time after it had been in force for its bake time. */
+  z.strictObject({
+    type: z.literal('canary_checked'),
+    ...result,
+    change_id: z.string(),
+    checks: z.array(VerifyPayload).max(10),
   }),
   z.strictObject({
     type: z.literal('verified'),

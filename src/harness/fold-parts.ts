@@ -17,8 +17,14 @@ export function start(
   };
 }
 
-export function firstAction(c: MachineContext): string | null {
-  return c.plan?.payload.plan.actions[c.done.length]?.change_id ?? null;
+/** The next piece of a plan: each action after its canary, and a canary is watched before anything goes on. */
+export function startNext(c: MachineContext): MachineContext {
+  const action = c.plan?.payload.plan.actions[c.done.length];
+  const change_id = action?.change_id ?? null;
+  if (action?.canary === undefined) return start(c, 'execute', change_id);
+  const tried = c.canaries.find((k) => k.change_id === change_id);
+  if (tried === undefined) return start(c, 'canary', change_id);
+  return start(c, tried.passed ? 'execute' : 'bake', change_id);
 }
 
 export function involve(c: MachineContext, principal: string): MachineContext {

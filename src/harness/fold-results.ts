@@ -1,9 +1,9 @@
 import type { HaltReason, IncidentState } from '../contract/incident.ts';
 import type { EventOf } from './events.ts';
-import { ANOTHER_ROUND, usedUp, firstAction, halt, start, voided } from './fold-parts.ts';
+import { ANOTHER_ROUND, usedUp, halt, start, startNext, voided } from './fold-parts.ts';
 import { beginRollback } from './fold-rollback.ts';
-import { actionTitle, undoAdvice } from './halt-texts.ts';
-import { rollbackObstacle } from './standing.ts';
+import { actionTitle, canaryTitle, canaryWords, undoAdvice } from './halt-texts.ts';
+import { rollbackObstacle, standingChanges } from './standing.ts';
 import type { MachineContext } from './state.ts';
 
 /** The context after the gates were cleared, an action ran, or the checks spoke. Pure. */
@@ -11,7 +11,7 @@ import type { MachineContext } from './state.ts';
 export function foldCleared(c: MachineContext, to: IncidentState, e: EventOf<'cleared'>): MachineContext {
   const plan = c.plan === null ? null : { ...c.plan, gates: e.gates };
   const next = { ...c, plan };
-  if (to === 'EXECUTING') return start(next, 'execute', firstAction(next));
+  if (to === 'EXECUTING') return startNext(next);
   if (to === 'DIAGNOSING')
     return start({ ...voided(next, e.reason), recollections: c.recollections + 1 }, 'investigate');
   if (e.verdict === 'refused' && e.gates.find((g) => g.status === 'refused')?.gate === 'budget')
@@ -36,13 +36,8 @@ export function foldExecuted(
 ): MachineContext {
   const { status, partial } = e.outcome;
   const ran = status === 'done' || status === 'outcome_unknown' || partial === true;
-  const next = {
-    ...c,
-    done: ran
-      ? [...c.done, { change_id: e.change_id, at: e.changed_at ?? e.at, outcome: e.outcome }]
-      : c.done,
-  };
-  if (to === 'EXECUTING') return start(next, 'execute', firstAction(next));
+  const next = ran ? withRun(c, e) : c;
+  if (to === 'EXECUTING') return startNext(next);
   if (to === 'VERIFYING') return start(usedUp(next, 'used'), 'verify');
   if (from === 'HALTED')
     return {
@@ -51,9 +46,12 @@ export function foldExecuted(
       halt:
         c.halt === null
           ? null
-          : { ...c.halt, text: `${c.halt.text} The step under way ended: ${e.outcome.summary}` },
+          : {
+              ...c.halt,
+              text: `${c.halt.text} The step under way ended: ${e.outcome.summary}${lateWords(next)}`,
+            },
     };
-  const title = actionTitle(c, e.change_id);
+  const title = e.phase === 'canary' ? canaryTitle(c, e.change_id) : actionTitle(c, e.change_id);
   const fields = e.outcome.conflict_fields
     .map((f) => `${f.path} is now ${JSON.stringify(f.after)}, approved was ${JSON.stringify(f.before)}`)
     .join('; ');
@@ -89,6 +87,18 @@ export function foldExecuted(
   );
 }
 
+/** A canary or its action that got in after all: what is in force now. */
+function lateWords(c: MachineContext): string {
+  return c.canaries.length === 0 ? '' : `${canaryWords(c)} ${undoAdvice(c)}`.trimEnd();
+}
+
+/** The change, or its canary, as something that may be in force from now on. */
+function withRun(c: MachineContext, e: EventOf<'executed'>): MachineContext {
+  const run = { change_id: e.change_id, at: e.changed_at ?? e.at, outcome: e.outcome };
+  if (e.phase === 'canary') return { ...c, canaries: [...c.canaries, { ...run, checks: [], passed: false }] };
+  return { ...c, done: [...c.done, run] };
+}
+
 export function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'verified'>): MachineContext {
   const next = { ...c, checks: e.checks };
   const passed = e.checks.filter((check) => check.status === 'passed').length;
@@ -112,7 +122,7 @@ export function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'v
       ? 'No check gave an answer.'
       : `Check "${bad.title}" ${failed ? 'failed' : 'gave no answer'}: ${bad.found}.`;
   if (to === 'ROLLING_BACK') return beginRollback(next, text);
-  const obstacle = failed && e.rolls_back === true ? rollbackObstacle(c, c.done) : null;
+  const obstacle = failed && e.rolls_back === true ? rollbackObstacle(c, standingChanges(c)) : null;
   return halt(
     next,
     failed ? 'verify_failed' : 'inconclusive',

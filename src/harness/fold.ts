@@ -10,12 +10,15 @@ import {
   involve,
   resumeTo,
   start,
+  usedUp,
   voided,
   withHalt,
 } from './fold-parts.ts';
+import { foldCanaryChecked } from './fold-canary.ts';
 import { foldLooped, foldOutOfBudget } from './fold-limits.ts';
 import { foldCleared, foldExecuted, foldVerified } from './fold-results.ts';
 import {
+  beginRollback,
   brakeRollback,
   foldUndone,
   foldUndoRefused,
@@ -23,7 +26,15 @@ import {
   stopRollback,
   undoNext,
 } from './fold-rollback.ts';
-import { actionTitle, NEXT_AFTER_HAND_OVER, NEXT_AFTER_STOP, undoAdvice } from './halt-texts.ts';
+import {
+  actionTitle,
+  canaryWords,
+  inForceWords,
+  NEXT_AFTER_HAND_OVER,
+  NEXT_AFTER_STOP,
+  undoAdvice,
+} from './halt-texts.ts';
+import { isCanaryOnly, madeChanges } from './standing.ts';
 import { incidentOf, involvedSet } from './state.ts';
 import type { MachineContext, Snapshot } from './state.ts';
 
@@ -71,7 +82,17 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     // The round that a person granted ends with its plan.
     const round = { ...c, shared_budget: 'kept' as const };
     if (to === 'OBSERVING') return { ...round, plan, approval: null, running: null, retries: 0 };
-    return { ...round, plan, approval, running: null, retries: 0, done: [], checks: [], rollback: null };
+    return {
+      ...round,
+      plan,
+      approval,
+      running: null,
+      retries: 0,
+      done: [],
+      checks: [],
+      canaries: [],
+      rollback: null,
+    };
   },
   prepare_refused: (c, _to, e) =>
     e.code === 'budget'
@@ -80,10 +101,13 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
   decided: foldDecision,
   cleared: foldCleared,
   executed: foldExecuted,
+  canary_checked: foldCanaryChecked,
   undone: foldUndone,
   undo_refused: foldUndoRefused,
   execute_refused: (c, to, e, from) => {
     if (from === 'HALTED') return { ...c, running: null };
+    if (isCanaryOnly(c, e.change_id))
+      return stopAfterCanary(c, `${actionTitle(c, e.change_id)} was not run: ${e.reason}`, e.remedy);
     const done = c.done.map((d) => actionTitle(c, d.change_id));
     const before = done.length === 0 ? '' : ` Done before it, and in force: ${done.join(', ')}.`;
     return haltOrStay(
@@ -109,6 +133,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     if (to !== 'HALTED') return { ...c, retries: c.retries + 1, status_text: e.reason };
     if (from === 'ROLLING_BACK')
       return stopRollback(c, 'dependency', e.reason, 'Wait until it is reachable.', 'ROLLING_BACK');
+    if (from === 'EXECUTING' && c.running?.change_id != null && isCanaryOnly(c, c.running.change_id))
+      return stopAfterCanary(c, e.reason, 'Wait until it is reachable.');
     return halt(
       c,
       'dependency',
@@ -126,13 +152,13 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     return { ...next, halt: { ...next.halt, next_step: why, resume_to } };
   },
   stopped: (c, _to, e, from) => {
-    const kept = { ...c, running: WRITING.has(from) ? c.running : null };
+    const kept = { ...c, running: writeUnderWay(c, from) };
     const reason = e.reason === '' ? '' : ` (${e.reason})`;
     if (from === 'ROLLING_BACK') return brakeRollback(kept, 'stopped', `Stopped by ${e.by}${reason}`);
     const ran =
-      c.done.length === 0 && from !== 'EXECUTING'
+      madeChanges(c).length === 0 && from !== 'EXECUTING'
         ? 'Nothing was changed.'
-        : `${c.done.length} of ${c.plan?.payload.plan.actions.length ?? 0} steps ran.${putBackWords(c)} ${undoAdvice(c)}`;
+        : `${c.done.length} of ${c.plan?.payload.plan.actions.length ?? 0} steps ran.${putBackWords(c)}${canaryWords(c)} ${undoAdvice(c)}`;
     return {
       ...withHalt(
         voided(kept, 'stopped'),
@@ -147,7 +173,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     const next = involve({ ...c, ...anotherRound(c), retries: 0, recollections: 0 }, e.by);
     if (to === 'PENDING_APPROVAL')
       return next.approval?.status === 'approved' ? start(next, 'clear') : { ...next, running: null };
-    if (to === 'ROLLING_BACK') return undoNext(next);
+    if (to === 'ROLLING_BACK')
+      return next.rollback === null ? beginRollback(next, c.halt?.text ?? '') : undoNext(next);
     return start(
       next,
       ({ TRIAGE: 'triage', PLANNING: 'plan', VERIFYING: 'verify' } as const)[to as 'TRIAGE'] ?? 'investigate',
@@ -164,20 +191,39 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     return start(next, to === 'PLANNING' ? 'plan' : 'investigate');
   },
   handed_over: (c, _to, e, from) => {
-    const kept = { ...c, running: WRITING.has(from) ? c.running : null };
+    const kept = { ...c, running: writeUnderWay(c, from) };
     if (from === 'ROLLING_BACK') return brakeRollback(kept, 'paused', `${e.by} has taken over by hand`);
     return withHalt(
       voided(kept, 'handed over'),
       'paused',
-      `${e.by} has taken over by hand.${putBackWords(c)} ${undoAdvice(c)}`.trim(),
+      `${e.by} has taken over by hand.${putBackWords(c)}${canaryWords(c)} ${undoAdvice(c)}`.trim(),
       NEXT_AFTER_HAND_OVER,
       null,
     );
   },
 };
 
-/** A write that is under way when a person steps in still reports, so the incident goes on waiting for it. */
+/**
+ * A write that is under way when a person steps in still reports, so the incident goes on waiting for it; a canary that
+ * is only watched is let go at once.
+ */
+function writeUnderWay(c: MachineContext, from: IncidentState): MachineContext['running'] {
+  const writes = c.running !== null && ['canary', 'execute', 'undo'].includes(c.running.kind);
+  return writes && WRITING.has(from) ? c.running : null;
+}
+
 const WRITING = new Set<IncidentState>(['EXECUTING', 'ROLLING_BACK', 'HALTED']);
+
+/** A canary is in force and its action cannot follow now: the gates cannot be run again over it, so it goes back. */
+function stopAfterCanary(c: MachineContext, why: string, remedy: string): MachineContext {
+  return halt(
+    usedUp(c, 'used'),
+    'dependency',
+    `${why} ${inForceWords(c)}`,
+    `${remedy} Then press Resume: the canary is put back. ${undoAdvice(c)}`.trim(),
+    'ROLLING_BACK',
+  );
+}
 
 /** What an earlier rollback has put back already. */
 function putBackWords(c: MachineContext): string {

@@ -21,10 +21,15 @@ export function freezeDraft(input: {
     revision: input.revision,
     actions: draft.actions.map((action, n) => ({
       ...action,
+      ...(action.canary === undefined ? {} : { canary: withIds(action.canary, n + 1) }),
       id: `a${n + 1}`,
       change_id: input.change_ids[n],
       action_class: input.classes[n],
     })),
     verify: draft.verify.map((check, n) => ({ ...check, id: `v${n + 1}` })),
   });
+}
+
+function withIds(canary: NonNullable<PlanDraft['actions'][number]['canary']>, n: number): unknown {
+  return { ...canary, checks: canary.checks.map((check, at) => ({ ...check, id: `a${n}c${at + 1}` })) };
 }

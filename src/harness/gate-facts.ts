@@ -10,16 +10,13 @@ import { environmentOf } from './deps.ts';
 import type { HarnessDeps } from './deps.ts';
 import type { GateFacts } from './gates/gate.ts';
 import { rolesOf } from '../contract/settings.ts';
+import { effectKey, planCalls } from './plan-calls.ts';
 import { involvedThroughEffect } from './same-effect.ts';
 import { incidentOf, involvedSet } from './state.ts';
 import type { MachineContext } from './state.ts';
-import { parseSnapshot } from './machine.ts';
 import type { ReadSession } from './world-session.ts';
 
-/** Most open incidents that are looked through for target locks. */
-const OPEN_INCIDENTS_MAX = 2000;
-
-/** Runs the dry run of every action. A refusal stands in the map, so that the gate can say why. */
+/** Runs the dry run of every action, and of its canary. A refusal stands in the map, so that the gate can say why. */
 export async function previewAll(
   deps: HarnessDeps,
   plan: Plan,
@@ -27,19 +24,11 @@ export async function previewAll(
   signal: AbortSignal,
 ): Promise<Map<string, Preview | Refusal>> {
   const previews = new Map<string, Preview | Refusal>();
-  for (const action of plan.actions) {
-    const result = await deps.gateway.preview(
-      {
-        token,
-        tool: action.tool,
-        target: action.target,
-        params: action.params,
-        change_id: action.change_id,
-        why: action.intent,
-      },
-      signal,
-    );
-    previews.set(action.change_id, isRefusal(result) ? result : result.preview);
+  for (const { action, phase, params, key } of planCalls(plan)) {
+    const { tool, target, change_id, intent, canary } = action;
+    const why = phase === 'canary' ? (canary?.intent ?? intent) : intent;
+    const result = await deps.gateway.preview({ token, tool, target, params, change_id, why }, signal);
+    previews.set(key, isRefusal(result) ? result : result.preview);
   }
   return previews;
 }
@@ -93,7 +82,7 @@ export async function gatherFacts(
     holds: input.holds,
     previews: input.previews,
     approved_effects: new Map(
-      (context.plan?.previews ?? []).map((p) => [p.change_id, p.preview.effect_hash]),
+      (context.plan?.previews ?? []).map((p) => [effectKey(p.change_id, p.phase), p.preview.effect_hash]),
     ),
     freezes: await deps.store.freezes.active({ team, env, service }),
     stopped: await deps.store.freezes.stopped(incident.incident_id),
@@ -114,15 +103,8 @@ export async function gatherFacts(
   };
 }
 
-/** An incident that changes, checks or puts back keeps others away from its targets. */
-const HOLDS_TARGETS = new Set<string>(['EXECUTING', 'VERIFYING', 'ROLLING_BACK']);
-
-async function targetLocks(deps: HarnessDeps, own_id: string): Promise<Map<string, string>> {
-  const locks = new Map<string, string>();
-  for (const row of await deps.store.incidents.list({ open: true, limit: OPEN_INCIDENTS_MAX })) {
-    if (row.incident_id === own_id || !HOLDS_TARGETS.has(row.state)) continue;
-    const { plan } = parseSnapshot(row.snapshot).context;
-    for (const action of plan?.payload.plan.actions ?? []) locks.set(action.target, row.incident_id);
-  }
-  return locks;
+/** Targets that other incidents hold; the permit takes them for good, in the transaction that mints it. */
+async function targetLocks({ store }: HarnessDeps, own_id: string): Promise<Map<string, string>> {
+  const others = (await store.locks.held()).filter(({ incident_id }) => incident_id !== own_id);
+  return new Map(others.map(({ target, incident_id }) => [target, incident_id]));
 }

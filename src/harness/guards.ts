@@ -1,7 +1,7 @@
 import { AUTONOMY_LEVELS } from '../contract/incident.ts';
 import type { EventOf, HarnessEvent } from './events.ts';
 import type { GuardName } from './moves.ts';
-import { nextUndo, rollbackObstacle, standingChanges } from './standing.ts';
+import { madeChanges, nextUndo, rollbackObstacle, standingChanges } from './standing.ts';
 import { EFFECT_RETRIES_MAX, incidentOf, RECOLLECT_MAX } from './state.ts';
 import type { MachineContext } from './state.ts';
 
@@ -17,6 +17,9 @@ export const GUARDS: Readonly<Record<GuardName, Guard>> = {
   clear_passed: (_c, e) => e.type === 'cleared' && e.verdict === 'passed',
   clear_may_recollect: (c, e) =>
     e.type === 'cleared' && e.verdict === 'evidence_changed' && c.recollections < RECOLLECT_MAX,
+  canary_done: (_c, e) => e.type === 'executed' && e.phase === 'canary' && e.outcome.status === 'done',
+  canary_passed: (_c, e) => e.type === 'canary_checked' && allPassed(e.checks),
+  canary_goes_back: (c, e) => e.type === 'canary_checked' && rollbackObstacle(c, standingChanges(c)) === null,
   outcome_done_more: (c, e) =>
     e.type === 'executed' && e.outcome.status === 'done' && c.done.length + 1 < actionCount(c),
   outcome_done_last: (c, e) =>
@@ -25,20 +28,19 @@ export const GUARDS: Readonly<Record<GuardName, Guard>> = {
     e.type === 'executed' &&
     e.rolls_back === true &&
     (e.outcome.status === 'failed' || e.outcome.status === 'conflict') &&
-    c.done.length > 0 &&
-    rollbackObstacle(c, doneAfter(c, e)) === null,
+    standingChanges(c).length > 0 &&
+    rollbackObstacle(c, standingAfter(c, e)) === null,
   check_failed: (c, e) =>
     e.type === 'verified' &&
     e.rolls_back === true &&
     e.checks.some((check) => check.status === 'failed') &&
-    rollbackObstacle(c, c.done) === null,
+    rollbackObstacle(c, standingChanges(c)) === null,
   undone_more: (c, e) => e.type === 'undone' && e.put_back === 'yes' && standingChanges(c).length > 1,
-  all_passed: (_c, e) =>
-    e.type === 'verified' && e.checks.length > 0 && e.checks.every((check) => check.status === 'passed'),
+  all_passed: (_c, e) => e.type === 'verified' && allPassed(e.checks),
   can_retry: (c, e) => e.type === 'effect_failed' && e.retryable && c.retries < EFFECT_RETRIES_MAX,
   resolved: (_c, e) =>
     e.type === 'alerts' && e.status === 'resolved' && e.alerts.every((a) => a.status === 'resolved'),
-  quiet_is_over: (c, e) => e.type === 'timer' && e.kind === 'quiet' && c.done.length === 0,
+  quiet_is_over: (c, e) => e.type === 'timer' && e.kind === 'quiet' && madeChanges(c).length === 0,
   minutes_are_over: (_c, e) => e.type === 'timer' && e.kind === 'minutes',
   back_to_triage: (c) => c.halt?.resume_to === 'TRIAGE',
   back_to_diagnosing: (c) => c.halt?.resume_to === 'DIAGNOSING',
@@ -49,9 +51,13 @@ export const GUARDS: Readonly<Record<GuardName, Guard>> = {
 };
 
 /** With a step that was done in part: what it did stands. */
-function doneAfter(c: MachineContext, e: EventOf<'executed'>): MachineContext['done'] {
-  if (e.outcome.partial !== true) return c.done;
-  return [...c.done, { change_id: e.change_id, at: e.at, outcome: e.outcome }];
+function standingAfter(c: MachineContext, e: EventOf<'executed'>): MachineContext['done'] {
+  if (e.outcome.partial !== true) return standingChanges(c);
+  return [...standingChanges(c), { change_id: e.change_id, at: e.at, outcome: e.outcome }];
+}
+
+function allPassed(checks: readonly { readonly status: string }[]): boolean {
+  return checks.length > 0 && checks.every((check) => check.status === 'passed');
 }
 
 function actionCount(context: MachineContext): number {

@@ -1,5 +1,5 @@
 import { parseTarget } from '../contract/tool.ts';
-import { actionOf, standingChanges } from './standing.ts';
+import { actionOf, isCanaryOnly, standingChanges } from './standing.ts';
 import { incidentOf } from './state.ts';
 import type { MachineContext } from './state.ts';
 
@@ -13,6 +13,30 @@ export function actionTitle(context: MachineContext, change_id: string): string 
   return action === undefined ? change_id : `${change_id} (${action.intent})`;
 }
 
+/** "The canary of CHG-7 (One pod of settlement-api first)". */
+export function canaryTitle(context: MachineContext, change_id: string): string {
+  const intent = actionOf(context, change_id)?.canary?.intent;
+  return `The canary of ${change_id}${intent === undefined ? '' : ` (${intent})`}`;
+}
+
+/** "In force: the canary of CHG-7 (…) on mcp://….", oldest first; empty when nothing is. */
+export function inForceWords(context: MachineContext): string {
+  const names = standingChanges(context)
+    .toReversed()
+    .map(({ change_id }) => {
+      if (!isCanaryOnly(context, change_id)) return actionTitle(context, change_id);
+      const title = canaryTitle(context, change_id);
+      return `${title.slice(0, 1).toLowerCase()}${title.slice(1)} on ${actionOf(context, change_id)?.target ?? 'its target'}`;
+    });
+  return names.length === 0 ? '' : `In force: ${names.join(', ')}.`;
+}
+
+/** With a leading blank, for plans with canaries: without one the undo advice names everything that is in force. */
+export function canaryWords(context: MachineContext): string {
+  const words = context.canaries.length === 0 ? '' : inForceWords(context);
+  return words === '' ? '' : ` ${words}`;
+}
+
 /** Nobody reads 64 digits: the first ones tell two templates apart, the ledger has the rest. */
 export function shortMarks(text: string): string {
   return text.replaceAll(/\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b/g, 'sha256:$1…');
@@ -22,8 +46,8 @@ export function shortMarks(text: string): string {
 export function undoAdvice(context: MachineContext): string {
   const steps = standingChanges(context).map((done) => {
     const action = actionOf(context, done.change_id);
-    if (action?.tool === 'k8s.rollout_undo') return rolloutAdvice(action.target);
     const before = done.outcome.before_image ?? {};
+    if (action?.tool === 'k8s.rollout_undo') return rolloutAdvice(action.target, before);
     // Pods that a drain moved are made anew elsewhere; there is nothing to set back.
     const settable = Object.entries(before).filter(([path]) => !path.startsWith('/pods/'));
     const fields = settable.map(([path, value]) => `${path} back to ${JSON.stringify(value)}`);
@@ -33,9 +57,21 @@ export function undoAdvice(context: MachineContext): string {
 }
 
 /** A template stands as its mark, which nobody can type; its revision is the one before the newest. */
-function rolloutAdvice(target: string): string {
+function rolloutAdvice(target: string, before: Readonly<Record<string, unknown>>): string {
   const { namespace, kind, name } = parseTarget(target);
-  return `run "kubectl -n ${namespace} rollout undo ${kind}/${name}", which goes back to the revision that ran before this change`;
+  const undo = `run "kubectl -n ${namespace} rollout undo ${kind}/${name}", which goes back to the revision that ran before this change`;
+  const pace = Object.entries(before).filter(([path]) => path !== '/spec/template');
+  if (pace.length === 0) return undo;
+  // A merge patch takes a field away with null, and creates the maps on the way.
+  const patch = {};
+  for (const [path, value] of pace) {
+    const keys = path.slice(1).split('/');
+    const last = keys.pop() as string;
+    let map: Record<string, unknown> = patch;
+    for (const key of keys) map = (map[key] ??= {}) as Record<string, unknown>;
+    map[last] = value;
+  }
+  return `${undo}, and "kubectl -n ${namespace} patch ${kind}/${name} --type merge -p '${JSON.stringify(patch)}'", which takes the canary's pace off it`;
 }
 
 /** "Execute with approval (2 people)", "Shadow: ..." from the frozen autonomy. */

@@ -3,7 +3,7 @@ import { refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { EventOf, HarnessEvent } from './events.ts';
 import { incidentOf, involvedSet, QUIET_MS } from './state.ts';
-import type { Snapshot } from './state.ts';
+import type { EffectKind, Snapshot } from './state.ts';
 
 /**
  * Refusals before the table of moves is asked: each rule that a person can run into has its own sentence. Pure; the
@@ -39,12 +39,19 @@ function judgeResult(
   snapshot: Snapshot,
   event: Extract<HarnessEvent, { effect_id: string }>,
 ): Refusal | null {
-  if (snapshot.context.running?.effect_id === event.effect_id) return null;
+  const { running } = snapshot.context;
+  if (running?.effect_id === event.effect_id && fitsKind(running.kind, event)) return null;
   return refuse(
     'stale-effect',
     `Result of ${event.effect_id} came after the incident had moved on.`,
     'Nothing to do; it is recorded.',
   );
+}
+
+/** An action never counts as its canary, nor a canary as its action. */
+function fitsKind(kind: EffectKind, event: HarnessEvent): boolean {
+  if (event.type === 'executed') return kind === (event.phase ?? 'execute');
+  return event.type !== 'canary_checked' || kind === 'bake';
 }
 
 function judgeTimer(snapshot: Snapshot, event: EventOf<'timer'>): Refusal | null {

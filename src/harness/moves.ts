@@ -14,6 +14,9 @@ export type GuardName =
   | 'denied'
   | 'clear_passed'
   | 'clear_may_recollect'
+  | 'canary_done'
+  | 'canary_passed'
+  | 'canary_goes_back'
   | 'outcome_done_more'
   | 'outcome_done_last'
   | 'later_step_failed'
@@ -86,6 +89,11 @@ export const MOVES: readonly Move[] = [
   { from: 'PENDING_APPROVAL', on: 'policies_changed', to: 'PENDING_APPROVAL' },
   { from: 'HALTED', on: 'policies_changed', to: 'HALTED' },
 
+  { from: 'EXECUTING', on: 'executed', to: 'EXECUTING', when: 'canary_done' },
+  { from: 'EXECUTING', on: 'canary_checked', to: 'EXECUTING', when: 'canary_passed' },
+  // Unknown is never success: what was tried is put back, whether a check failed or gave no answer.
+  { from: 'EXECUTING', on: 'canary_checked', to: 'ROLLING_BACK', when: 'canary_goes_back' },
+  { from: 'EXECUTING', on: 'canary_checked', to: 'HALTED' },
   { from: 'EXECUTING', on: 'executed', to: 'EXECUTING', when: 'outcome_done_more' },
   { from: 'EXECUTING', on: 'executed', to: 'VERIFYING', when: 'outcome_done_last' },
   { from: 'EXECUTING', on: 'executed', to: 'ROLLING_BACK', when: 'later_step_failed' },

@@ -25,6 +25,8 @@ const ROUND_ROWS_MAX = 200;
 const ROW_ATTEMPTS_MAX = 5;
 /** Longest sleep between rounds: another process may have added rows. */
 const POLL_MS_MAX = 1000;
+/** A tenth of a lock's lease. */
+const LOCKS_RENEWED_EVERY_MS = 60_000;
 
 /**
  * The one runner of L4: takes durable rows one after the other, lets the pure machine decide, commits the step in one
@@ -36,6 +38,7 @@ export class Runner {
   #timer: NodeJS.Timeout | null = null;
   #round: Promise<void> | null = null;
   #again = false;
+  #locks_renewed_at_ms = 0;
   #stopping = false;
 
   constructor(deps: HarnessDeps) {
@@ -89,6 +92,7 @@ export class Runner {
 
   async #runRound(): Promise<void> {
     try {
+      await this.#renewLocks();
       await this.#fireTimers();
       const rows = await this.#deps.store.inbox.pending(ROUND_ROWS_MAX);
       for (const delivered of mergeAlerts(rows)) await this.#handle(delivered);
@@ -96,6 +100,14 @@ export class Runner {
     } catch (error) {
       this.#deps.log.error({ error: String(error) }, 'a round of the runner failed; trying again');
     }
+  }
+
+  /** A check may take longer than a lease. */
+  async #renewLocks(): Promise<void> {
+    const now = this.#deps.clock.now();
+    if (now - this.#locks_renewed_at_ms < LOCKS_RENEWED_EVERY_MS) return;
+    await this.#deps.store.locks.renew();
+    this.#locks_renewed_at_ms = now;
   }
 
   async #fireTimers(): Promise<void> {

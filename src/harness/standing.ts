@@ -5,10 +5,34 @@ import type { MachineContext } from './state.ts';
 
 type Done = MachineContext['done'][number];
 
+/** Every change that was made, oldest first, each once: a canary alone, or the action with what its canary found. */
+export function madeChanges(c: MachineContext): Done[] {
+  const tried = c.canaries.filter((k) => !c.done.some((d) => d.change_id === k.change_id));
+  return [
+    ...c.done.map((d) => withOldestImage(c, d)),
+    ...tried.map(({ change_id, at, outcome }) => ({ change_id, at, outcome })),
+  ];
+}
+
 /** Changes that were made and not put back, newest first: the order in which they are undone. */
 export function standingChanges(c: MachineContext): Done[] {
   const undone = new Set(c.rollback?.undone.map((u) => u.change_id));
-  return c.done.filter((d) => !undone.has(d.change_id)).toReversed();
+  return madeChanges(c)
+    .filter((d) => !undone.has(d.change_id))
+    .toReversed();
+}
+
+/** The canary of this change is in force, and the action itself did not follow. */
+export function isCanaryOnly(c: MachineContext, change_id: string): boolean {
+  return c.canaries.some((k) => k.change_id === change_id) && !c.done.some((d) => d.change_id === change_id);
+}
+
+/** What the canary found is the older state, as in the journal. */
+function withOldestImage(c: MachineContext, done: Done): Done {
+  const first = c.canaries.find((k) => k.change_id === done.change_id)?.outcome.before_image ?? null;
+  if (first === null) return done;
+  const before_image = { ...done.outcome.before_image, ...first };
+  return { ...done, outcome: { ...done.outcome, before_image } };
 }
 
 export function nextUndo(c: MachineContext): string | null {

@@ -21,6 +21,8 @@ export const EffectKind = z.enum([
   'plan',
   'prepare',
   'clear',
+  'canary',
+  'bake',
   'execute',
   'verify',
   'undo',
@@ -41,6 +43,8 @@ export const PreparedPlan = z.strictObject({
   previews: z.array(
     z.strictObject({
       change_id: z.string(),
+      /** Left out for the change itself. */
+      phase: z.literal('canary').optional(),
       previewed_at: IsoTime,
       credential_revocable: z.boolean(),
       preview: Preview,
@@ -74,6 +78,19 @@ export const MachineContext = z.strictObject({
   status_text: z.string(),
   done: z.array(z.strictObject({ change_id: z.string(), at: IsoTime, outcome: ToolOutcome })),
   checks: z.array(VerifyPayload),
+  /** Canaries of this plan that ran, in order. Snapshots from before there were any do not have the field. */
+  canaries: z
+    .array(
+      z.strictObject({
+        change_id: z.string(),
+        at: IsoTime,
+        outcome: ToolOutcome,
+        /** What its checks said; empty while they are asked. */
+        checks: z.array(VerifyPayload),
+        passed: z.boolean(),
+      }),
+    )
+    .default([]),
   /** The rollback of this plan, from its first undo on. Snapshots from before there were any do not have the field. */
   rollback: Rollback.nullable().default(null),
   halt: z
@@ -123,6 +140,7 @@ export function emptySnapshot(): Snapshot {
       status_text: '',
       done: [],
       checks: [],
+      canaries: [],
       rollback: null,
       halt: null,
       running: null,

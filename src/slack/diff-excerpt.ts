@@ -10,11 +10,16 @@ const LINES_MAX = 40;
 const CHARS_MAX = 2_800;
 const LINE_CHARS_MAX = 240;
 
-/** Everything that applying an action changes, one line each: the diff, then what the server adds by itself. */
+/** Everything that applying an action changes, one line each: the diff, what the server adds by itself, its canary. */
 export function changeLines(action: Action): string[] {
   const diff = action.diff.length > 0 ? action.diff : action.changes.map((change) => fieldLine(change));
   const side = action.side_changes.map((change) => fieldLine(change));
-  const lines = side.length === 0 ? diff : [...diff, '# the server also changes:', ...side];
+  const first = action.canary?.changes.map((change) => fieldLine(change)) ?? [];
+  const lines = [
+    ...diff,
+    ...(side.length === 0 ? [] : ['# the server also changes:', ...side]),
+    ...(first.length === 0 ? [] : ['# its canary sets first:', ...first]),
+  ];
   // A line break inside a "line" would forge a diff line of its own.
   return lines.map((line) => visible(line).replaceAll('\n', '\\n'));
 }

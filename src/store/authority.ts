@@ -25,8 +25,11 @@ export interface JournalRow {
 }
 
 export interface JournalStore {
-  /** Writes permit and ledger entry together; refused while the incident's own ledger says `read_only` or `suggest`. */
-  mintPermit(permit: Permit, entry: NewLedgerEntry): Promise<Refusal | 'minted'>;
+  /**
+   * Writes permit, ledger entry and the locks of the targets together; refused while the incident's own ledger says
+   * `read_only` or `suggest`, and while another incident holds one of the targets.
+   */
+  mintPermit(permit: Permit, entry: NewLedgerEntry, targets?: readonly string[]): Promise<Refusal | 'minted'>;
   permit(permit_id: string): Promise<Permit | null>;
   /**
    * One transaction: consumes the permit, writes the journal row `accepted` and the audit row. When the key exists:
@@ -145,6 +148,19 @@ export interface ResultStore {
   put(about: ResultAbout, text: string): Promise<void>;
   /** Null: unknown, expired, or not what was sealed. */
   open(result_id: string): Promise<{ readonly about: ResultAbout; readonly text: string } | null>;
+}
+
+export interface TargetLock {
+  readonly target: string;
+  readonly incident_id: string;
+  readonly until_ms: number;
+}
+
+export interface TargetLockStore {
+  /** Locks that have not run out. */
+  held(): Promise<readonly TargetLock[]>;
+  /** Prolongs those of every incident that changes, checks or puts back. */
+  renew(): Promise<void>;
 }
 
 export interface FreezeRow {

@@ -9,6 +9,7 @@ import type { Core } from './database.ts';
 import { REWIND_FREEZE } from './freezes.ts';
 import type { Brakes } from './freezes.ts';
 import type { JournalRow, JournalStatus, JournalStore } from './authority.ts';
+import type { TakeLocks } from './target-locks.ts';
 
 interface StoredJournalRow {
   readonly key: string;
@@ -40,14 +41,19 @@ const MOVES: Readonly<Record<JournalStatus, readonly JournalStatus[]>> = {
 const MAY_ACT: ReadonlySet<string> = new Set(['approve', 'limited'] satisfies Autonomy[]);
 
 /** The memory of writes. One key acts at most once: accepted -> dispatched -> an outcome, each step in a transaction. */
-export function journalStore(core: Core, append: AppendToChain, brakes: Brakes): JournalStore {
+export function journalStore(
+  core: Core,
+  append: AppendToChain,
+  brakes: Brakes,
+  takeLocks: TakeLocks,
+): JournalStore {
   const { db } = core;
   const get = db.prepare<[string], StoredJournalRow>('SELECT * FROM journal WHERE key = ?');
   const unfinished = db.prepare<[], StoredJournalRow>(
     "SELECT * FROM journal WHERE status IN ('accepted', 'dispatched') ORDER BY n",
   );
   return {
-    ...permitMethods(core, append, brakes),
+    ...permitMethods(core, append, brakes, takeLocks),
     accept: acceptMethod(core, append),
     dispatch: dispatchMethod(core, brakes),
     finish: finishMethod(core),
@@ -66,6 +72,7 @@ function permitMethods(
   core: Core,
   append: AppendToChain,
   brakes: Brakes,
+  takeLocks: TakeLocks,
 ): Pick<JournalStore, 'mintPermit' | 'permit'> {
   const mint = core.db.prepare<[string, string, string, number]>(
     'INSERT INTO permit (permit_id, incident_id, body, expires_at_ms) VALUES (?, ?, ?, ?)',
@@ -79,7 +86,7 @@ function permitMethods(
       WHERE level IS NOT NULL`,
   );
   return {
-    async mintPermit(granted, entry) {
+    async mintPermit(granted, entry, targets = []) {
       return core.immediate(() => {
         const shadow = levels.all(granted.incident_id).find(({ level }) => !MAY_ACT.has(level));
         if (shadow !== undefined)
@@ -90,6 +97,8 @@ function permitMethods(
           );
         const rewind = brakes.rewound();
         if (rewind !== null) return refuse('database-rewound', rewind.what, rewind.remedy);
+        const locked = takeLocks(granted.incident_id, targets);
+        if (locked !== null) return locked;
         mint.run(granted.permit_id, granted.incident_id, canonicalJson(granted), granted.expires_at_ms);
         append(granted.incident_id, [entry]);
         return 'minted';

@@ -20,6 +20,7 @@ import { rewindWatch } from './rewind.ts';
 import { resultStore } from './results.ts';
 import { stepStore } from './step.ts';
 import type { Store } from './store.ts';
+import { targetLockStore } from './target-locks.ts';
 import { throttleStore } from './throttle.ts';
 import { timerStore } from './timers.ts';
 import { tokenStore } from './tokens.ts';
@@ -84,13 +85,15 @@ function assemble(core: Core, owner: Owner | null, group: GroupCommit): Store {
   const putCard = cardPutter(core);
   const rewound = rewindWatch(core);
   const brake = brakes(core, rewound);
+  const locks = targetLockStore(core);
   return {
     step: stepStore(core, append, putCard),
     ledger: ledgerStore(core, append, rewound),
     incidents: incidentStore(core),
     approvals: approvalStore(core),
     evidence: evidenceStore(core),
-    journal: journalStore(core, append, brake),
+    journal: journalStore(core, append, brake, locks.take),
+    locks,
     leases: leaseStore(core),
     tokens: tokenStore(core),
     freezes: freezeStore(core, append, brake),

@@ -23,6 +23,7 @@ const OTHER_TABLES = [
   'permit',
   'planned_effect',
   'stop',
+  'target_lock',
   'timer',
   'incident',
 ] as const;

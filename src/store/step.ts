@@ -5,6 +5,7 @@ import type { Core } from './database.ts';
 import { DuplicateIncidentError, SeqConflictError } from './errors.ts';
 import { inboxNumber } from './inbox.ts';
 import type { PutCard } from './outbox.ts';
+import { stepLocks } from './target-locks.ts';
 import type { StepCommit, StepResult, StepStore } from './store.ts';
 
 type Write = (step: StepCommit, next_step: number) => void;
@@ -91,8 +92,10 @@ function workWriter(core: Core): Write {
   const put_planned = db.prepare<[string, string, string]>(
     'INSERT OR IGNORE INTO planned_effect (target, tool, incident_id) VALUES (?, ?, ?)',
   );
+  const lockWith = stepLocks(core);
   return (step, next_step) => {
     const id = step.incident_id;
+    lockWith(id, step.locks);
     for (const { target, tool } of step.planned) put_planned.run(target, tool, id);
     for (const effect of step.effects)
       add_effect.run(effect.effect_id, id, effect.kind, canonicalJson(effect.payload));

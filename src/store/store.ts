@@ -13,6 +13,7 @@ import type {
   ThrottleStore,
   TokenStore,
   UpstreamPinStore,
+  TargetLockStore,
 } from './authority.ts';
 import type { Rewind } from './rewind.ts';
 
@@ -28,6 +29,7 @@ export interface Store {
   readonly approvals: ApprovalStore;
   readonly evidence: EvidenceStore;
   readonly journal: JournalStore;
+  readonly locks: TargetLockStore;
   readonly leases: LeaseStore;
   readonly tokens: TokenStore;
   readonly freezes: FreezeStore;
@@ -93,6 +95,8 @@ export interface StepCommit {
   readonly approvals: readonly Approval[];
   /** What the plan of this step does to what; empty when the step made no plan. */
   readonly planned: readonly PlannedEffect[];
+  /** Targets that the incident holds: prolonged while its changes are under way, given back when they are over. */
+  readonly locks: 'renew' | 'keep' | 'release';
 }
 
 /** A tool on a target: what "the same effect" means across incidents. */

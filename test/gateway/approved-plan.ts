@@ -36,6 +36,8 @@ export interface PlannedAction {
   readonly target: string;
   readonly params: Record<string, unknown>;
   readonly rollback?: Action['rollback'];
+  /** Arguments of a smaller call that goes first; its one check is `a1c1`. */
+  readonly canary?: Record<string, unknown>;
 }
 
 let incidents = 100;
@@ -44,6 +46,8 @@ export interface ApprovedPlan {
   readonly incident_id: string;
   readonly plan: Plan;
   readonly preview: Preview;
+  /** The dry run of the canary, when there is one. */
+  readonly canary: Preview | null;
   readonly permit: Permit;
   readonly params: Record<string, unknown>;
   mint(change?: Partial<Permit>): Promise<string>;
@@ -62,16 +66,15 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
   const now = isoTime(clock.now());
   const context = contextOf(knobs, incident_id, knobs.opened_at ?? now);
   await store.ledger.append(incident_id, [event({ type: 'opened', at: now, context, channel: 'C0123' })]);
-  const previewed = await gateway.preview({
-    token: await stage.token({ incident_id }),
-    tool,
-    target,
-    params,
-    change_id: 'CHG-7',
-    why: 'test',
-  });
-  if (isRefusal(previewed)) throw new Error(`preview refused: ${previewed.reason}`);
-  const { preview } = previewed;
+  const dryRun = async (args: Record<string, unknown>): Promise<Preview> => {
+    const token = await stage.token({ incident_id });
+    const asked = { token, tool, target, params: args, change_id: 'CHG-7', why: 'test' };
+    const previewed = await gateway.preview(asked);
+    if (isRefusal(previewed)) throw new Error(`preview refused: ${previewed.reason}`);
+    return previewed.preview;
+  };
+  const preview = await dryRun(params);
+  const canary = action.canary === undefined ? null : await dryRun(action.canary);
   const plan = planOf(incident_id, action);
   const rule: ApprovalRule = {
     name: 'test',
@@ -88,12 +91,16 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
     tool_definitions_digest: knobs.tool_definitions_digest ?? gateway.toolDefinitionsDigest(),
   };
   const plan_hash = planHashOf({ ...bound, approval_rule: rule });
-  const effect_hash = combinedEffectHash([preview.effect_hash]);
+  const effect_hash = combinedEffectHash(
+    [canary, preview].flatMap((each) => (each === null ? [] : [each.effect_hash])),
+  );
   const entries: NewLedgerEntry[] = [];
   for (const later of knobs.events ?? []) entries.push(event({ at: now, ...later }));
   if (knobs.without !== 'plan') entries.push(entry('plan', { ...bound, rule, plan_hash, effect_hash }));
   const shown = knobs.tampered_preview?.(preview) ?? preview;
   if (knobs.without !== 'preview') entries.push(entry('preview', { change_id: 'CHG-7', preview: shown }));
+  if (canary !== null)
+    entries.push(entry('preview', { change_id: 'CHG-7', phase: 'canary', preview: canary }));
   if (knobs.without !== 'approval')
     entries.push(
       ...approvalEntries(knobs, incident_id, {
@@ -124,7 +131,7 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
     if (isRefusal(answer)) throw new Error(answer.reason);
     return minted.permit_id;
   };
-  return { incident_id, plan, preview, permit, params, mint };
+  return { incident_id, plan, preview, canary, permit, params, mint };
 }
 
 /** Executes as the harness does. */
@@ -166,7 +173,7 @@ const RISK: RiskEnvelope = {
   safe_alternatives: [],
 };
 
-function planOf(incident_id: string, { tool, target, params, rollback }: PlannedAction): Plan {
+function planOf(incident_id: string, { tool, target, params, rollback, canary }: PlannedAction): Plan {
   const pointer = {
     evidence_id: 'EV-abcdefgh',
     path: '/x',
@@ -195,6 +202,7 @@ function planOf(incident_id: string, { tool, target, params, rollback }: Planned
         intent: 'Mend it.',
         preconditions: ['oom'],
         rollback: rollback ?? { from: 'before_image' },
+        ...(canary === undefined ? {} : { canary: canaryOf(canary) }),
         timeout_s: 30,
       },
     ],
@@ -210,6 +218,12 @@ function planOf(incident_id: string, { tool, target, params, rollback }: Planned
     ],
     skill: null,
   };
+}
+
+function canaryOf(params: Record<string, unknown>): NonNullable<Action['canary']> {
+  const expect = { select: 'a', op: 'eq', value: 1 } as const;
+  const check = { id: 'a1c1', title: 'It bears it', read: 'read /x', expect, within_s: 10, every_s: 1 };
+  return { params, intent: 'a little first', bake_s: 5, checks: [check] };
 }
 
 function contextOf(knobs: PlanKnobs, incident_id: string, now: string): IncidentContext {

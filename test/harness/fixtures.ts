@@ -191,6 +191,21 @@ export function preparedEvent(
   };
 }
 
+/** The same plan, its first action with a canary. */
+export function withCanary(event: EventOf<'prepared'>): EventOf<'prepared'> {
+  const copy = structuredClone(event);
+  const first = copy.payload.plan.actions[0];
+  const check = copy.payload.plan.verify[0];
+  if (first === undefined || check === undefined) return copy;
+  first.canary = {
+    params: { changes: [{ path: '/spec/driver/memory', value: '1200m' }] },
+    intent: 'a little more first',
+    bake_s: 20,
+    checks: [{ ...check, id: 'a1c1', title: 'it bears it' }],
+  };
+  return copy;
+}
+
 export function decide(
   snapshot: Snapshot,
   by: string,
@@ -250,6 +265,7 @@ export function walkTo(
     | 'CLOSED',
   change: Partial<IncidentContext> = {},
   actions = 1,
+  edit: (event: EventOf<'prepared'>) => EventOf<'prepared'> = (event) => event,
 ): Snapshot {
   let s = take(emptySnapshot(), {
     type: 'opened',
@@ -269,7 +285,7 @@ export function walkTo(
   for (const [state, event] of path) {
     s = take(s, event());
     if (state === 'PENDING_APPROVAL')
-      s = take(s, preparedEvent(runningId(s), s.context.revision, 5, RULE, actions));
+      s = take(s, edit(preparedEvent(runningId(s), s.context.revision, 5, RULE, actions)));
     if (state === goal) return s;
   }
   s = take(s, decide(s, 'dan', 'approve', 6));

@@ -122,6 +122,24 @@ const nodeMount = (pattern: string) => ({
   nodes: [pattern],
 });
 
+/** The plan with a canary that may be judged only after a minute. */
+function trying(params: Record<string, unknown> = {}): typeof plan {
+  const [first, ...rest] = plan.actions;
+  if (first === undefined) return plan;
+  const check = { ...plan.verify[0]!, id: 'a1c1', within_s: 60 };
+  const canary = { params, intent: 'a little first', bake_s: 10, checks: [check] };
+  return { ...plan, actions: [{ ...first, canary }, ...rest] };
+}
+
+/** Dry runs of change and canary that belong together. */
+function dryRuns(): Map<string, typeof preview> {
+  const canary = { ...preview, changes: preview.changes.map((c) => ({ ...c, after: 'half of it' })) };
+  return new Map([
+    [change_id, preview],
+    [`${change_id}#canary`, canary],
+  ]);
+}
+
 describe('gates', () => {
   it('lets a plan change a node that a mount of its team names', () => {
     const of = (change: Partial<GateFacts>) =>
@@ -214,6 +232,22 @@ describe('gates', () => {
       'previewed',
       'a change that changes nothing',
       { previews: new Map([[change_id, { ...preview, changes: [] }]]) },
+    ],
+    ['previewed', 'a canary without a dry run', { plan: trying() }],
+    [
+      'previewed',
+      'a canary that does all of it',
+      { plan: trying(), previews: new Map([...dryRuns(), [`${change_id}#canary`, preview]]) },
+    ],
+    [
+      'previewed',
+      'another effect of the canary than the approved one',
+      { plan: trying(), previews: dryRuns() },
+    ],
+    [
+      'well-formed',
+      'a hold that ends before the canary is judged',
+      { plan: trying({ canary_hold_s: 60 }), previews: dryRuns() },
     ],
     [
       'window-and-freeze',

@@ -7,6 +7,7 @@ import { HarnessEvent } from '../../src/harness/events.ts';
 import { mermaidOfMoves } from '../../src/harness/fsm.ts';
 import { replayEvents, step } from '../../src/harness/machine.ts';
 import { MOVES } from '../../src/harness/moves.ts';
+import { madeChanges } from '../../src/harness/standing.ts';
 import { emptySnapshot, Snapshot } from '../../src/harness/state.ts';
 import {
   at,
@@ -19,6 +20,7 @@ import {
   runningId,
   take,
   walkTo,
+  withCanary,
 } from './fixtures.ts';
 
 const VIEW = { ledger_head: '0'.repeat(64), tool_calls: 0, simulated: true, approvers: 'Dan' };
@@ -49,6 +51,7 @@ function possibleEvents(s: Snapshot, offset_s: number): HarnessEvent[] {
     { type: 'plan_failed', ...base, code: 'x', reason: 'r', remedy: 'm' },
     preparedEvent(runningId(s), Math.max(1, s.context.revision), offset_s),
     preparedEvent(runningId(s), Math.max(1, s.context.revision), offset_s, undefined, 3),
+    withCanary(preparedEvent(runningId(s), Math.max(1, s.context.revision), offset_s, undefined, 3)),
     { type: 'prepare_refused', ...base, gates: [], code: 'x', reason: 'r', remedy: 'm' },
     ...['dan', 'ines', 'maya'].flatMap((by) =>
       (['approve', 'deny', 'withdraw'] as const).map((d) => decide(s, by, d, offset_s)),
@@ -62,12 +65,21 @@ function possibleEvents(s: Snapshot, offset_s: number): HarnessEvent[] {
       reason: 'r',
       remedy: 'm',
     })),
-    ...(['done', 'failed', 'conflict', 'outcome_unknown'] as const).map((status): HarnessEvent => ({
-      type: 'executed',
+    ...(['done', 'failed', 'conflict', 'outcome_unknown'] as const).flatMap((status): HarnessEvent[] => {
+      const ran = {
+        type: 'executed',
+        ...base,
+        change_id,
+        outcome: outcome(status),
+        rolls_back: true,
+      } as const;
+      return [ran, { ...ran, phase: 'canary' }];
+    }),
+    ...(['passed', 'failed', 'unknown'] as const).map((status): HarnessEvent => ({
+      type: 'canary_checked',
       ...base,
       change_id,
-      outcome: outcome(status),
-      rolls_back: true,
+      checks: [{ ...check, status }],
     })),
     ...UNDO_ENDS.map(([status, put_back]): HarnessEvent => ({
       type: 'undone',
@@ -152,6 +164,7 @@ function checkInvariants(from: Snapshot, event: HarnessEvent, to: Snapshot): voi
     expect(approval?.plan_hash).toBe(to.context.plan?.payload.plan_hash);
   }
   checkRollback(from, event, to);
+  checkCanary(event, to);
   if (to.state === 'CLOSED' && event.type === 'verified')
     expect(event.checks.every((c) => c.status === 'passed')).toBe(true);
   if (to.state === 'HALTED') expect(to.context.halt?.next_step).toBeTruthy();
@@ -161,11 +174,12 @@ function checkInvariants(from: Snapshot, event: HarnessEvent, to: Snapshot): voi
 
 /** Law 11: only what was shown to fail rolls back, and it goes through what was done, newest first, each once. */
 function checkRollback(from: Snapshot, event: HarnessEvent, to: Snapshot): void {
-  const { done, rollback, running } = to.context;
+  const { rollback, running } = to.context;
+  const made = madeChanges(to.context);
   const undone = rollback?.undone.map((u) => u.change_id) ?? [];
-  if (to.context.done === from.context.done && rollback !== null)
+  if (made.length === madeChanges(from.context).length && rollback !== null)
     expect(undone).toEqual(
-      done
+      made
         .map((d) => d.change_id)
         .toReversed()
         .slice(0, undone.length),
@@ -177,9 +191,25 @@ function checkRollback(from: Snapshot, event: HarnessEvent, to: Snapshot): void 
   if (from.state === 'VERIFYING')
     expect(event.type === 'verified' && event.checks.some((c) => c.status === 'failed')).toBe(true);
   else if (from.state === 'EXECUTING')
-    expect(event.type === 'executed' && ['failed', 'conflict'].includes(event.outcome.status)).toBe(true);
+    expect(
+      event.type === 'executed'
+        ? ['failed', 'conflict'].includes(event.outcome.status)
+        : event.type === 'canary_checked' && event.checks.some((c) => c.status !== 'passed'),
+    ).toBe(true);
   else if (from.state === 'HALTED') expect(event.type).toBe('resumed');
   else expect(from.state).toBe('ROLLING_BACK');
+}
+
+/** An action with a canary never runs before that canary has passed, and never twice. */
+function checkCanary(event: HarnessEvent, to: Snapshot): void {
+  const { canaries, running, plan, done } = to.context;
+  const ids = canaries.map((k) => k.change_id);
+  expect(new Set(ids).size).toBe(ids.length);
+  if (to.state !== 'EXECUTING' || event.type === 'effect_failed') return;
+  const action = plan?.payload.plan.actions[done.length];
+  const tried = canaries.find((k) => k.change_id === action?.change_id);
+  if (running?.kind === 'execute') expect(tried?.passed ?? action?.canary === undefined).toBe(true);
+  if (running?.kind === 'bake') expect([tried?.outcome.status, tried?.passed]).toEqual(['done', false]);
 }
 
 describe('the machine', () => {
@@ -212,6 +242,7 @@ describe('the machine', () => {
       MOVES.filter((m) => m.from === 'ROLLING_BACK' && m.to !== 'HALTED' && m.to !== 'ROLLING_BACK'),
     ).toEqual([]);
     expect(MOVES.filter((m) => m.to === 'ROLLING_BACK' && m.from !== 'ROLLING_BACK')).toEqual([
+      { from: 'EXECUTING', on: 'canary_checked', to: 'ROLLING_BACK', when: 'canary_goes_back' },
       { from: 'EXECUTING', on: 'executed', to: 'ROLLING_BACK', when: 'later_step_failed' },
       { from: 'VERIFYING', on: 'verified', to: 'ROLLING_BACK', when: 'check_failed' },
       { from: 'HALTED', on: 'resumed', to: 'ROLLING_BACK', when: 'back_to_rolling_back' },

@@ -333,3 +333,54 @@ describe('the snapshot', () => {
     expect([s.context.rollback, s.context.done]).toEqual([null, []]);
   });
 });
+
+describe('a plan that stopped half-way', () => {
+  const atSecond = (): Snapshot => {
+    const s = walkTo('EXECUTING', {}, 3);
+    return take(s, executed(s, {}));
+  };
+
+  it('with an unknown second step: what is in force, what nobody can tell, what never ran', () => {
+    const s = atSecond();
+    expect(threadOf(s, executed(s, { status: 'outcome_unknown' }))).toMatch(
+      /In force: CHG-10 \(.*\)\. Nobody can tell: CHG-11 \(.*\)\. Not run: CHG-12 \(/,
+    );
+  });
+
+  it('with a refused second step: what is in force and what never ran', () => {
+    const s = atSecond();
+    const refused: HarnessEvent = {
+      type: 'execute_refused',
+      at: at(11),
+      effect_id: runningId(s),
+      change_id: 'CHG-11',
+      code: 'frozen',
+      reason: 'data/prod is frozen.',
+      remedy: 'Lift the freeze.',
+    };
+    expect(threadOf(s, refused)).toMatch(/In force: CHG-10 \(.*\)\. Not run: CHG-11 \(.*\), CHG-12 \(/);
+  });
+
+  it.each(['failed', 'conflict'] as const)(
+    'with a second step that %s: what is put back, and then that all is',
+    (status) => {
+      const s = atSecond();
+      const event = executed(s, { status, summary: 'the server said no' });
+      expect(threadOf(s, event)).toMatch(/CHG-11 .*the newest change first: CHG-10/s);
+      const back = take(s, event);
+      expect(threadOf(back, undone(back))).toMatch(/Everything was put back: CHG-10/);
+      expect(threadOf(back, undone(back))).not.toContain('In force');
+      expect(threadOf(back, undone(back, {}, 'failed'))).toMatch(
+        /could not be put back.*In force: CHG-10 \(.*\)\. Not run: CHG-11 \(.*\), CHG-12 \(/s,
+      );
+    },
+  );
+
+  it('in its rollback: what is still in force, and what is back', () => {
+    const first = rolling(3);
+    const s = take(first, undone(first));
+    expect(threadOf(s, undone(s, {}, 'outcome_unknown'))).toMatch(
+      /In force: CHG-10 \(.*\), CHG-11 \(.*\)\. Put back: CHG-12 \(/,
+    );
+  });
+});

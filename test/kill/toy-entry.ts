@@ -71,6 +71,7 @@ async function takeStep(store: Store, row: InboxRow): Promise<void> {
     cards: [],
     approvals: [],
     planned: [],
+    locks: 'keep',
   };
   await store.step.commit(commit);
 }

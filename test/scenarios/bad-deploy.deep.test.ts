@@ -1,18 +1,31 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Range } from '../../src/lab/range.ts';
-import { badDeploy, badDeployNoWayBack } from '../../src/lab/scenarios/bad-deploy.ts';
+import { badDeploy, badDeployLateFailure, badDeployNoWayBack } from '../../src/lab/scenarios/bad-deploy.ts';
 import type { Scenario } from '../../src/lab/scenarios/scenario.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
 import { pressWhenThere, until } from '../../src/lab/watching.ts';
-import { atTheUndo, imageNow, release, startDeployStory } from './deploy-story.ts';
+import {
+  atTheUndo,
+  imageNow,
+  paceNow,
+  release,
+  skillsWithCanaryLog,
+  startDeployStory,
+} from './deploy-story.ts';
 import { patches, replayed, standing, untilState } from './looking-in.ts';
-import { approveByTwo, planIncident, shown, threadText, untilShown } from './range-for-test.ts';
+import { approveByTwo, planIncident, shown, startStory, threadText, untilShown } from './range-for-test.ts';
 
 /**
  * What else happens to a rollback: somebody releases a third version meanwhile, somebody presses Stop, and a log that is
  * empty or stale, which never lets the incident close as a success.
  */
 const PATIENCE_MS = 90_000;
+
+const LOKI_FAULTS = [
+  ['down', { kind: 'status', status: 503 }],
+  ['empty', { kind: 'status', status: 200, body: answerOf([]) }],
+  ['stale', { kind: 'status', status: 200, body: answerOf([staleStream()]) }],
+] as const;
 
 describe.concurrent('bad deploy, at worse moments', () => {
   const ranges: Range[] = [];
@@ -72,18 +85,60 @@ describe.concurrent('bad deploy, at worse moments', () => {
     expect(imageNow(range)).toBe('2.14.0');
   });
 
-  it('with an empty and with a stale log it waits for a person, and closes when the log is back', async () => {
+  it('a canary that passes and a check that fails afterwards: both writes are put back by one', async () => {
+    const { range, root } = await approved(badDeployLateFailure);
+    const text = await untilShown(range, root, /Everything was put back/, PATIENCE_MS);
+    expect(text).toMatch(/Why: Check "All pods of settlement-api are ready .*" failed: crashing/);
+    expect(threadText(range, root)).toContain('CHG-1 canary: 1 of 1 checks passed.');
+    expect(patches(range).map((p) => p.status)).toEqual([200, 200, 200]);
+    expect(imageNow(range)).toBe('2.15.0');
+    expect(paceNow(range)).toEqual({ min_ready_s: undefined, surge: '25%', unavailable: '25%' });
+  });
+
+  it('Stop while the canary is watched ends the wait at once, and says what is in force and how to undo it', async () => {
+    const { range, root } = await approved(badDeploy);
+    await until('the canary', () => (patches(range).length === 1 ? true : undefined), PATIENCE_MS);
+    await until('the bake', async () =>
+      (await standing(range)).running?.kind === 'bake' ? true : undefined,
+    );
+    await pressWhenThere(range.twins.slack, 'maya', root, 'incident.stop');
+    const halted = await untilState(range, 'HALTED', PATIENCE_MS);
+    expect(halted.halt).toMatchObject({ reason: 'stopped', resume_to: null });
+    expect(halted.halt?.text).toMatch(
+      /In force: the canary of CHG-1 \(.*\) on mcp:\/\/k8s\/prod-1\/spark-jobs\/deployment\/settlement-api\. To undo by hand: run "kubectl -n spark-jobs rollout undo deployment\/settlement-api".*"minReadySeconds":null.*"maxSurge":"25%"/,
+    );
+    expect(halted.running).toBeNull();
+    expect(patches(range)).toHaveLength(1);
+  });
+
+  it.each(LOKI_FAULTS)(
+    'Loki %s while the canary is watched: no answer, and it is put back',
+    async (_name, fault) => {
+      const skills_dir = skillsWithCanaryLog();
+      const range = await startStory({ skills_dir }, badDeploy);
+      ranges.push(range);
+      const { root, card } = await planIncident(range);
+      await approveByTwo(range, card);
+      range.twins.loki.faults.inject(fault, { times: Infinity });
+      const text = await untilShown(range, root, /Everything was put back/, PATIENCE_MS);
+      expect(text).toMatch(/Why: The canary of CHG-1 .* did not pass, check "It logs" gave no answer: /);
+      expect((await standing(range)).state).toBe('HALTED');
+      expect(patches(range)).toHaveLength(2);
+      expect(imageNow(range)).toBe('2.15.0');
+    },
+  );
+
+  it('Loki down, empty or stale during verification: never closed as a success; when the log is back it closes', async () => {
     const { range, root } = await approved(badDeploy);
     const { loki, slack } = range.twins;
-    await until('the rollback', () => (patches(range).length === 1 ? true : undefined));
+    await until('the rest', () => (patches(range).length === 2 ? true : undefined), PATIENCE_MS);
     let step = 0;
-    for (const streams of [[], [staleStream()]]) {
-      const answer = { status: 'success', data: { resultType: 'streams', result: streams, stats: {} } };
+    for (const [name, fault] of LOKI_FAULTS) {
       loki.faults.clear();
-      loki.faults.inject({ kind: 'status', status: 200, body: JSON.stringify(answer) }, { times: Infinity });
+      loki.faults.inject(fault, { times: Infinity });
       if (step > 0) await pressWhenThere(slack, 'maya', root, 'incident.resume');
       const waiting = await until(
-        'the checks to end without an answer',
+        `the checks to end without an answer, Loki ${name}`,
         async () => {
           const now = await standing(range);
           expect(now.state).not.toBe('CLOSED');
@@ -98,11 +153,18 @@ describe.concurrent('bad deploy, at worse moments', () => {
     loki.faults.clear();
     await pressWhenThere(slack, 'maya', root, 'incident.resume');
     await untilShown(range, root, /Outcome: .*2 of 2 checks passed/, PATIENCE_MS);
-    expect(patches(range)).toHaveLength(1);
+    expect(patches(range)).toHaveLength(2);
     expect(threadText(range, root)).not.toContain('Rolling back');
     expect(shown(range, root)).not.toContain('put back');
   });
 });
+
+function answerOf(streams: readonly unknown[]): string {
+  return JSON.stringify({
+    status: 'success',
+    data: { resultType: 'streams', result: streams, stats: {} },
+  });
+}
 
 /** A healthy line of before the change, as a log whose ingestion stands still would show it. */
 function staleStream(): unknown {

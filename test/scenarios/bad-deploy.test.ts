@@ -5,7 +5,7 @@ import type { Range } from '../../src/lab/range.ts';
 import { badDeploy, badDeployNoWayBack } from '../../src/lab/scenarios/bad-deploy.ts';
 import type { Scenario } from '../../src/lab/scenarios/scenario.ts';
 import { pressWhenThere, until } from '../../src/lab/watching.ts';
-import { atTheUndo, imageNow, startDeployStory } from './deploy-story.ts';
+import { atTheUndo, imageNow, paceNow, startDeployStory } from './deploy-story.ts';
 import { duplicateCards, ledgerOf, patches, replayed, standing, untilState } from './looking-in.ts';
 import { approveByTwo, planIncident, shown, untilShown, untilThread } from './range-for-test.ts';
 
@@ -34,12 +34,19 @@ describe.concurrent('bad deploy', () => {
     expect(plan).toMatch(/-\s+- image: \S+settlement-api:2\.15\.0/);
     expect(plan).toMatch(/\+\s+- image: \S+settlement-api:2\.14\.0/);
     expect(plan).toContain('put the observed prior values back');
+    expect(plan).toMatch(
+      /First one pod of settlement-api goes back to revision 1 for 4 s, judged by 1 check/,
+    );
+    expect(plan).toContain('/spec/minReadySeconds: null -> 300');
     await approveByTwo(range, card);
-    await until('the rollback', () => (patches(range).length === 1 ? true : undefined));
+    await until('the canary', () => (patches(range).length === 1 ? true : undefined), PATIENCE_MS);
+    expect(paceNow(range)).toEqual({ min_ready_s: 300, surge: 1, unavailable: 0 });
+    await until('the rest', () => (patches(range).length === 2 ? true : undefined), PATIENCE_MS);
+    expect(paceNow(range)).toEqual({ min_ready_s: undefined, surge: '25%', unavailable: '25%' });
     range.twins.loki.faults.inject({ kind: 'status', status: 503 }, { times: Infinity });
     const waiting = await untilState(range, 'HALTED', PATIENCE_MS);
     expect(waiting.halt).toMatchObject({ reason: 'inconclusive', resume_to: 'VERIFYING' });
-    expect(patches(range)).toHaveLength(1);
+    expect(patches(range)).toHaveLength(2);
     expect(imageNow(range)).toBe('2.14.0');
     expect(await untilThread(range, root, /Halted: Check "The log of settlement-api/)).not.toContain(
       'Rolling back',
@@ -50,6 +57,7 @@ describe.concurrent('bad deploy', () => {
     await untilShown(range, root, /Outcome: .*2 of 2 checks passed/, PATIENCE_MS);
     const text = await untilThread(range, root, /Postmortem INC/);
     expect(text).toMatch(/Cause: Revision 2 of settlement-api crashes/);
+    expect(text).toMatch(/CHG-1 canary: 1 of 1 checks passed\. It held for 4 s; now the rest\./);
     await cleanEnd(range);
   });
 
@@ -70,7 +78,7 @@ describe.concurrent('bad deploy', () => {
     await pressWhenThere(range.twins.slack, 'maya', root, 'incident.resume');
     const text = await untilShown(range, root, /Everything was put back/, PATIENCE_MS);
     expect(text).toMatch(
-      /Why: Check "All pods of settlement-api are ready and no longer restart" failed: crashing/,
+      /Why: The canary of CHG-1 \(one pod of settlement-api .*\) did not pass, check "The first pod of revision 1 runs without a restart" failed: crashing\. The rest of it was not run/,
     );
     expect(text).not.toContain('To undo by hand');
     expect((await standing(range)).halt).toMatchObject({ reason: 'rolled_back', resume_to: null });
@@ -79,10 +87,11 @@ describe.concurrent('bad deploy', () => {
       ['PATCH', 200],
     ]);
     expect(imageNow(range)).toBe('2.15.0');
+    expect(paceNow(range)).toEqual({ min_ready_s: undefined, surge: '25%', unavailable: '25%' });
     const thread = await untilThread(
       range,
       root,
-      /Rolling back: Check .*newest change first.*CHG-\d+ put back.*Halted: Everything was put back/s,
+      /Rolling back: The canary of CHG-1 .*newest change first.*CHG-\d+ put back.*Halted: Everything was put back/s,
     );
     expect(thread).not.toContain('Postmortem');
     await untilThread(range, root, /Plan revision 1 was put back\n/);
@@ -96,13 +105,13 @@ async function oncePerPhase(range: Range, incident_id: string): Promise<void> {
   const ledger = await ledgerOf(range, incident_id);
   const done = ledger.filter((e) => e.kind === 'outcome').map((e) => e.payload);
   expect(done).toMatchObject([
-    { phase: 'apply', outcome: { status: 'done' } },
+    { phase: 'canary', outcome: { status: 'done' } },
     { phase: 'undo', outcome: { status: 'done' } },
   ]);
   const keys = ledger.flatMap((e) =>
     e.kind === 'call' && e.payload['door'] === 'execute' ? [e.payload['journal_key']] : [],
   );
-  expect([...new Set(keys)]).toEqual([`${incident_id}#CHG-1#apply`, `${incident_id}#CHG-1#undo`]);
+  expect([...new Set(keys)]).toEqual([`${incident_id}#CHG-1#canary`, `${incident_id}#CHG-1#undo`]);
   const permits = ledger.flatMap((e) => (e.kind === 'permit' ? [e.payload['permit']] : []));
   expect(permits.filter((p) => (p as { phase: string }).phase === 'undo').length).toBeGreaterThan(0);
 }

@@ -16,15 +16,19 @@ const SKILLS = fileURLToPath(new URL('../../skills', import.meta.url));
 const SKILL = join('k8s', 'bad_deploy.skill.yaml');
 
 /** The skill library as it is, with less patience in its checks: a story waits for seconds instead of a minute. */
-export function impatientSkills(): string {
+export function impatientSkills(edit: (text: string) => string = (text) => text): string {
   const dir = mkdtempSync(join(tmpdir(), 'aegis-skills-'));
   cpSync(SKILLS, dir, { recursive: true });
   const text = readFileSync(join(dir, SKILL), 'utf8')
     .replaceAll('stable_s=20', 'stable_s=5')
+    .replaceAll('stable_s=10', 'stable_s=2')
+    .replace('bake_s: 15', 'bake_s: 4')
+    .replace('bake_s: 25', 'bake_s: 7')
+    .replace('within_s: 240', 'within_s: 30')
     .replace('--since 20s', '--since 5s')
     .replace('within_s: 600', 'within_s: 60')
     .replace('within_s: 660', 'within_s: 9');
-  writeFileSync(join(dir, SKILL), text);
+  writeFileSync(join(dir, SKILL), edit(text));
   const files = (readdirSync(dir, { recursive: true }) as string[])
     .filter((path) => path.endsWith('.skill.yaml'))
     .map((path) => ({ path, text: readFileSync(join(dir, path), 'utf8') }));
@@ -32,6 +36,17 @@ export function impatientSkills(): string {
   if (!built.ok) throw new Error(JSON.stringify(built.problems));
   writeFileSync(join(dir, '_index.json'), printSkillIndex(built.index));
   return dir;
+}
+
+/** As above, and the canary must also be seen in the log. */
+export function skillsWithCanaryLog(): string {
+  return impatientSkills((text) =>
+    text.replace(
+      /( +)checks:\n/,
+      (line, indent: string) =>
+        `${line}${indent}  - { title: It logs, read: tail -n 50 /teams/$team/$env/logs/$app.log --since 20s, expect: { pattern: INFO, op: some, fresh_lines: true }, within_s: 6, every_s: 1 }\n`,
+    ),
+  );
 }
 
 /** A range whose product checks with less patience. */
@@ -83,6 +98,17 @@ export function release(range: Range, tag: string): void {
   range.twins.world.change('Deployment', 'spark-jobs', 'settlement-api', edit, {
     manager: 'argocd-controller',
   });
+}
+
+/** How the Deployment of the story replaces its pods now. */
+export function paceNow(range: Range): Record<string, unknown> {
+  const spec = range.twins.world.store.get('Deployment', 'spark-jobs', 'settlement-api')?.spec;
+  const { rollingUpdate } = (spec?.['strategy'] ?? {}) as { rollingUpdate?: Record<string, unknown> };
+  return {
+    min_ready_s: spec?.['minReadySeconds'],
+    surge: rollingUpdate?.['maxSurge'],
+    unavailable: rollingUpdate?.['maxUnavailable'],
+  };
 }
 
 /** The image that the Deployment of the story runs. */

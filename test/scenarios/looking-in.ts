@@ -21,6 +21,7 @@ export interface Standing {
     readonly next_step: string;
     readonly resume_to: string | null;
   } | null;
+  readonly running: { readonly kind: string } | null;
 }
 
 async function lookInto<T>(range: Range, look: (store: Store) => Promise<T>): Promise<T> {
@@ -41,8 +42,9 @@ export async function standing(range: Range, named?: string): Promise<Standing> 
     const row = named === undefined ? rows[0] : rows.find((r) => r.incident_id === named);
     if (row === undefined) throw new Error('no incident has been opened yet');
     const { incident_id, state, step } = row;
-    const { approval, halt } = (row.snapshot as { context: Pick<Standing, 'approval' | 'halt'> }).context;
-    return { incident_id, state, step, approval, halt };
+    const { context } = row.snapshot as { context: Pick<Standing, 'approval' | 'halt' | 'running'> };
+    const { approval, halt, running } = context;
+    return { incident_id, state, step, approval, halt, running };
   });
 }
 

@@ -9,7 +9,7 @@ import type { CrashEnd, CrashOptions } from './crash-story.ts';
 import { impatientSkills, rollbackStory } from './deploy-story.ts';
 
 /**
- * Power cuts while a change is put back: the undo is the second write and the eighth effect of its story. Wherever they
+ * Power cuts while a canary is watched and put back: the undo is the second write and the eighth effect of its story. Wherever they
  * fall, it is put back exactly once. The two instants right around the bytes are in `crash.test.ts`.
  */
 const SIDE_BY_SIDE = 5;
@@ -19,8 +19,9 @@ const UNDO_EFFECT = 8;
 const both = (op: string, n: number): KillPoint[] =>
   (['before', 'after'] as const).map((when) => ({ op, n, when }));
 
-/** From the verdict of the checks to the report that everything is back. */
+/** From the watch over the canary to the report that everything is back. */
 const POINTS: readonly KillPoint[] = [
+  { op: 'effects.start', n: UNDO_EFFECT - 1, when: 'after' },
   { op: 'effects.finish', n: UNDO_EFFECT - 1, when: 'after' },
   ...both('effects.start', UNDO_EFFECT),
   ...both('journal.mintPermit', 2),

@@ -3,6 +3,7 @@ import type { MakePlace } from './store-place.ts';
 import { describeAuthority } from './suite-authority.ts';
 import { describeJournal } from './suite-journal.ts';
 import { describeLedger } from './suite-ledger.ts';
+import { describeLocks } from './suite-locks.ts';
 import { describeQueues } from './suite-queues.ts';
 import { describeStep } from './suite-step.ts';
 import { describeTogether } from './suite-together.ts';
@@ -13,6 +14,7 @@ export function describeStore(name: string, make: MakePlace): void {
     describeStep(make);
     describeLedger(make);
     describeJournal(make);
+    describeLocks(make);
     describeQueues(make);
     describeAuthority(make);
     describeTogether(make);

@@ -106,6 +106,10 @@ describe('schema of the database', () => {
     db.close();
   };
 
+  /** A migration as it stands, to be run over data of before it. */
+  const migration = (name: string): string =>
+    readFileSync(join(import.meta.dirname, '../../migrations/sqlite', name), 'utf8');
+
   it('stops the start when an applied migration was edited or is missing', async () => {
     await using(await open(), async () => undefined);
     change("UPDATE migration SET sha256 = 'x' WHERE number = 2");
@@ -129,6 +133,24 @@ describe('schema of the database', () => {
     await using(await open(), async (store) => {
       const rows = await store.incidents.planning(action, 0);
       expect(rows.map((row) => row.incident_id)).toEqual([INC]);
+    });
+  });
+
+  it('brings changes that are under way along: their incidents hold the targets after the upgrade too', async () => {
+    const plan = { payload: { plan: { actions: [{ target: 'mcp://k8s/a' }, { target: 'mcp://k8s/b' }] } } };
+    await using(await open(), async (store) => {
+      const snapshot = { context: { plan } };
+      await store.step.commit(step(0, { snapshot, row: { ...step(0).row, state: 'VERIFYING' } }));
+      const other = step(0, { incident_id: 'INC-2026-1123-002', snapshot });
+      await store.step.commit({ ...other, row: { ...other.row, state: 'HALTED' } });
+    });
+    change(`DROP TABLE target_lock; ${migration('0010_target_locks.sql')}`);
+    await using(await open(), async (store) => {
+      const held = await store.locks.held();
+      expect(held.map((lock) => [lock.target, lock.incident_id])).toEqual([
+        ['mcp://k8s/a', INC],
+        ['mcp://k8s/b', INC],
+      ]);
     });
   });
 

@@ -76,6 +76,7 @@ export function step(expected_step: number, overrides: StepOverrides = {}): Step
     cards: [],
     approvals: [],
     planned: [],
+    locks: 'keep',
     ...overrides,
     incident_id,
     expected_step,

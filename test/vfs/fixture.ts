@@ -169,6 +169,7 @@ export async function openIncident(
     cards: [],
     approvals: [],
     planned: [],
+    locks: 'keep',
   });
 }
 

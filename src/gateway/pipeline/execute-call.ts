@@ -5,6 +5,7 @@ import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { JournalRow, JournalStore, TokenGrant } from '../../store/authority.ts';
 import type { Place, Precondition, TouchedField, WriteTool } from '../drivers/driver.ts';
 import type { ExecuteRequest } from '../gateway.ts';
+import { imageOfChange } from '../change-image.ts';
 import { admit, authorize, isRefused, writeToolOf, type Admission } from './admit.ts';
 import {
   auditAfter,
@@ -15,6 +16,8 @@ import {
   recordRefusal,
   type CallFacts,
 } from './audit.ts';
+import { valuesOf } from './after-canary.ts';
+import { canaryRefusal } from './canary-verdict.ts';
 import { factorProblem } from './classify.ts';
 import type { GatewayCore } from './core.ts';
 import { compareObservation, conflictOutcome, differences } from './outcome.ts';
@@ -83,7 +86,9 @@ async function allow(
     now_ms: core.clock.now(),
   });
   if (isRefusal(proof)) return refused(proof);
-  const mismatch = await contentProblem(core, admission, permit, proof);
+  const mismatch =
+    (await contentProblem(core, admission, permit, proof)) ??
+    (await canaryRefusal(core.store.journal, entries, permit, proof));
   if (mismatch !== null) return refused(mismatch);
   const { team, env, service } = proof.context.scope;
   const freezes = await core.store.freezes.active({ team, env, service });
@@ -132,8 +137,7 @@ async function contentProblem(
       'Preview again and ask for approval again.',
     );
   if (permit.phase === 'undo' && 'from' in proof.action.rollback) {
-    const row = await core.store.journal.get(journalKey(permit.incident_id, permit.change_id, 'apply'));
-    const image = row?.before_image ?? null;
+    const image = await imageOfChange(core.store.journal, permit.incident_id, permit.change_id);
     if (image === null || hashOf(tool.undo(image)) !== hashOf(args))
       return refuse(
         'undo-mismatch',
@@ -141,6 +145,16 @@ async function contentProblem(
         'Restore by hand; the before-image is in the journal.',
       );
   }
+  if (
+    permit.phase === 'apply' &&
+    proof.action.canary !== undefined &&
+    hashOf(tool.undo(valuesOf(proof.precondition.changes))) !== hashOf(args)
+  )
+    return refuse(
+      'permit-mismatch',
+      'The permit asks for something else than what the canary left to do.',
+      'Plan again.',
+    );
   return factorProblem(
     policy.guardrails,
     entry.tool.name,

@@ -4,9 +4,13 @@ import type { Permit } from '../../contract/tool.ts';
 import type { ChangeOrigin } from '../drivers/driver.ts';
 
 /** What the plan in the ledger says about one call. Pure. */
-/** `params: null`: an undo whose arguments are the before-image, compared with the journal where it runs. */
+/**
+ * `params: null`: the tool makes the arguments of values, and they are compared where it runs; for an undo those of the
+ * before-image in the journal, for an action after its canary those that the two approved effects leave to it.
+ */
 export function plannedCall(action: Action, permit: Permit): { tool: string; params: unknown } | null {
-  if (permit.phase === 'apply') return action;
+  if (permit.phase === 'apply')
+    return action.canary === undefined ? action : { tool: action.tool, params: null };
   if (permit.phase === 'canary')
     return action.canary === undefined ? null : { tool: action.tool, params: action.canary.params };
   if ('tool' in action.rollback) return action.rollback;
@@ -17,6 +21,11 @@ export function plannedCall(action: Action, permit: Permit): { tool: string; par
 export function plannedAction(entries: readonly LedgerEntry[], permit: Permit): Action | null {
   const actions = planEntry(entries, permit)?.payload.plan.actions ?? [];
   return actions.find((action) => action.change_id === permit.change_id) ?? null;
+}
+
+/** The plan of a permit as the ledger holds it; null when it holds none with its hash. */
+export function plannedIn(entries: readonly LedgerEntry[], permit: Permit): PlanPayload | null {
+  return planEntry(entries, permit)?.payload ?? null;
 }
 
 /** Where a change comes from; the time is that of the ledger entry, the same whenever it is asked for. */

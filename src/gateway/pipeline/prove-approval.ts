@@ -8,17 +8,12 @@ import {
   Involved,
   PrincipalId,
 } from '../../contract/incident.ts';
-import {
-  ApprovalPayload,
-  approvalFromLedger,
-  PlanPayload,
-  PreviewPayload,
-  type LedgerEntry,
-} from '../../contract/ledger.ts';
+import { ApprovalPayload, approvalFromLedger, PlanPayload, type LedgerEntry } from '../../contract/ledger.ts';
 import { planHashOf, type Action } from '../../contract/plan.ts';
-import { combinedEffectHash, effectHashOf, journalKey, type Permit } from '../../contract/tool.ts';
+import { journalKey, type Permit } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { Precondition } from '../drivers/driver.ts';
+import { approvedEffect } from './approved-effect.ts';
 import { originOf, plannedCall } from './planned-call.ts';
 
 /**
@@ -30,6 +25,8 @@ export interface Proof {
   readonly autonomy: Autonomy;
   readonly action: Action;
   readonly precondition: Precondition;
+  /** For an action that follows its canary: the effect that the canary must have had. */
+  readonly after_canary: string | null;
   /** Distinct people whose approval counts. */
   readonly approvals: number;
   readonly people_required: number;
@@ -75,13 +72,14 @@ export function proveApproval(input: ProofInput): Proof | Refusal {
     );
   const wrong = actionMismatch(action, input.permit);
   if (wrong !== null) return wrong;
-  const precondition = preconditionOf(input, plan);
-  if (isRefusal(precondition)) return precondition;
+  const effect = approvedEffect(input.entries, input.permit, plan);
+  if (isRefusal(effect)) return effect;
   const tally = approvalOf(input, plan, { ...incident, involved: involvedBy(input, incident) });
   if (isRefusal(tally)) return tally;
   const { context, autonomy } = incident;
   const origin = originOf(input.entries, input.permit);
-  return { context, autonomy, action, precondition: { ...precondition, origin }, ...tally };
+  const { precondition, after_canary } = effect;
+  return { context, autonomy, action, precondition: { ...precondition, origin }, after_canary, ...tally };
 }
 
 const Minted = z.looseObject({ permit: z.looseObject({ permit_id: z.string() }) });
@@ -173,10 +171,12 @@ const Applied = z.looseObject({
  */
 function involvedBy({ entries, permit }: ProofInput, incident: IncidentFacts): ReadonlySet<string> {
   if (permit.phase !== 'undo') return incident.involved;
-  const key = journalKey(permit.incident_id, permit.change_id, 'apply');
+  const keys = (['canary', 'apply'] as const).map((phase) =>
+    journalKey(permit.incident_id, permit.change_id, phase),
+  );
   const at = entries.findLastIndex((entry) => {
     const parsed = entry.kind === 'call' ? Applied.safeParse(entry.payload) : null;
-    return parsed?.success === true && parsed.data.journal_key === key;
+    return parsed?.success === true && keys.includes(parsed.data.journal_key);
   });
   const before = at === -1 ? incident : incidentOf(entries.slice(0, at));
   return isRefusal(before) ? incident.involved : before.involved;
@@ -232,46 +232,6 @@ function actionMismatch(action: Action, permit: Permit): Refusal | null {
         `The permit asks for something else than ${permit.change_id} of the approved plan.`,
         'Plan again.',
       );
-}
-
-const COMBINATIONS_MAX = 256;
-
-/** The preview with the permit's effect, and proof that it is part of the combined effect that people approved. */
-function preconditionOf(
-  { entries, permit }: ProofInput,
-  plan: PlanPayload,
-): Omit<Precondition, 'origin'> | Refusal {
-  const mismatch = (reason: string): Refusal =>
-    refuse('effect-mismatch', reason, 'Preview again and ask for approval again.');
-  const effects = new Map<string, Set<string>>();
-  let precondition: Omit<Precondition, 'origin'> | null = null;
-  for (const entry of entries) {
-    if (entry.kind !== 'preview') continue;
-    const parsed = PreviewPayload.safeParse(entry.payload);
-    if (!parsed.success || effectHashOf(parsed.data.preview) !== parsed.data.preview.effect_hash)
-      return mismatch(`The preview in ledger entry ${entry.seq} does not hash to its effect.`);
-    const { change_id, preview } = parsed.data;
-    effects.set(change_id, (effects.get(change_id) ?? new Set()).add(preview.effect_hash));
-    if (
-      change_id === permit.change_id &&
-      preview.effect_hash === permit.effect_hash &&
-      preview.target === permit.target
-    )
-      precondition = { object_uid: preview.object_uid, changes: preview.changes };
-  }
-  if (precondition === null)
-    return mismatch('No preview in the ledger has the effect that the permit names.');
-  if (permit.phase !== 'apply') return precondition;
-  effects.set(permit.change_id, new Set([permit.effect_hash]));
-  let combinations: string[][] = [[]];
-  for (const action of plan.plan.actions) {
-    const options = [...(effects.get(action.change_id) ?? [])];
-    combinations = combinations
-      .flatMap((head) => options.map((hash) => [...head, hash]))
-      .slice(0, COMBINATIONS_MAX);
-  }
-  if (combinations.some((hashes) => combinedEffectHash(hashes) === plan.effect_hash)) return precondition;
-  return mismatch('The previewed effect is not the one that people approved.');
 }
 
 function approvalOf(

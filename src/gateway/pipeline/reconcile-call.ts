@@ -1,16 +1,19 @@
 import { hashOf } from '../../contract/canonical.ts';
-import { PreviewPayload, type LedgerEntry } from '../../contract/ledger.ts';
-import { effectHashOf, journalKey, type ToolOutcome } from '../../contract/tool.ts';
+import type { LedgerEntry } from '../../contract/ledger.ts';
+import type { FieldChange, ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { JournalRow, JournalStore } from '../../store/authority.ts';
 import type { Lease } from '../credentials/lease.ts';
+import { imageOfChange } from '../change-image.ts';
 import type { Precondition } from '../drivers/driver.ts';
 import { authorize, writeToolOf, type Admission } from './admit.ts';
+import { valuesOf } from './after-canary.ts';
+import { approvedEffect } from './approved-effect.ts';
 import { auditAfter, auditBefore, recordRefusal, beginCall } from './audit.ts';
 import type { GatewayCore } from './core.ts';
 import { throughDoor } from './door.ts';
 import { compareObservation, conflictOutcome, differences, outcomeOf } from './outcome.ts';
-import { originOf, plannedAction, plannedCall } from './planned-call.ts';
+import { originOf, plannedAction, plannedCall, plannedIn } from './planned-call.ts';
 import { leaseFor } from './upstream-call.ts';
 import { readVerifiedChain } from './verified-chain.ts';
 import { settleRow } from './settle-row.ts';
@@ -188,16 +191,12 @@ interface ApprovedCall {
 async function approvedCall(core: GatewayCore, row: JournalRow): Promise<ApprovedCall | Refusal> {
   const entries = await readVerifiedChain(core.store.ledger, row.incident_id);
   if (isRefusal(entries)) return entries;
-  const params = await paramsOf(core, row, entries);
-  for (const entry of entries) {
-    const parsed = entry.kind === 'preview' ? PreviewPayload.safeParse(entry.payload) : null;
-    if (parsed?.success !== true || parsed.data.change_id !== row.change_id) continue;
-    const { preview } = parsed.data;
-    if (preview.effect_hash !== row.permit.effect_hash || effectHashOf(preview) !== preview.effect_hash)
-      continue;
-    if (params === null) break;
-    const { object_uid, changes } = preview;
-    return { params, precondition: { object_uid, changes, origin: originOf(entries, row.permit) } };
+  const plan = plannedIn(entries, row.permit);
+  const effect = plan === null ? null : approvedEffect(entries, row.permit, plan);
+  if (effect !== null && !isRefusal(effect)) {
+    const params = await paramsOf(core, row, entries, effect.precondition.changes);
+    const origin = originOf(entries, row.permit);
+    if (params !== null) return { params, precondition: { ...effect.precondition, origin } };
   }
   return refuse(
     'effect-mismatch',
@@ -206,11 +205,12 @@ async function approvedCall(core: GatewayCore, row: JournalRow): Promise<Approve
   );
 }
 
-/** As planned; for an undo that restores the before-image, as the tool makes them of it. Null: not those that ran. */
+/** As planned; else as the tool makes them of values. Null: not those that ran. */
 async function paramsOf(
   core: GatewayCore,
   row: JournalRow,
   entries: readonly LedgerEntry[],
+  changes: readonly FieldChange[],
 ): Promise<Readonly<Record<string, unknown>> | null> {
   const action = plannedAction(entries, row.permit);
   const planned = action === null ? null : plannedCall(action, row.permit);
@@ -218,9 +218,11 @@ async function paramsOf(
   let { params } = planned;
   if (params === null) {
     const tool = core.registry.tools.get(row.tool)?.tool;
-    const applied = await core.store.journal.get(journalKey(row.incident_id, row.change_id, 'apply'));
-    const image = applied?.before_image ?? null;
-    params = tool?.mode === 'write' && image !== null ? tool.undo(image) : null;
+    const values =
+      row.permit.phase === 'undo'
+        ? await imageOfChange(core.store.journal, row.incident_id, row.change_id)
+        : valuesOf(changes);
+    params = tool?.mode === 'write' && values !== null ? tool.undo(values) : null;
   }
   return params !== null && hashOf(params) === row.args_hash ? (params as Record<string, unknown>) : null;
 }

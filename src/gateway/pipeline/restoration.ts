@@ -1,8 +1,11 @@
 import type { IncidentContext } from '../../contract/incident.ts';
-import { journalKey, type Phase, type Target } from '../../contract/tool.ts';
+import { hashOf } from '../../contract/canonical.ts';
+import type { FieldChange, Phase, Target } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
+import { imageOfChange, type ChangeImage } from '../change-image.ts';
 import type { Precondition, Restoration } from '../drivers/driver.ts';
 import { valueAt } from '../json-pointer.ts';
+import { isHoldValue, isPacePath } from '../rollout-pace.ts';
 import { templateMark } from '../template-mark.ts';
 import type { Admission } from './admit.ts';
 import type { GatewayCore } from './core.ts';
@@ -26,6 +29,8 @@ export interface RestorationCall {
   readonly restoration: Restoration | null;
 }
 
+const TEMPLATE = '/spec/template';
+
 export async function restorationRefusal(
   core: GatewayCore,
   admission: Admission,
@@ -38,12 +43,13 @@ export async function restorationRefusal(
     return unproven('a rollback outside of an incident has no time before which it must have run');
   const problem = historyProblem(admission.route.target, precondition, restoration);
   if (problem !== null) return unproven(problem);
+  const image = await imageOfChange(core.store.journal, incident_id, change_id);
+  const pace = paceProblem(precondition.changes, image);
+  if (pace !== null) return unproven(pace);
   // The undo brings back what was seen before the change, however young that was.
-  const row =
-    phase === 'apply' ? null : await core.store.journal.get(journalKey(incident_id, change_id, 'apply'));
-  const [change] = precondition.changes;
-  if (row?.before_image != null && change !== undefined && row.before_image[change.path] === change.after)
-    return null;
+  const change = precondition.changes.find(({ path }) => path === TEMPLATE);
+  const is_undo = phase === 'undo' || phase === null;
+  if (is_undo && image !== null && change !== undefined && image[TEMPLATE] === change.after) return null;
   const context = call.context ?? (await openingOf(core, incident_id));
   if (isRefusal(context)) return context;
   const age = ageProblem(valueAt(restoration?.source, '/metadata/creationTimestamp'), context.opened_at);
@@ -65,8 +71,9 @@ export function historyProblem(
 ): string | null {
   if (restoration === null) return 'its history holds no such template any more';
   const { owner, source, current } = restoration;
-  const [change] = changes;
-  if (changes.length !== 1 || change?.path !== '/spec/template') return 'more than the template would change';
+  const change = changes.find(({ path }) => path === TEMPLATE);
+  if (change === undefined || !changes.every(({ path }) => path === TEMPLATE || isPacePath(path)))
+    return 'more than the template would change';
   if (
     !isObjectOf(owner, 'Deployment', target) ||
     valueAt(owner, '/metadata/name') !== target.name ||
@@ -86,6 +93,18 @@ export function historyProblem(
   if (writer === null || writer !== templateWriter(current))
     return `the template of ${name} was not written by the Deployment controller alone (managedFields)`;
   return hasRun(source) ? null : `${name} never ran a pod`;
+}
+
+/** Beside the template only the pace of the rollout may change: to that of a canary, or back to what it was. Pure. */
+export function paceProblem(changes: readonly FieldChange[], image: ChangeImage | null): string | null {
+  const stray = changes.find(
+    ({ path, after }) =>
+      isPacePath(path) &&
+      !isHoldValue(path, after) &&
+      !(image !== null && Object.hasOwn(image, path) && hashOf(image[path]) === hashOf(after)),
+  );
+  if (stray === undefined) return null;
+  return `${stray.path} would become ${JSON.stringify(stray.after)}, which is neither a canary's pace nor what it was`;
 }
 
 /** Clocks of the API server and of Aegis may differ by this much; nearer than that nobody can tell what came first. */

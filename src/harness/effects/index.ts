@@ -1,7 +1,8 @@
 import type { EffectKind } from '../state.ts';
+import { bakeEffect } from './bake.ts';
 import { clearEffect } from './clear.ts';
 import type { Effect } from './effect.ts';
-import { executeEffect } from './execute.ts';
+import { canaryEffect, executeEffect } from './execute.ts';
 import { investigateEffect, planEffect, triageEffect } from './investigate.ts';
 import { prepareEffect } from './prepare.ts';
 import { reviewEffect } from './review.ts';
@@ -15,6 +16,8 @@ export const EFFECTS: Readonly<Record<EffectKind, Effect>> = {
   plan: planEffect,
   prepare: prepareEffect,
   clear: clearEffect,
+  canary: canaryEffect,
+  bake: bakeEffect,
   execute: executeEffect,
   verify: verifyEffect,
   undo: undoEffect,

@@ -38,10 +38,11 @@ export async function mintPermit(
     args_hash: hashOf(call.params),
     expires_at_ms: deps.clock.now() + PERMIT_TTL_MS,
   };
-  const minted = await deps.store.journal.mintPermit(permit, {
-    kind: 'permit',
-    actor: 'aegis:harness',
-    payload: { permit },
-  });
+  // All targets of the plan at once: a second step that finds its object taken would leave the first one standing alone.
+  const minted = await deps.store.journal.mintPermit(
+    permit,
+    { kind: 'permit', actor: 'aegis:harness', payload: { permit } },
+    payload.plan.actions.map(({ target }) => target),
+  );
   return isRefusal(minted) ? minted : permit;
 }

@@ -4,7 +4,7 @@ import type { GateLine } from '../../contract/notice.ts';
 import { planHashOf } from '../../contract/plan.ts';
 import type { Plan, PlanDraft } from '../../contract/plan.ts';
 import { isoTime } from '../../contract/ports.ts';
-import { combinedEffectHash } from '../../contract/tool.ts';
+import { ACTION_CLASSES, combinedEffectHash } from '../../contract/tool.ts';
 import type { ActionClass, Preview } from '../../contract/tool.ts';
 import { isRefusal, refuse } from '../../contract/verdict.ts';
 import type { Refusal } from '../../contract/verdict.ts';
@@ -14,6 +14,7 @@ import type { HarnessEvent } from '../events.ts';
 import { freezeDraft } from '../freeze-draft.ts';
 import { gatherFacts, holdsAll, previewAll } from '../gate-facts.ts';
 import { checkGates } from '../gates/index.ts';
+import { effectHashes, effectKey, planCalls } from '../plan-calls.ts';
 import { readQuota } from '../quota-facts.ts';
 import { incidentOf } from '../state.ts';
 import { isOutage, withWorld } from '../world-session.ts';
@@ -46,7 +47,10 @@ async function judgePlan(
 ): Promise<HarnessEvent> {
   const { deps, context } = input;
   const incident = incidentOf(context);
-  const good = [...previews.values()].filter((p): p is Preview => !isRefusal(p));
+  // What an action does in the end; its canary asks for no more than that.
+  const good = plan.actions
+    .map((action) => previews.get(effectKey(action.change_id)))
+    .filter((p): p is Preview => p !== undefined && !isRefusal(p));
   const risk = assessRisk({
     plan,
     previews: good,
@@ -109,9 +113,7 @@ async function prepared(
   const { plan, risk, rule } = parts;
   const digests = { policy_digest: parts.policy, tool_definitions_digest: parts.tools };
   const plan_hash = planHashOf({ plan, risk, approval_rule: rule, ...digests });
-  const effect_hash = combinedEffectHash(
-    plan.actions.map((a) => (previews.get(a.change_id) as Preview).effect_hash),
-  );
+  const effect_hash = combinedEffectHash(effectHashes(plan, previews));
   const at = input.at();
   const number = await deps.store.incidents.allocateNumber('APR');
   const request: ApprovalRequest = {
@@ -129,11 +131,12 @@ async function prepared(
     at,
     effect_id: input.running.effect_id,
     payload: { plan, risk, rule, ...digests, plan_hash, effect_hash },
-    previews: plan.actions.map((a) => ({
-      change_id: a.change_id,
+    previews: planCalls(plan).map(({ action, phase, key }) => ({
+      change_id: action.change_id,
+      ...(phase === 'canary' ? { phase } : {}),
       previewed_at: at,
-      credential_revocable: deps.gateway.credentialRevocable(a.target),
-      preview: previews.get(a.change_id) as Preview,
+      credential_revocable: deps.gateway.credentialRevocable(action.target),
+      preview: previews.get(key) as Preview,
     })),
     gates: parts.gates,
     request,
@@ -145,15 +148,15 @@ async function freeze(input: EffectInput, draft: PlanDraft): Promise<Plan | Refu
   const classes: ActionClass[] = [];
   const change_ids: string[] = [];
   for (const action of draft.actions) {
-    const classified = deps.gateway.classify(action);
+    const classified = classOf(deps, action);
     if (isRefusal(classified)) return classified;
-    if (classified.action_class === 'read')
+    if (classified === 'read')
       return refuse(
         'not-a-change',
         `${action.tool} does not change anything, so it is not an action.`,
         'Plan again.',
       );
-    classes.push(classified.action_class);
+    classes.push(classified);
     change_ids.push(`CHG-${await deps.store.incidents.allocateNumber('CHG')}`);
   }
   return freezeDraft({
@@ -163,6 +166,19 @@ async function freeze(input: EffectInput, draft: PlanDraft): Promise<Plan | Refu
     change_ids,
     classes,
   });
+}
+
+/** The higher class of an action and its canary. */
+function classOf(deps: EffectInput['deps'], action: PlanDraft['actions'][number]): ActionClass | Refusal {
+  const classified = deps.gateway.classify(action);
+  if (isRefusal(classified) || action.canary === undefined)
+    return isRefusal(classified) ? classified : classified.action_class;
+  const tried = deps.gateway.classify({ ...action, params: action.canary.params });
+  if (isRefusal(tried)) return tried;
+  const level = Math.max(
+    ...[classified, tried].map(({ action_class }) => ACTION_CLASSES.indexOf(action_class)),
+  );
+  return ACTION_CLASSES[level] as ActionClass;
 }
 
 function refusedBy(input: EffectInput, gates: GateLine[], refusal: Refusal): HarnessEvent {

@@ -3,6 +3,8 @@ import { journalKey } from '../../contract/tool.ts';
 import type { ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse } from '../../contract/verdict.ts';
 import type { Refusal } from '../../contract/verdict.ts';
+import { imageOfChange } from '../../gateway/change-image.ts';
+import type { JournalRow } from '../../store/authority.ts';
 import { mintToken } from '../deps.ts';
 import type { EventOf, HarnessEvent } from '../events.ts';
 import { actionOf } from '../standing.ts';
@@ -31,7 +33,7 @@ export const undoEffect: Effect = async (input) => {
     input,
     action,
     token,
-    apply_key: journalKey(incident_id, change_id, 'apply'),
+    made_key: await madeKey(deps, incident_id, change_id),
     undo_key: journalKey(incident_id, change_id, 'undo'),
   };
   try {
@@ -45,11 +47,27 @@ export const undoEffect: Effect = async (input) => {
   }
 };
 
+async function madeKey(
+  { store }: EffectInput['deps'],
+  incident_id: string,
+  change_id: string,
+): Promise<string> {
+  const apply = journalKey(incident_id, change_id, 'apply');
+  const canary = journalKey(incident_id, change_id, 'canary');
+  const [applied, tried] = [await store.journal.get(apply), await store.journal.get(canary)];
+  return !stands(applied) && stands(tried) ? canary : apply;
+}
+
+function stands(row: JournalRow | null): boolean {
+  return row?.status === 'done' || row?.outcome?.partial === true;
+}
+
 interface UndoCall {
   readonly input: EffectInput;
   readonly action: Action;
   readonly token: string;
-  readonly apply_key: string;
+  /** The call that the object shows: the action, or its canary when that stands alone. */
+  readonly made_key: string;
   readonly undo_key: string;
 }
 
@@ -102,12 +120,11 @@ async function putBack(call: UndoCall): Promise<HarnessEvent> {
 async function callOf({
   input,
   action,
-  apply_key,
 }: UndoCall): Promise<{ tool: string; params: Readonly<Record<string, unknown>> } | Refusal> {
   const { rollback } = action;
   if ('tool' in rollback) return rollback;
-  const row = await input.deps.store.journal.get(apply_key);
-  const before_image = row?.before_image ?? null;
+  const { incident_id } = incidentOf(input.context);
+  const before_image = await imageOfChange(input.deps.store.journal, incident_id, action.change_id);
   if ('none' in rollback || before_image === null)
     return refuse(
       'no-rollback',
@@ -121,11 +138,11 @@ async function callOf({
 }
 
 /** The event that ends this undo when the object does not show what the change made of it; null when it does. */
-async function changedSince({ input, token, apply_key }: UndoCall): Promise<HarnessEvent | null> {
-  const row = await input.deps.store.journal.get(apply_key);
+async function changedSince({ input, token, made_key }: UndoCall): Promise<HarnessEvent | null> {
+  const row = await input.deps.store.journal.get(made_key);
   // Done in part: the object shows no state that was approved, and only what the undo itself touches is compared.
   if (row?.outcome?.partial === true) return null;
-  const shown = await input.deps.gateway.reconcile({ token, journal_key: apply_key }, input.signal);
+  const shown = await input.deps.gateway.reconcile({ token, journal_key: made_key }, input.signal);
   if (isRefusal(shown)) return notNow(input, shown);
   return shown.outcome.status === 'done'
     ? null

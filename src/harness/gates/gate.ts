@@ -25,9 +25,9 @@ export interface GateFacts {
   /** By local evidence id of the plan. */
   readonly records: ReadonlyMap<string, EvidenceRecord>;
   readonly holds: ReadonlyMap<string, HoldsResult>;
-  /** By change id: the dry run made just now, or why there is none. */
+  /** By `effectKey`: the dry run made just now, or why there is none. */
   readonly previews: ReadonlyMap<string, Preview | Refusal>;
-  /** By change id: the effect hash that people were shown; empty in `prepare`. */
+  /** By `effectKey`: the effect hash that people were shown; empty in `prepare`. */
   readonly approved_effects: ReadonlyMap<string, string>;
   readonly freezes: readonly {
     readonly scope: string;
@@ -50,7 +50,7 @@ export interface GateFacts {
   };
   /** What was spent, of what, and whose it is. */
   readonly budgets: readonly BudgetLine[];
-  /** Other open incidents that are executing or verifying on the same target: target -> incident id. */
+  /** Targets that other incidents hold a lock on: target -> incident id. */
   readonly locks: ReadonlyMap<string, string>;
 }
 

@@ -1,5 +1,7 @@
 import { isRefusal } from '../../contract/verdict.ts';
 import type { FieldChange } from '../../contract/tool.ts';
+import { canaryProblem } from '../../gateway/pipeline/after-canary.ts';
+import { effectKey, planCalls } from '../plan-calls.ts';
 import type { Gate } from './gate.ts';
 import { passed, refused } from './gate.ts';
 
@@ -8,26 +10,34 @@ export const previewedGate: Gate = {
   gate: 'previewed',
   title: 'Dry run gives the same effect',
   check({ plan, previews, approved_effects, phase }) {
-    for (const action of plan.actions) {
-      const preview = previews.get(action.change_id);
+    const planned = planCalls(plan);
+    for (const { action, phase: part, key } of planned) {
+      const name = part === 'canary' ? `the canary of ${action.change_id}` : action.change_id;
+      const preview = previews.get(key);
       if (preview === undefined)
-        return refused(`${action.change_id} has no dry run.`, 'Press Resume to try again.');
-      if (isRefusal(preview))
-        return refused(`Dry run of ${action.change_id}: ${preview.reason}`, preview.remedy);
+        return refused(`${capital(name)} has no dry run.`, 'Press Resume to try again.');
+      if (isRefusal(preview)) return refused(`Dry run of ${name}: ${preview.reason}`, preview.remedy);
       if (preview.changes.length === 0)
         return refused(
-          `${action.change_id} would change nothing: the object already looks like that.`,
+          `${capital(name)} would change nothing: the object already looks like that.`,
           'Plan again.',
         );
-      if (phase === 'clear' && approved_effects.get(action.change_id) !== preview.effect_hash)
+      if (phase === 'clear' && approved_effects.get(key) !== preview.effect_hash)
         return refused(
           `The object changed after the approval: ${preview.changes.map(fieldWords).join('; ')}.`,
           'Press Resume: Aegis looks again and makes a new plan.',
         );
+      const canary = part === 'apply' ? previews.get(effectKey(action.change_id, 'canary')) : undefined;
+      const torn = canary === undefined || isRefusal(canary) ? null : canaryProblem(canary, preview);
+      if (torn !== null) return refused(`${action.change_id}: ${torn}.`, 'Plan again.');
     }
-    return passed(`${plan.actions.length} of ${plan.actions.length} dry runs passed`);
+    return passed(`${planned.length} of ${planned.length} dry runs passed`);
   },
 };
+
+function capital(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
+}
 
 function fieldWords(change: FieldChange): string {
   return `${change.path} is now ${JSON.stringify(change.before)}`;

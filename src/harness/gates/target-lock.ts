@@ -1,7 +1,7 @@
 import type { Gate } from './gate.ts';
 import { passed, refused } from './gate.ts';
 
-/** No other incident is executing or verifying on the same object. */
+/** No other incident holds the object; whoever comes second at the very same moment is refused the permit. */
 export const targetLockGate: Gate = {
   gate: 'target-lock',
   title: 'Nobody else changes the target',

@@ -1,7 +1,9 @@
 import { tallyDecisions } from '../../contract/approval.ts';
 import type { ApprovalNotice } from '../../contract/notice.ts';
+import type { Action } from '../../contract/plan.ts';
+import { shownPreview } from '../plan-calls.ts';
 import { incidentOf, involvedSet } from '../state.ts';
-import type { MachineContext, Snapshot } from '../state.ts';
+import type { MachineContext, PreparedPlan, Snapshot } from '../state.ts';
 import type { CardView } from './card-view.ts';
 
 /** The approval card as data: everything that is pinned, and nothing that is not. Null while there is no plan. */
@@ -44,6 +46,7 @@ export function approvalNotice(snapshot: Snapshot, view: CardView): ApprovalNoti
     expires_at,
     evidence: plan.evidence.map((e) => ({ id: e.id, claim: e.claim, role: e.role, pointer: e.pointer })),
     checks: plan.verify.map((v) => v.title),
+    ...(plan.bake_s === undefined ? {} : { bake_s: plan.bake_s }),
     gaps: plan.gaps,
     simulated: view.simulated,
   };
@@ -52,7 +55,7 @@ export function approvalNotice(snapshot: Snapshot, view: CardView): ApprovalNoti
 function actionLines(c: MachineContext): ApprovalNotice['actions'] {
   const prepared = c.plan as NonNullable<MachineContext['plan']>;
   return prepared.payload.plan.actions.map((action) => {
-    const found = prepared.previews.find((p) => p.change_id === action.change_id);
+    const found = shownPreview(prepared, action.change_id);
     return {
       change_id: action.change_id,
       intent: action.intent,
@@ -62,12 +65,26 @@ function actionLines(c: MachineContext): ApprovalNotice['actions'] {
       diff: found?.preview.diff ?? [],
       changes: found?.preview.changes ?? [],
       side_changes: found?.preview.side_changes ?? [],
+      ...canaryOf(prepared, action),
       rollback: rollbackWords(action.rollback),
       previewed_at: found?.previewed_at ?? c.updated_at,
       warnings: found?.preview.warnings ?? [],
       credential_revocable: found?.credential_revocable ?? false,
     };
   });
+}
+
+/** "First One pod of settlement-api for 20 s, judged by 2 checks of its own; then the rest." */
+function canaryOf(
+  prepared: PreparedPlan,
+  { change_id, canary }: Action,
+): Pick<ApprovalNotice['actions'][number], 'canary'> {
+  if (canary === undefined) return {};
+  const count = canary.checks.length === 1 ? '1 check' : `${canary.checks.length} checks`;
+  const words = `First ${canary.intent} for ${canary.bake_s} s, judged by ${count} of its own; only then the rest`;
+  return {
+    canary: { words, changes: shownPreview(prepared, change_id, 'canary')?.preview.changes ?? [] },
+  };
 }
 
 function rollbackWords(

@@ -1,6 +1,6 @@
 import type { IncidentNotice } from '../../contract/notice.ts';
 import { actionTitle, modeWords } from '../halt-texts.ts';
-import { nextUndo, standingChanges } from '../standing.ts';
+import { madeChanges, nextUndo, standingChanges } from '../standing.ts';
 import { incidentOf } from '../state.ts';
 import type { MachineContext, Snapshot } from '../state.ts';
 import { approvalKey } from './card-view.ts';
@@ -91,7 +91,7 @@ function doing(snapshot: Snapshot): string {
     case 'PENDING_APPROVAL':
       return pendingWords(c);
     case 'EXECUTING':
-      return `Step ${Math.min(c.done.length + 1, steps(c))} of ${steps(c)}: ${c.plan?.payload.plan.actions[c.done.length]?.intent ?? ''}`;
+      return executingWords(c);
     case 'VERIFYING':
       return 'Checking that it helped';
     case 'ROLLING_BACK':
@@ -107,11 +107,21 @@ function doing(snapshot: Snapshot): string {
   }
 }
 
+function executingWords(c: MachineContext): string {
+  const action = c.plan?.payload.plan.actions[c.done.length];
+  const step = `Step ${Math.min(c.done.length + 1, steps(c))} of ${steps(c)}: ${action?.intent ?? ''}`;
+  const canary = action?.canary;
+  if (canary === undefined || c.running?.kind === 'execute') return step;
+  return c.running?.kind === 'bake'
+    ? `${step}. Watching its canary for ${canary.bake_s} s: ${canary.intent}`
+    : `${step}. Its canary first: ${canary.intent}`;
+}
+
 function rollbackWords(c: MachineContext): string {
   const change_id = nextUndo(c);
   const left = standingChanges(c).length;
   const what = change_id === null ? '' : ` ${actionTitle(c, change_id)}`;
-  return `${c.rollback?.because ?? ''} Putting back${what}; ${left} of ${c.done.length} left`;
+  return `${c.rollback?.because ?? ''} Putting back${what}; ${left} of ${madeChanges(c).length} left`;
 }
 
 function pendingWords(c: MachineContext): string {

@@ -1,6 +1,7 @@
 import type { ProgressNotice } from '../../contract/notice.ts';
+import type { Action } from '../../contract/plan.ts';
 import { actionTitle, shortMarks } from '../halt-texts.ts';
-import { nextUndo } from '../standing.ts';
+import { madeChanges, nextUndo } from '../standing.ts';
 import { incidentOf } from '../state.ts';
 import type { MachineContext, Snapshot } from '../state.ts';
 
@@ -60,40 +61,61 @@ function gateTask(from: Snapshot, to: Snapshot): Task {
 function actionTasks(from: Snapshot, to: Snapshot): Task[] {
   const c = to.context;
   const failed_here = from.state === 'EXECUTING' && to.state === 'HALTED';
-  return (c.plan?.payload.plan.actions ?? []).map((action, n): Task => {
+  return (c.plan?.payload.plan.actions ?? []).flatMap((action, n): Task[] => {
     const done = c.done.find((d) => d.change_id === action.change_id);
     const title = `${action.change_id}: ${action.intent}`;
+    const base = { id: action.id, title };
+    const canary = canaryTask(to, action);
+    const before = canary === null ? [] : [canary];
     if (done !== undefined)
-      return {
-        id: action.id,
-        title,
-        status: done.outcome.status === 'done' ? 'complete' : 'error',
-        output: shortMarks(done.outcome.summary),
-      };
-    if (n === c.done.length && failed_here)
-      return { id: action.id, title, status: 'error', output: c.halt?.text ?? null };
-    return {
-      id: action.id,
-      title,
-      status: n === c.done.length && to.state === 'EXECUTING' ? 'in_progress' : 'pending',
-      output: null,
-    };
+      return [
+        ...before,
+        {
+          ...base,
+          status: done.outcome.status === 'done' ? 'complete' : 'error',
+          output: shortMarks(done.outcome.summary),
+        },
+      ];
+    if (n === c.done.length && failed_here && canary?.status !== 'error')
+      return [...before, { ...base, status: 'error', output: c.halt?.text ?? null }];
+    const runs =
+      n === c.done.length && to.state === 'EXECUTING' && (canary?.status ?? 'complete') === 'complete';
+    return [...before, { ...base, status: runs ? 'in_progress' : 'pending', output: null }];
   });
+}
+
+/** The canary of an action with what its checks said; null when it has none. */
+function canaryTask(to: Snapshot, { id, change_id, canary }: Action): Task | null {
+  const c = to.context;
+  if (canary === undefined) return null;
+  const base = { id: `${id}c`, title: `${change_id}, canary: ${canary.intent}, for ${canary.bake_s} s` };
+  const tried = c.canaries.find((k) => k.change_id === change_id);
+  const found = tried?.checks.map(
+    (k) => `${k.title}: ${k.status === 'unknown' ? 'no answer, ' : ''}${k.found}`,
+  );
+  const output = tried === undefined || found?.length === 0 ? null : shortMarks((found ?? []).join('; '));
+  if (tried?.passed === true) return { ...base, status: 'complete', output };
+  const here = c.plan?.payload.plan.actions[c.done.length]?.change_id === change_id;
+  if (here && to.state === 'EXECUTING') return { ...base, status: 'in_progress', output };
+  if (tried === undefined) return { ...base, status: 'pending', output };
+  return { ...base, status: 'error', output: output ?? shortMarks(tried.outcome.summary) };
 }
 
 /** In the order in which they are put back: the newest change first. */
 function undoTasks(to: Snapshot): Task[] {
-  const { rollback, done } = to.context;
+  const { rollback } = to.context;
   if (rollback === null) return [];
   const next = nextUndo(to.context);
-  return done.toReversed().map(({ change_id }): Task => {
-    const base = { id: `u-${change_id}`, title: `Put back ${actionTitle(to.context, change_id)}` };
-    if (rollback.undone.some((u) => u.change_id === change_id))
-      return { ...base, status: 'complete', output: 'The object shows its state from before' };
-    if (change_id !== next) return { ...base, status: 'pending', output: null };
-    if (to.state === 'ROLLING_BACK') return { ...base, status: 'in_progress', output: null };
-    return { ...base, status: 'error', output: 'Not put back' };
-  });
+  return madeChanges(to.context)
+    .toReversed()
+    .map(({ change_id }): Task => {
+      const base = { id: `u-${change_id}`, title: `Put back ${actionTitle(to.context, change_id)}` };
+      if (rollback.undone.some((u) => u.change_id === change_id))
+        return { ...base, status: 'complete', output: 'The object shows its state from before' };
+      if (change_id !== next) return { ...base, status: 'pending', output: null };
+      if (to.state === 'ROLLING_BACK') return { ...base, status: 'in_progress', output: null };
+      return { ...base, status: 'error', output: 'Not put back' };
+    });
 }
 
 function checkTasks(to: Snapshot): Task[] {

@@ -1,8 +1,9 @@
 import type { Segment, TimelineNotice } from '../../contract/notice.ts';
 import { actionTitle, shortMarks, undoAdvice } from '../halt-texts.ts';
-import { standingChanges } from '../standing.ts';
+import { actionOf, madeChanges, standingChanges } from '../standing.ts';
 import type { EventOf, HarnessEvent } from '../events.ts';
 import { incidentOf } from '../state.ts';
+import { standingWords } from './standing-words.ts';
 import type { Snapshot } from '../state.ts';
 
 /** Messages of the thread: only what people wait for (slack-platform: under twelve per incident). Pure. */
@@ -19,11 +20,16 @@ export function timelineNotices(from: Snapshot, event: HarnessEvent, to: Snapsho
   }));
   if (to.state === 'HALTED' && from.state !== 'HALTED' && to.context.halt !== null) {
     const { text, next_step } = to.context.halt;
+    const standing = standingWords(to.context);
     list.push({
       kind: 'timeline',
       incident_id: id,
       topic: 'halted',
-      segments: [plain(text), plain(`\nNext: ${next_step}`)],
+      segments: [
+        plain(text),
+        ...(standing === null ? [] : [plain(`\n${standing}`)]),
+        plain(`\nNext: ${next_step}`),
+      ],
       broadcast: false,
     });
   }
@@ -67,12 +73,14 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
         {
           topic: 'step',
           segments: [
-            bold(`${event.change_id} `),
+            bold(`${event.change_id} ${event.phase === 'canary' ? 'canary ' : ''}`),
             plain(outcomeWords(event)),
             plain(shortMarks(event.outcome.summary)),
           ],
         },
       ];
+    case 'canary_checked':
+      return [canaryLine(event, to)];
     case 'undone':
       return undoneLines(from, event);
     case 'undo_refused':
@@ -184,16 +192,31 @@ function outcomeWords(event: EventOf<'executed'>): string {
   }[event.outcome.status];
 }
 
+function canaryLine(event: EventOf<'canary_checked'>, to: Snapshot): Line {
+  const passed = event.checks.filter((c) => c.status === 'passed').length;
+  const bake_s = actionOf(to.context, event.change_id)?.canary?.bake_s ?? 0;
+  const on = to.state === 'EXECUTING' ? ` It held for ${bake_s} s; now the rest.` : '';
+  return {
+    topic: 'verify',
+    segments: [
+      bold(`${event.change_id} canary: ${passed} of ${event.checks.length} checks passed.`),
+      plain(`${on}${checkRows(event.checks)}`),
+    ],
+  };
+}
+
+function checkRows(checks: EventOf<'verified'>['checks']): string {
+  const signs = { passed: '✅', failed: '❌ Failed:', unknown: '⚠️ No answer:' };
+  const rows = checks.map((c) => `\n${signs[c.status]} ${c.title} (found: ${c.found})`);
+  return rows.join('').slice(0, 2500);
+}
+
 function verifyLines(event: EventOf<'verified'>): Line[] {
   const passed = event.checks.filter((c) => c.status === 'passed').length;
-  const rows = event.checks.map(
-    (c) =>
-      `\n${{ passed: '✅', failed: '❌ Failed:', unknown: '⚠️ No answer:' }[c.status]} ${c.title} (found: ${c.found})`,
-  );
   return [
     {
       topic: 'verify',
-      segments: [bold(`Verified ${passed} of ${event.checks.length}.`), plain(rows.join('').slice(0, 2500))],
+      segments: [bold(`Verified ${passed} of ${event.checks.length}.`), plain(checkRows(event.checks))],
       broadcast: passed === event.checks.length,
     },
   ];
@@ -201,7 +224,7 @@ function verifyLines(event: EventOf<'verified'>): Line[] {
 
 function alertLines(from: Snapshot, event: EventOf<'alerts'>): Line[] {
   if (event.status === 'firing') return [];
-  const done = from.context.done.length > 0;
+  const done = madeChanges(from.context).length > 0;
   const before =
     from.state === 'EXECUTING' || from.state === 'VERIFYING' || done
       ? 'recorded; the run goes on.'

@@ -11,6 +11,7 @@ import { groupVersion, kindNamed } from './kinds.ts';
 import { SCHEMAS } from './kind-schemas.ts';
 import { jsonPatch, mergePatch } from './patch.ts';
 import { podTemplateCauses } from './pod-template-rules.ts';
+import { rolloutCauses } from './rollout-rules.ts';
 import { decodeKubernetesProtobuf } from './protobuf.ts';
 import type { Checked } from './schema.ts';
 import { checkSchema } from './schema.ts';
@@ -236,7 +237,8 @@ function checked(request: ResourceRequest, wanted: KubeObject): { object: KubeOb
       `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: json: cannot unmarshal into Go struct field ${wrongType.field}: ${wrongType.message}`,
     );
   }
-  const causes = result.causes.length > 0 ? result.causes : podTemplateCauses(wanted);
+  const causes =
+    result.causes.length > 0 ? result.causes : [...podTemplateCauses(wanted), ...rolloutCauses(wanted)];
   if (causes.length > 0) throw invalid(kind, name === '' ? wanted.metadata.name : name, causes);
   const warnings = mode === 'Ignore' ? [] : result.unknown.map((path) => `unknown field "${path}"`);
   const object = asStored(result.value as KubeObject);

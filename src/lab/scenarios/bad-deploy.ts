@@ -10,7 +10,7 @@ import type { Scenario } from './scenario.ts';
 
 /** The release went out this long before the story begins. */
 const DEPLOYED_BEFORE_MS = 6 * 60_000;
-const STORY_TIMEOUT_MS = 55_000;
+const STORY_TIMEOUT_MS = 110_000;
 const IMAGE = 'registry.example.com/data/settlement-api';
 const OLD = `${IMAGE}:2.14.0`;
 const NEW = `${IMAGE}:2.15.0`;
@@ -56,6 +56,19 @@ const OLD_RELEASE_LOCKED_OUT: ImageBehaviour = {
   },
 };
 
+/** Only one of it may hold the lock of the schema: the first pod runs, and each further one ends. */
+const OLD_RELEASE_ALONE: ImageBehaviour = {
+  ...OLD_RELEASE,
+  crash: {
+    after_ms: 1200,
+    exit_code: 4,
+    reason: 'Error',
+    log: ['FATAL cannot take the migration lock: another instance of 2.14.0 holds it'],
+    from_ms: 0,
+    beside_others: true,
+  },
+};
+
 const DEPLOY: TimedChange = {
   kind: 'Deployment',
   namespace: 'spark-jobs',
@@ -79,11 +92,21 @@ export const badDeploy: Scenario = {
   handsOff: (range, say) => story(range, say, 'the incident to close', /closed/i),
 };
 
-/** The same, and the earlier release does not come up any more either: what Aegis did is put back. */
+/** The same, and the earlier release does not come up any more either: its canary fails, and is put back. */
 export const badDeployNoWayBack: Scenario = {
   name: 'bad-deploy-no-way-back',
-  summary: 'As bad-deploy, but the earlier release crashes too: the failed check puts everything back.',
+  summary: 'As bad-deploy, but the earlier release crashes too: its first pod shows it, and is put back.',
   world: () => worldWith(OLD_RELEASE_LOCKED_OUT),
+  alert: crashLoopAlert,
+  handsOff: (range, say) => story(range, say, 'everything to be put back', /everything was put back/i),
+};
+
+/** The same, and the first pod of the earlier release runs well alone: what shows only later is put back as well. */
+export const badDeployLateFailure: Scenario = {
+  name: 'bad-deploy-late-failure',
+  summary:
+    'As bad-deploy, but only one pod of the earlier release can run: the check after the canary puts all back.',
+  world: () => worldWith(OLD_RELEASE_ALONE),
   alert: crashLoopAlert,
   handsOff: (range, say) => story(range, say, 'everything to be put back', /everything was put back/i),
 };

@@ -3,7 +3,7 @@ import type { Cluster } from './cluster.ts';
 import { uidOf } from './cluster.ts';
 import type { ImageBehaviour } from './definition.ts';
 import type { KubeObject } from './kube-object.ts';
-import { stringAt } from './kube-object.ts';
+import { at, stringAt } from './kube-object.ts';
 import {
   containerName,
   currentPod,
@@ -51,6 +51,7 @@ export function runContainer(
     return;
   cluster.timeline.after(crash.after_ms, () => {
     if (cluster.processes.get(key) !== process) return;
+    if (crash.beside_others === true && !hasOthers(cluster, pod)) return;
     for (const line of crash.log) write(line);
     exitContainer(cluster, pod, {
       exit_code: crash.exit_code,
@@ -61,6 +62,19 @@ export function runContainer(
       },
     });
   });
+}
+
+/** Another pod of the same image runs. */
+function hasOthers(cluster: Cluster, pod: KubeObject): boolean {
+  const image = stringAt(pod, 'spec', 'containers', 0, 'image');
+  return cluster.store
+    .list('Pod', pod.metadata.namespace)
+    .some(
+      (other) =>
+        uidOf(other) !== uidOf(pod) &&
+        stringAt(other, 'spec', 'containers', 0, 'image') === image &&
+        at(other, 'status', 'containerStatuses', 0, 'ready') === true,
+    );
 }
 
 function fill(cluster: Cluster, line: string): string {

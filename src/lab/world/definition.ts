@@ -37,6 +37,8 @@ export interface ImageBehaviour {
     log: readonly string[];
     /** Only processes that start later than this, relative to the start of the world: what they need is gone by then. */
     from_ms?: number;
+    /** Only when another pod of the same image is ready by then: it holds what there is one of. */
+    beside_others?: true;
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Deployments and their ReplicaSets: rolling update with surge, scaling, and containers that behave as their image does
+ * Deployments and their ReplicaSets: rolling update, scaling, and containers that behave as their image does
  * (healthy, or crashing after a while, which is how a bad deploy shows).
  */
 import type { Cluster } from './cluster.ts';
@@ -8,7 +8,16 @@ import { runContainer } from './container-behaviour.ts';
 import type { ImageBehaviour } from './definition.ts';
 import { recordEvent } from './kube-events.ts';
 import type { JsonObject, KubeObject } from './kube-object.ts';
-import { at, kubeTime, objectAt, ownerReferenceTo, sameJson, stringAt } from './kube-object.ts';
+import {
+  at,
+  kubeTime,
+  listAt,
+  numberAt,
+  objectAt,
+  ownerReferenceTo,
+  sameJson,
+  stringAt,
+} from './kube-object.ts';
 import { launchPod } from './pod-lifecycle.ts';
 import {
   agedCreation,
@@ -18,12 +27,19 @@ import {
   ownedBy,
   replicaSetsOf,
 } from './replica-set-history.ts';
+import { fences, nextSizes } from './rolling-update.ts';
+import type { SetSize } from './rolling-update.ts';
 import { podDefaults } from './spark-pods.ts';
 
 export interface DeploymentControllerOptions {
   cluster: Cluster;
   behaviourOf: (image: string) => ImageBehaviour;
 }
+
+/** A controller's queue takes a moment. */
+const SYNC_MS = 30;
+/** Asks for another turn after so many milliseconds. */
+type Again = (wait_ms: number) => void;
 
 const CONTROLLER = { manager: 'kube-controller-manager' };
 
@@ -34,10 +50,13 @@ export function runDeploymentController(options: DeploymentControllerOptions): v
     const key = `${namespace}/${name}`;
     if (waiting.has(key)) return;
     waiting.add(key);
-    cluster.timeline.after(30, () => {
+    cluster.timeline.after(SYNC_MS, () => {
       waiting.delete(key);
       const deployment = cluster.store.get('Deployment', namespace, name);
-      if (deployment !== undefined) reconcile(options, deployment);
+      if (deployment === undefined) return;
+      reconcile(options, deployment, (wait_ms) =>
+        cluster.timeline.after(wait_ms, () => reconcileSoon(namespace, name)),
+      );
     });
   }
   cluster.store.subscribe(({ object, type, previous }) => {
@@ -56,57 +75,66 @@ export function runDeploymentController(options: DeploymentControllerOptions): v
   });
 }
 
-function reconcile(options: DeploymentControllerOptions, deployment: KubeObject): void {
+function reconcile(options: DeploymentControllerOptions, deployment: KubeObject, again: Again): void {
   const { cluster } = options;
-  const target = ensureReplicaSet(cluster, deployment);
-  const sets = replicaSetsOf(cluster, deployment);
-  const replicas = desiredReplicas(deployment);
-  const surge = Math.max(1, Math.ceil(replicas * 0.25));
-  const unavailableMax = Math.floor(replicas * 0.25);
-  const old = sets.filter((set) => uidOf(set) !== uidOf(target));
-  const total = sets.reduce((sum, set) => sum + desiredReplicas(set), 0);
-  const wanted = desiredReplicas(target);
-  if (wanted > replicas) scaleSet(cluster, deployment, target, replicas);
-  else if (wanted < replicas) {
-    const room = old.some((set) => desiredReplicas(set) > 0) ? replicas + surge - total : replicas - wanted;
-    if (room > 0) scaleSet(cluster, deployment, target, Math.min(replicas, wanted + room));
-  }
-  removeUnhealthy(cluster, deployment, target, replicas - unavailableMax);
-  let spare =
-    sets.reduce((sum, set) => sum + readyPods(cluster, set).length, 0) - (replicas - unavailableMax);
-  for (const { metadata } of old) {
-    const set = cluster.store.get('ReplicaSet', metadata.namespace, metadata.name);
-    if (set === undefined) continue;
-    const size = desiredReplicas(set);
-    const cut = Math.min(size, Math.max(0, spare));
-    if (cut > 0) scaleSet(cluster, deployment, set, size - cut);
-    spare -= cut;
+  const target = withMinReady(cluster, ensureReplicaSet(cluster, deployment), deployment);
+  const sizeOf = (set: KubeObject): SetSize => ({
+    name: set.metadata.name,
+    wanted: desiredReplicas(set),
+    available: availablePods(cluster, set).length,
+  });
+  const old = replicaSetsOf(cluster, deployment).filter((set) => uidOf(set) !== uidOf(target));
+  const sizes = nextSizes({
+    replicas: desiredReplicas(deployment),
+    strategy: at(deployment, 'spec', 'strategy'),
+    newest: sizeOf(target),
+    old: old.map(sizeOf),
+  });
+  for (const set of [target, ...old]) {
+    const size = sizes.get(set.metadata.name);
+    if (size !== undefined) scaleSet(cluster, deployment, set, size);
   }
   for (const set of replicaSetsOf(cluster, deployment)) syncPods(options, set);
   forgetOldSets(cluster, deployment, target);
   writeStatus(cluster, deployment, target);
+  const wait_ms = untilAvailable(cluster, deployment);
+  if (wait_ms !== null) again(wait_ms);
 }
 
-/**
- * Old pods that serve nobody make room first, or a rollback out of a crash loop would wait for them for ever
- * (`cleanupUnhealthyReplicas` of the real controller).
- */
-function removeUnhealthy(
-  cluster: Cluster,
-  deployment: KubeObject,
-  target: KubeObject,
-  availableMin: number,
-): void {
-  const sets = replicaSetsOf(cluster, deployment);
-  const total = sets.reduce((sum, set) => sum + desiredReplicas(set), 0);
-  const current = sets.find((set) => uidOf(set) === uidOf(target)) ?? target;
-  let room = total - availableMin - (desiredReplicas(current) - readyPods(cluster, current).length);
-  for (const set of sets.filter((each) => uidOf(each) !== uidOf(target))) {
-    const cut = Math.min(Math.max(0, room), desiredReplicas(set) - readyPods(cluster, set).length);
-    if (cut <= 0) continue;
-    scaleSet(cluster, deployment, set, desiredReplicas(set) - cut);
-    room -= cut;
-  }
+/** Only the newest set follows a changed `minReadySeconds`, as in the real controller. */
+function withMinReady(cluster: Cluster, set: KubeObject, deployment: KubeObject): KubeObject {
+  const wanted = minReadySeconds(deployment);
+  if (minReadySeconds(set) === wanted) return set;
+  const { minReadySeconds: _was, ...spec } = set.spec ?? {};
+  return cluster.store.update(
+    { ...set, spec: wanted === 0 ? spec : { ...spec, minReadySeconds: wanted } },
+    CONTROLLER,
+  );
+}
+
+function minReadySeconds(object: KubeObject): number {
+  return numberAt(object, 'spec', 'minReadySeconds');
+}
+
+/** Time until the next pod that is ready now has been so for long enough; null: none waits. */
+function untilAvailable(cluster: Cluster, deployment: KubeObject): number | null {
+  const waits = replicaSetsOf(cluster, deployment).flatMap((set) =>
+    readyPods(cluster, set).map((pod) => availableFrom(pod, set) - cluster.timeline.now()),
+  );
+  const open = waits.filter((wait_ms) => wait_ms > 0);
+  return open.length === 0 ? null : Math.min(...open);
+}
+
+function availableFrom(pod: KubeObject, set: KubeObject): number {
+  const ready = listAt(pod, 'status', 'conditions').find((entry) => stringAt(entry, 'type') === 'Ready');
+  const since_ms = Date.parse(stringAt(ready, 'lastTransitionTime'));
+  return Number.isFinite(since_ms) ? since_ms + minReadySeconds(set) * 1000 : 0;
+}
+
+function availablePods(cluster: Cluster, set: KubeObject): KubeObject[] {
+  const now = cluster.timeline.now();
+  const pods = readyPods(cluster, set);
+  return minReadySeconds(set) === 0 ? pods : pods.filter((pod) => availableFrom(pod, set) <= now);
 }
 
 function scaleSet(cluster: Cluster, deployment: KubeObject, set: KubeObject, replicas: number): void {
@@ -142,7 +170,7 @@ function syncPods(options: DeploymentControllerOptions, set: KubeObject): void {
     replicas: left.length,
     fullyLabeledReplicas: left.length,
     readyReplicas: left.filter(isReady).length,
-    availableReplicas: left.filter(isReady).length,
+    availableReplicas: availablePods(cluster, set).length,
     observedGeneration: set.metadata.generation,
   };
   cluster.store.update({ ...set, status }, { ...CONTROLLER, subresource: 'status' });
@@ -204,8 +232,9 @@ function writeStatus(cluster: Cluster, deployment: KubeObject, target: KubeObjec
   const pods = sets.flatMap((set) => podsOf(cluster, set));
   const ready = pods.filter(isReady).length;
   const updated = podsOf(cluster, target).length;
-  const isAvailable = ready >= replicas - Math.floor(replicas * 0.25);
-  const isDone = updated === replicas && ready === replicas && pods.length === replicas;
+  const available = sets.reduce((sum, set) => sum + availablePods(cluster, set).length, 0);
+  const isAvailable = available >= replicas - fences(at(current, 'spec', 'strategy'), replicas).unavailable;
+  const isDone = updated === replicas && available === replicas && pods.length === replicas;
   const now = kubeTime(cluster.timeline.now());
   const condition = (type: string, status: boolean, reason: string, message: string): JsonObject => {
     const before = ((at(current, 'status', 'conditions') as JsonObject[] | undefined) ?? []).find(
@@ -228,9 +257,9 @@ function writeStatus(cluster: Cluster, deployment: KubeObject, target: KubeObjec
     replicas: pods.length,
     updatedReplicas: updated,
     readyReplicas: ready,
-    availableReplicas: ready,
-    ...(ready < replicas
-      ? { unavailableReplicas: Math.max(0, Math.max(replicas, pods.length) - ready) }
+    availableReplicas: available,
+    ...(available < replicas
+      ? { unavailableReplicas: Math.max(0, Math.max(replicas, pods.length) - available) }
       : {}),
     conditions: [
       isAvailable

@@ -120,6 +120,7 @@ function what(block_id: string, notice: ApprovalNotice, ctx: CardContext, caps: 
       bold(`${cut(oneLine(action.intent), caps.sentence)}\n`),
       code(cut(action.target, 300)),
       say(` with ${action.tool} (${action.action_class})\n`),
+      ...(action.canary === undefined ? [] : [say(`${cut(oneLine(action.canary.words), caps.sentence)}\n`)]),
     );
   if (notice.actions.length > shown.length)
     elements.push(say(`and ${notice.actions.length - shown.length} more actions, all in the full plan\n`));
@@ -205,7 +206,9 @@ export function riskRows(
       `${notice.confidence.toFixed(2)}${risk.safe_alternatives.length > 0 ? `; safer way considered: ${risk.safe_alternatives[0] as string}` : ''}`,
     ],
   ];
-  if (notice.checks.length > 0) rows.push(['Checked after', notice.checks.slice(0, 6).join('; ')]);
+  const bake = notice.bake_s === undefined ? '' : ` (and once more after ${notice.bake_s} s)`;
+  if (notice.checks.length > 0)
+    rows.push(['Checked after', `${notice.checks.slice(0, 6).join('; ')}${bake}`]);
   return rows.map(([name, text]) => [name, cut(oneLine(text), cell_max)]);
 }
 

@@ -84,6 +84,9 @@ function frontMatter(notice: ApprovalNotice): KnownBlock[] {
       say('On '),
       code(cut(action.target, 500)),
       say(` with ${action.tool}, class ${action.action_class}\n`),
+      ...(action.canary === undefined
+        ? []
+        : [bold('Canary: '), say(`${cut(oneLine(action.canary.words), 400)}\n`)]),
       bold('Rollback: '),
       say(cut(oneLine(action.rollback), 400)),
     ];

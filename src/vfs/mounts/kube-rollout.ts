@@ -14,6 +14,9 @@ import { getObject, listObjects, type Place } from './kube-reader.ts';
  * - `stable`: every pod is of the newest revision, ready, and has run for `stable_s` without a restart.
  * - `crashing`: a container of the newest revision ended at least twice and its rollout is not stable.
  *
+ * `first_pods` asks the same of the pods of the newest revision alone, which is what a canary shows while the others are
+ * still of an earlier one: `running` once all that there are have run for `stable_s`, `crashing`, or `starting`.
+ *
  * `settled_at` is when that came true, so that a reader knows whether it is older than a change.
  */
 const STABLE_S = 60;
@@ -70,6 +73,7 @@ export function rolloutView(parts: RolloutParts, stable_s: number, now_ms: numbe
   const pods = current === undefined ? [] : ownedBy(parts.pods, current).map(podFacts);
   const strangers = earlier.flatMap((set) => ownedBy(parts.pods, set)).length;
   const settled = settledAt({ deployment, wanted, pods, strangers }, stable_s, now_ms);
+  const first = firstPods(deployment, pods, stable_s, now_ms);
   const worst = pods.toSorted((a, b) => b.restarts - a.restarts || (a.name < b.name ? -1 : 1))[0];
   return {
     kind: 'Rollout',
@@ -83,6 +87,10 @@ export function rolloutView(parts: RolloutParts, stable_s: number, now_ms: numbe
       of_earlier_revisions: strangers,
       ready: pods.filter((pod) => pod.ready).length,
       restarts: pods.reduce((sum, pod) => sum + pod.restarts, 0),
+    },
+    first_pods: {
+      outcome: first?.outcome ?? 'starting',
+      ...present({ settled_at: first === null ? undefined : isoTime(first.at_ms) }),
     },
     ...present({ worst_pod: worst?.name, last_crash: worst?.last_crash }),
     ...present({ current: current === undefined ? undefined : setView(current) }),
@@ -106,20 +114,44 @@ interface Standing {
 
 function settledAt(standing: Standing, stable_s: number, now_ms: number): Fate | null {
   const { deployment, wanted, pods, strangers } = standing;
-  const seen = numberOf(asObject(deployment.status)['observedGeneration']);
-  const is_whole =
-    seen >= (deployment.metadata.generation ?? 0) &&
-    pods.length === wanted &&
-    strangers === 0 &&
-    pods.every((pod) => pod.ready && pod.running_since_ms !== null);
+  const is_whole = isSeen(deployment) && pods.length === wanted && strangers === 0 && pods.every(runs);
   if (is_whole) {
-    const since_ms = Math.max(progressedAt(deployment), ...pods.map((pod) => pod.running_since_ms ?? 0));
-    const at_ms = since_ms + stable_s * 1000;
+    const at_ms = stableFrom(deployment, pods) + stable_s * 1000;
     if (at_ms <= now_ms) return { outcome: 'stable', at_ms };
   }
+  return crashOf(pods);
+}
+
+function firstPods(
+  deployment: KubeObject,
+  pods: readonly PodFacts[],
+  stable_s: number,
+  now_ms: number,
+): { readonly outcome: 'running' | 'crashing'; readonly at_ms: number } | null {
+  if (isSeen(deployment) && pods.length > 0 && pods.every(runs)) {
+    const at_ms = stableFrom(deployment, pods) + stable_s * 1000;
+    if (at_ms <= now_ms) return { outcome: 'running', at_ms };
+  }
+  return crashOf(pods);
+}
+
+function crashOf(pods: readonly PodFacts[]): { readonly outcome: 'crashing'; readonly at_ms: number } | null {
   const crashes = pods.filter((pod) => pod.restarts >= CRASHES_MIN && pod.last_crash_ms !== null);
   if (crashes.length === 0) return null;
   return { outcome: 'crashing', at_ms: Math.max(...crashes.map((pod) => pod.last_crash_ms ?? 0)) };
+}
+
+/** The controller has taken note of the newest specification. */
+function isSeen(deployment: KubeObject): boolean {
+  return numberOf(asObject(deployment.status)['observedGeneration']) >= (deployment.metadata.generation ?? 0);
+}
+
+function runs(pod: PodFacts): boolean {
+  return pod.ready && pod.running_since_ms !== null;
+}
+
+function stableFrom(deployment: KubeObject, pods: readonly PodFacts[]): number {
+  return Math.max(progressedAt(deployment), ...pods.map((pod) => pod.running_since_ms ?? 0));
 }
 
 /** When the controller last said that the rollout moved; 0 where it keeps no such condition. */

@@ -1,4 +1,5 @@
 import { valueAt } from '../../json-pointer.ts';
+import type { PaceField } from '../../rollout-pace.ts';
 import { templateMark } from '../../template-mark.ts';
 
 /** Which ReplicaSet of a Deployment's history a rollback means. Pure; whether it may be restored is the pipeline's matter. */
@@ -11,6 +12,10 @@ export interface Choice {
 
 export interface Wish {
   readonly to_revision?: number | undefined;
+  /** Only the first pod, which then must be ready for so long before the controller goes on, in seconds. */
+  readonly canary_hold_s?: number | undefined;
+  /** How its pods are replaced, put back along with a template. */
+  readonly pace?: Readonly<Record<PaceField, number | string | null>> | undefined;
   /** By its mark, whatever its revision is by now: an undo. */
   readonly template?: string | undefined;
 }

@@ -127,7 +127,7 @@ async function isConflict(
 
 type Places = ReadonlyMap<string, FieldPlace>;
 
-function placesIn(object: unknown, changes: readonly FieldChange[]): Places {
+export function placesIn(object: unknown, changes: readonly FieldChange[]): Places {
   return new Map(changes.map(({ path }) => [path, locateField(object, path)]));
 }
 
@@ -163,7 +163,7 @@ function sendPatch(handle: CallHandle, patch: readonly object[]): Promise<{ text
  * All tests first, then the changes. A test of "absent" does not exist in JSON patch: the map that lacks the field must
  * be the one that was read.
  */
-function patchOf(uid: string, changes: readonly FieldChange[], places: Places): object[] {
+export function patchOf(uid: string, changes: readonly FieldChange[], places: Places): object[] {
   const tests: object[] = [{ op: 'test', path: '/metadata/uid', value: uid }];
   const edits: object[] = [];
   const created = new Set<string>();
@@ -217,10 +217,10 @@ function valuesOf(object: unknown, fields: readonly TouchedField[]): Record<stri
 }
 
 /** A JSON value; an absent field is `null`, as in the contract. */
-function shown(object: unknown, path: string): unknown {
+export function shown(object: unknown, path: string): unknown {
   return locateField(object, path).value ?? null;
 }
 
-function same(a: unknown, b: unknown): boolean {
+export function same(a: unknown, b: unknown): boolean {
   return canonicalJson(a ?? null) === canonicalJson(b ?? null);
 }
