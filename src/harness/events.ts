@@ -150,7 +150,12 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     digest_now: z.string(),
   }),
   z.strictObject({ type: z.literal('stopped'), ...person, reason: z.string().max(500) }),
-  z.strictObject({ type: z.literal('resumed'), ...person }),
+  z.strictObject({
+    type: z.literal('resumed'),
+    ...person,
+    /** Who resumes is involved from then on, so approvals are counted again. Events of older ledgers do not say it. */
+    recounts: z.literal(true).optional(),
+  }),
   z.strictObject({ type: z.literal('plan_again'), ...person }),
   z.strictObject({ type: z.literal('handed_over'), ...person }),
 ]);

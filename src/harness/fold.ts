@@ -8,6 +8,7 @@ import {
   halt,
   haltOrStay,
   involve,
+  recounted,
   resumeTo,
   start,
   voided,
@@ -23,7 +24,7 @@ import {
   undoNext,
 } from './fold-rollback.ts';
 import { actionTitle, NEXT_AFTER_HAND_OVER, NEXT_AFTER_STOP, undoAdvice } from './halt-texts.ts';
-import { incidentOf, involvedSet } from './state.ts';
+import { incidentOf, involvedSet, writes } from './state.ts';
 import type { MachineContext, Snapshot } from './state.ts';
 
 /**
@@ -125,7 +126,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     const reason = e.reason === '' ? '' : ` (${e.reason})`;
     if (from === 'ROLLING_BACK') return brakeRollback(kept, 'stopped', `Stopped by ${e.by}${reason}`);
     const ran =
-      c.done.length === 0 && from !== 'EXECUTING'
+      c.done.length === 0 && from !== 'EXECUTING' && !writes(c)
         ? 'Nothing was changed.'
         : `${c.done.length} of ${c.plan?.payload.plan.actions.length ?? 0} steps ran.${putBackWords(c)} ${undoAdvice(c)}`;
     return {
@@ -139,7 +140,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     };
   },
   resumed: (c, to, e) => {
-    const next = involve({ ...c, ...anotherRound(c), retries: 0, recollections: 0 }, e.by);
+    const asked = involve({ ...c, ...anotherRound(c), retries: 0, recollections: 0 }, e.by);
+    const next = e.recounts === true ? recounted(asked) : asked;
     if (to === 'PENDING_APPROVAL')
       return next.approval?.status === 'approved' ? start(next, 'clear') : { ...next, running: null };
     if (to === 'ROLLING_BACK') return undoNext(next);

@@ -1,0 +1,15 @@
+import type { EventType } from './events.ts';
+import type { EffectKind } from './state.ts';
+
+/** What each kind of work can report. Anything else under its effect id is not its result and is refused. */
+export const RESULTS: Readonly<Record<EffectKind, readonly EventType[]>> = {
+  triage: ['triaged', 'effect_failed'],
+  investigate: ['investigated', 'effect_failed'],
+  plan: ['drafted', 'plan_failed', 'effect_failed'],
+  prepare: ['prepared', 'prepare_refused', 'effect_failed'],
+  clear: ['cleared', 'effect_failed'],
+  execute: ['executed', 'execute_refused', 'effect_failed'],
+  verify: ['verified', 'effect_failed'],
+  undo: ['undone', 'undo_refused', 'effect_failed'],
+  review: ['reviewed', 'effect_failed'],
+};
