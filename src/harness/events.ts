@@ -5,6 +5,7 @@ import { PlanPayload, VerifyPayload } from '../contract/ledger.ts';
 import { GateLine } from '../contract/notice.ts';
 import { Findings, PlanDraft } from '../contract/plan.ts';
 import { Preview, ToolOutcome } from '../contract/tool.ts';
+import { ChangedEvidenceList } from './changed-lines.ts';
 
 /**
  * What happens to an incident, as facts. These are the `event` entries of the ledger: replay folds them and nothing
@@ -86,6 +87,8 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     gates: z.array(GateLine).max(30),
     reason: z.string().max(1000),
     remedy: z.string().max(1000),
+    /** With `evidence_changed`: which cited lines are not what they were. */
+    changed: ChangedEvidenceList.optional(),
   }),
   z.strictObject({
     type: z.literal('executed'),

@@ -14,6 +14,8 @@ import type { CrashStory } from '../scenarios/crash-story.ts';
 const SKILLS = fileURLToPath(new URL('../../skills', import.meta.url));
 const SKILL = join('spark', 'spark_driver_oom.skill.yaml');
 const RUN_MS = 1500;
+/** Half a dozen lives on a machine that has other things to do. */
+const PATIENCE_MS = 300_000;
 
 const SECOND_ACTION = `
       - tool: k8s.scale
@@ -62,5 +64,5 @@ export function twoWritesStory(skills_dir: string): CrashStory {
     name: 'two-writes',
     world: () => ({ ...sparkDriverOom.world(), run_ms: RUN_MS }),
   };
-  return { scenario, skills_dir };
+  return { scenario, skills_dir, patience_ms: PATIENCE_MS };
 }

@@ -65,6 +65,8 @@ export interface CrashStory {
   readonly skills_dir?: string;
   /** A halt that is the story's end: nobody has to press anything more. */
   readonly ends_with?: RegExp;
+  /** How long it may take with all its deaths; two minutes unless told. */
+  readonly patience_ms?: number;
 }
 
 const SPARK: CrashStory = { scenario: sparkDriverOom };
@@ -88,7 +90,7 @@ export async function crashStory({ points, prepare, story = SPARK }: CrashOption
   try {
     prepare?.(range);
     const people = new People(range, story.ends_with ?? /unknown outcome/);
-    await until('the story to end', () => people.act(), STORY_MS_MAX);
+    await until('the story to end', () => people.act(), story.patience_ms ?? STORY_MS_MAX);
     await until('leases to be given back', () => (leasesOf(range).leases === 0 ? true : undefined));
     const seen = await quietHome(range.files.home);
     await keeper.retire();

@@ -1,7 +1,7 @@
 import { canonicalJson } from '../../../src/contract/canonical.ts';
 import { commitOf, effectsOf } from '../../../src/harness/commit-of.ts';
 import type { HarnessEvent } from '../../../src/harness/events.ts';
-import { parseSnapshot, replayEvents } from '../../../src/harness/machine.ts';
+import { parseSnapshot, step } from '../../../src/harness/machine.ts';
 import { MOVES } from '../../../src/harness/moves.ts';
 import type { Move } from '../../../src/harness/moves.ts';
 import { emptySnapshot } from '../../../src/harness/state.ts';
@@ -86,8 +86,12 @@ function checkReplay(life: readonly WalkStep[], end: Snapshot): void {
   const recorded = life.filter(({ stepped }) => stepped.ok).map(({ event }) => event);
   const live = canonicalJson(end);
   const from_disk = JSON.parse(JSON.stringify(recorded)) as HarnessEvent[];
-  if (canonicalJson(replayEvents(from_disk)) !== live)
-    throw new Error('the replay differs from the live state');
+  const folded = from_disk.reduce((snapshot, event) => {
+    const stepped = step(snapshot, event);
+    if (!stepped.ok) throw new Error(`the replay refuses ${event.type}: ${stepped.refusal.reason}`);
+    return stepped.snapshot;
+  }, emptySnapshot());
+  if (canonicalJson(folded) !== live) throw new Error('the replay differs from the live state');
   if (canonicalJson(parseSnapshot(JSON.parse(JSON.stringify(end)))) !== live)
     throw new Error('the snapshot changes on its way through the disk');
 }
