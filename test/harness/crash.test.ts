@@ -161,7 +161,8 @@ describe('killed over an incident with two writes', () => {
     expect(
       all(({ end }) => (lostClicks(end.clicks).length === 0 ? null : lostClicks(end.clicks).join())),
     ).toEqual([]);
-    expect(ended.every(({ end }) => (end.clicks.acknowledged['dan'] ?? 0) > 0)).toBe(true);
+    const taken = ended.flatMap(({ end }) => Object.values(end.clicks.acknowledged));
+    expect(taken.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(2 * ended.length);
   });
 
   it('0 wrong states: every incident is closed with its checks passed, and nobody had to help', () => {
