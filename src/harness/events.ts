@@ -137,6 +137,8 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     ...result,
     reason: z.string().max(1000),
     retryable: z.boolean(),
+    /** A write had left, and nobody can be asked how it ended. */
+    may_have_run: z.literal(true).optional(),
   }),
   z.strictObject({
     type: z.literal('timer'),

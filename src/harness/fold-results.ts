@@ -1,4 +1,5 @@
 import type { HaltReason, IncidentState } from '../contract/incident.ts';
+import type { ToolOutcome } from '../contract/tool.ts';
 import type { EventOf } from './events.ts';
 import { ANOTHER_ROUND, usedUp, firstAction, halt, start, voided } from './fold-parts.ts';
 import { beginRollback } from './fold-rollback.ts';
@@ -87,6 +88,30 @@ export function foldExecuted(
     `${undoAdvice(next)} Press Plan again for a fresh look.`.trim(),
     null,
   );
+}
+
+/** A write had left and its server stays silent: it counts as unknown, like one whose answer was lost. */
+export function foldLost(
+  c: MachineContext,
+  e: EventOf<'effect_failed'>,
+  from: IncidentState,
+): MachineContext {
+  const change_id = c.running?.change_id ?? '';
+  const outcome: ToolOutcome = {
+    status: 'outcome_unknown',
+    summary: e.reason,
+    conflict_fields: [],
+    before_image: null,
+    result: null,
+    replayed: false,
+  };
+  const next = { ...c, done: [...c.done, { change_id, at: e.at, outcome }] };
+  const text = `${actionTitle(c, change_id)}: nobody can tell whether it was applied. ${e.reason}`;
+  const look = `Look at the object before anything else. ${undoAdvice(next)}`;
+  if (from !== 'HALTED' || c.halt === null)
+    return halt(usedUp(next, 'used'), 'unknown_outcome', text, look, null);
+  const told = { ...c.halt, text: `${c.halt.text} ${text}`, next_step: look };
+  return { ...next, running: null, halt: told };
 }
 
 export function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'verified'>): MachineContext {

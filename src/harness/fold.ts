@@ -14,7 +14,7 @@ import {
   voided,
   withHalt,
 } from './fold-parts.ts';
-import { foldCleared, foldExecuted, foldVerified } from './fold-results.ts';
+import { foldCleared, foldExecuted, foldLost, foldVerified } from './fold-results.ts';
 import {
   brakeRollback,
   foldUndone,
@@ -101,6 +101,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     postmortem: { title: e.title, markdown: e.markdown },
   }),
   effect_failed: (c, to, e, from) => {
+    if (to === 'HALTED' && e.may_have_run === true && c.running?.kind === 'execute')
+      return foldLost(c, e, from);
     if (to === 'CLOSED' || from === 'HALTED') return { ...c, running: null };
     if (to !== 'HALTED') return { ...c, retries: c.retries + 1, status_text: e.reason };
     if (from === 'ROLLING_BACK')

@@ -75,7 +75,7 @@ export async function evidenceStage(options: { skills_dir?: string } = {}): Prom
   async function take(event: HarnessEvent): Promise<Snapshot> {
     const stepped = step(snapshot, event);
     if (!stepped.ok) throw new Error(`${event.type}: ${stepped.refusal.code}: ${stepped.refusal.reason}`);
-    const commit = commitOf(snapshot, event, stepped.snapshot, 'aegis:test', null, VIEW);
+    const commit = commitOf(snapshot, event, stepped.snapshot, 'aegis:test', [], VIEW);
     await world.store.step.commit(commit);
     for (const { notice } of commit.cards)
       if (notice.kind === 'timeline')

@@ -4,6 +4,7 @@ import { HarnessEvent } from '../../src/harness/events.ts';
 import { mermaidOfMoves } from '../../src/harness/fsm.ts';
 import { step } from '../../src/harness/machine.ts';
 import { MOVES } from '../../src/harness/moves.ts';
+import type { Snapshot } from '../../src/harness/state.ts';
 import { incidentNotice } from '../../src/harness/notices/incident-notice.ts';
 import {
   at,
@@ -200,5 +201,33 @@ describe('the machine', () => {
     // Ledgers from before they were counted again replay as they were.
     const older = take(halted, { type: 'resumed', at: at(9), by: 'dan' });
     expect(older.context.running?.kind).toBe('clear');
+  });
+
+  it('a write that left and whose server stays silent ends as unknown, also after a stop: a person looks', () => {
+    const executing = walkTo('EXECUTING');
+    const change_id = executing.context.running?.change_id ?? '';
+    const silent = (s: Snapshot, retryable: boolean): HarnessEvent => ({
+      type: 'effect_failed',
+      at: at(20),
+      effect_id: runningId(s),
+      reason: 'Kubernetes does not answer.',
+      retryable,
+      may_have_run: true,
+    });
+    expect(take(executing, silent(executing, true)).state).toBe('EXECUTING');
+    const given_up = take(executing, silent(executing, false));
+    expect(given_up.context.halt).toMatchObject({
+      reason: 'unknown_outcome',
+      text: expect.stringContaining(`${change_id} (Raise driver memory to 2g): nobody can tell`) as string,
+      next_step: expect.stringMatching(/^Look at the object before anything else/) as string,
+      resume_to: null,
+    });
+    const stopped = take(executing, { type: 'stopped', at: at(9), by: 'dan', reason: '' });
+    const told = take(stopped, silent(stopped, true));
+    expect(told.context.halt?.text).toMatch(/Stopped by dan.*nobody can tell whether it was applied/);
+    expect(told.context.done).toMatchObject([{ change_id, outcome: { status: 'outcome_unknown' } }]);
+    // Not closed as "nothing was changed" when the alert goes away.
+    const quiet = take(told, { type: 'alerts', at: at(21), status: 'resolved', alerts: [RESOLVED] });
+    expect(take(quiet, { type: 'timer', at: at(400), kind: 'quiet', armed_step: 1 }).state).toBe('HALTED');
   });
 });

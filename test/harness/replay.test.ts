@@ -40,7 +40,7 @@ beforeEach(async () => {
     const event = next();
     const stepped = step(s, event);
     if (!stepped.ok) throw new Error(stepped.refusal.reason);
-    await store.step.commit(commitOf(s, event, stepped.snapshot, 'aegis:test', null, VIEW));
+    await store.step.commit(commitOf(s, event, stepped.snapshot, 'aegis:test', [], VIEW));
     s = stepped.snapshot;
   }
 });

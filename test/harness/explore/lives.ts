@@ -74,7 +74,7 @@ export function checkLaws(from: Snapshot, event: HarnessEvent, to: Snapshot): vo
 
 /** What the step writes can be written: one effect at most, no card that cannot be made. */
 export function checkWritten(from: Snapshot, event: HarnessEvent, to: Snapshot): void {
-  const commit = commitOf(from, event, to, 'aegis:test', null, VIEW);
+  const commit = commitOf(from, event, to, 'aegis:test', [], VIEW);
   if (commit.effects.length > 1) throw new Error(`${commit.effects.length} effects in one step`);
   const [first] = effectsOf(to);
   if (first?.kind !== commit.effects[0]?.kind) throw new Error('the effect of the step is not written');

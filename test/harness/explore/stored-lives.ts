@@ -43,7 +43,7 @@ export async function storedLives(
     const first = life[opened];
     if (first === undefined || !first.stepped.ok) continue;
     await store.step.commit(
-      commitOf(first.from, first.event, first.stepped.snapshot, 'aegis:test', null, VIEW),
+      commitOf(first.from, first.event, first.stepped.snapshot, 'aegis:test', [], VIEW),
     );
     const rest = life.slice(opened + 1);
     await store.inbox.appendAll(
