@@ -3,7 +3,12 @@ import { defineConfig } from 'vitest/config';
 // Two suites: `fast` runs on every change (under 3 minutes on 2 cores), `deep` holds kill points, storms, large
 // properties and drivers against real programs (under 8 minutes). A test file is deep when its name ends in
 // `.deep.test.ts`, or when it is one of these, whose names people know.
-const DEEP = ['test/**/*.deep.test.ts', 'test/gateway/crash.test.ts', 'test/gateway/lease-crash.test.ts'];
+const DEEP = [
+  'test/**/*.deep.test.ts',
+  'test/gateway/crash.test.ts',
+  'test/gateway/lease-crash.test.ts',
+  'test/harness/crash.test.ts',
+];
 
 export default defineConfig({
   test: {

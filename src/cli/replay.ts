@@ -16,7 +16,7 @@ export async function replay(options: GlobalOptions, incident: string): Promise<
     ]);
     const verdict = report.equal
       ? `replayed ${report.events} events from the ledger alone: every state reproduced, the result equals the live state`
-      : `replayed ${report.events} events: the result DIFFERS from the stored state; run "aegis ledger verify"`;
+      : `replayed ${report.steps.length} of ${report.events} events: this is NOT the live state.\n${report.problems.map((problem) => `- ${problem}`).join('\n')}\nKeep the files as they are, run "aegis ledger verify --witness" and compare with a backup.`;
     print(options, report, `${table([['SEQ', 'AT', 'EVENT', 'STATE'], ...rows])}\n${verdict}`);
     if (!report.equal) process.exitCode = EXIT.refused;
   });

@@ -4,12 +4,11 @@ import { EFFECTS } from './effects/index.ts';
 import { failed } from './effects/effect.ts';
 import type { EffectInput } from './effects/effect.ts';
 import { parseSnapshot } from './machine.ts';
-import type { EffectKind, MachineContext, Running, Snapshot } from './state.ts';
+import { WRITING_KINDS } from './state.ts';
+import type { MachineContext, Running, Snapshot } from './state.ts';
 
 /** Open effects that are picked up after a restart. */
 const OPEN_EFFECTS_MAX = 5000;
-
-const WRITES: ReadonlySet<EffectKind> = new Set(['canary', 'execute', 'undo']);
 
 /**
  * Runs effects beside the runner, one per incident, each with an AbortSignal. An effect never holds the incident: a
@@ -80,7 +79,7 @@ export class EffectPool {
         failed(input, `${running.kind}: ${messageOf(error)}`),
       );
       // Aborted by a shutdown: the row stays open and the next start runs it again. A write is always reported.
-      if (this.#stopping && signal.aborted && !WRITES.has(running.kind)) return;
+      if (this.#stopping && signal.aborted && !WRITING_KINDS.has(running.kind)) return;
       await deps.store.effects.finish(running.effect_id, {
         source: 'effect',
         dedup_key: `effect:${running.effect_id}`,

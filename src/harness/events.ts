@@ -5,6 +5,7 @@ import { PlanPayload, VerifyPayload } from '../contract/ledger.ts';
 import { GateLine } from '../contract/notice.ts';
 import { Findings, PlanDraft } from '../contract/plan.ts';
 import { Preview, ToolOutcome } from '../contract/tool.ts';
+import { ChangedEvidenceList } from './changed-lines.ts';
 
 /**
  * What happens to an incident, as facts. These are the `event` entries of the ledger: replay folds them and nothing
@@ -87,6 +88,8 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     gates: z.array(GateLine).max(30),
     reason: z.string().max(1000),
     remedy: z.string().max(1000),
+    /** With `evidence_changed`: which cited lines are not what they were. */
+    changed: ChangedEvidenceList.optional(),
   }),
   z.strictObject({
     type: z.literal('executed'),
@@ -165,6 +168,8 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     ...result,
     reason: z.string().max(1000),
     retryable: z.boolean(),
+    /** A write had left, and nobody can be asked how it ended. */
+    may_have_run: z.literal(true).optional(),
   }),
   z.strictObject({
     type: z.literal('timer'),
@@ -181,7 +186,12 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     digest_now: z.string(),
   }),
   z.strictObject({ type: z.literal('stopped'), ...person, reason: z.string().max(500) }),
-  z.strictObject({ type: z.literal('resumed'), ...person }),
+  z.strictObject({
+    type: z.literal('resumed'),
+    ...person,
+    /** Who resumes is involved from then on, so approvals are counted again. Events of older ledgers do not say it. */
+    recounts: z.literal(true).optional(),
+  }),
   z.strictObject({ type: z.literal('plan_again'), ...person }),
   z.strictObject({ type: z.literal('handed_over'), ...person }),
 ]);

@@ -1,5 +1,6 @@
+import { tallyDecisions } from '../contract/approval.ts';
 import type { HaltReason, IncidentState } from '../contract/incident.ts';
-import { incidentOf } from './state.ts';
+import { incidentOf, involvedSet } from './state.ts';
 import type { EffectKind, MachineContext } from './state.ts';
 
 /** The small changes of a context that the folds are made of. Pure. */
@@ -74,6 +75,14 @@ export function withHalt(
 export function voided(c: MachineContext, why: string): MachineContext {
   if (c.approval === null || !['open', 'approved'].includes(c.approval.status)) return c;
   return { ...c, approval: { ...c.approval, status: 'void' }, status_text: why };
+}
+
+/** An approval that one of its givers has taken away by becoming involved waits for another person. */
+export function recounted(c: MachineContext): MachineContext {
+  if (c.approval?.status !== 'approved') return c;
+  const { rule, decisions, expires_at } = c.approval;
+  if (tallyDecisions(rule, decisions, involvedSet(c), Date.parse(expires_at)).satisfied) return c;
+  return { ...c, approval: { ...c.approval, status: 'open' } };
 }
 
 export function usedUp(c: MachineContext, status: 'used'): MachineContext {

@@ -1,4 +1,5 @@
 import type { HaltReason, IncidentState } from '../contract/incident.ts';
+import type { ToolOutcome } from '../contract/tool.ts';
 import type { EventOf } from './events.ts';
 import { ANOTHER_ROUND, usedUp, halt, start, startNext, voided } from './fold-parts.ts';
 import { beginRollback } from './fold-rollback.ts';
@@ -93,10 +94,38 @@ function lateWords(c: MachineContext): string {
 }
 
 /** The change, or its canary, as something that may be in force from now on. */
-function withRun(c: MachineContext, e: EventOf<'executed'>): MachineContext {
+function withRun(
+  c: MachineContext,
+  e: Pick<EventOf<'executed'>, 'change_id' | 'at' | 'changed_at' | 'outcome' | 'phase'>,
+): MachineContext {
   const run = { change_id: e.change_id, at: e.changed_at ?? e.at, outcome: e.outcome };
   if (e.phase === 'canary') return { ...c, canaries: [...c.canaries, { ...run, checks: [], passed: false }] };
   return { ...c, done: [...c.done, run] };
+}
+
+/** A write had left and its server stays silent: it counts as unknown, like one whose answer was lost. */
+export function foldLost(
+  c: MachineContext,
+  e: EventOf<'effect_failed'>,
+  from: IncidentState,
+): MachineContext {
+  const change_id = c.running?.change_id ?? '';
+  const outcome: ToolOutcome = {
+    status: 'outcome_unknown',
+    summary: e.reason,
+    conflict_fields: [],
+    before_image: null,
+    result: null,
+    replayed: false,
+  };
+  const canary = c.running?.kind === 'canary';
+  const next = withRun(c, { change_id, at: e.at, outcome, ...(canary ? { phase: 'canary' as const } : {}) });
+  const text = `${canary ? canaryTitle(c, change_id) : actionTitle(c, change_id)}: nobody can tell whether it was applied. ${e.reason}`;
+  const look = `Look at the object before anything else. ${undoAdvice(next)}`;
+  if (from !== 'HALTED' || c.halt === null)
+    return halt(usedUp(next, 'used'), 'unknown_outcome', text, look, null);
+  const told = { ...c.halt, text: `${c.halt.text} ${text}`, next_step: look };
+  return { ...next, running: null, halt: told };
 }
 
 export function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'verified'>): MachineContext {

@@ -8,6 +8,7 @@ import {
   halt,
   haltOrStay,
   involve,
+  recounted,
   resumeTo,
   start,
   usedUp,
@@ -16,7 +17,7 @@ import {
 } from './fold-parts.ts';
 import { foldCanaryChecked } from './fold-canary.ts';
 import { foldLooped, foldOutOfBudget } from './fold-limits.ts';
-import { foldCleared, foldExecuted, foldVerified } from './fold-results.ts';
+import { foldCleared, foldExecuted, foldLost, foldVerified } from './fold-results.ts';
 import {
   beginRollback,
   brakeRollback,
@@ -35,7 +36,7 @@ import {
   undoAdvice,
 } from './halt-texts.ts';
 import { isCanaryOnly, madeChanges } from './standing.ts';
-import { incidentOf, involvedSet } from './state.ts';
+import { incidentOf, involvedSet, writes } from './state.ts';
 import type { MachineContext, Snapshot } from './state.ts';
 
 /**
@@ -129,6 +130,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     postmortem: { title: e.title, markdown: e.markdown },
   }),
   effect_failed: (c, to, e, from) => {
+    if (to === 'HALTED' && e.may_have_run === true && writes(c) && c.running?.kind !== 'undo')
+      return foldLost(c, e, from);
     if (to === 'CLOSED' || from === 'HALTED') return { ...c, running: null };
     if (to !== 'HALTED') return { ...c, retries: c.retries + 1, status_text: e.reason };
     if (from === 'ROLLING_BACK')
@@ -156,7 +159,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     const reason = e.reason === '' ? '' : ` (${e.reason})`;
     if (from === 'ROLLING_BACK') return brakeRollback(kept, 'stopped', `Stopped by ${e.by}${reason}`);
     const ran =
-      madeChanges(c).length === 0 && from !== 'EXECUTING'
+      madeChanges(c).length === 0 && from !== 'EXECUTING' && !writes(c)
         ? 'Nothing was changed.'
         : `${c.done.length} of ${c.plan?.payload.plan.actions.length ?? 0} steps ran.${putBackWords(c)}${canaryWords(c)} ${undoAdvice(c)}`;
     return {
@@ -170,7 +173,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     };
   },
   resumed: (c, to, e) => {
-    const next = involve({ ...c, ...anotherRound(c), retries: 0, recollections: 0 }, e.by);
+    const asked = involve({ ...c, ...anotherRound(c), retries: 0, recollections: 0 }, e.by);
+    const next = e.recounts === true ? recounted(asked) : asked;
     if (to === 'PENDING_APPROVAL')
       return next.approval?.status === 'approved' ? start(next, 'clear') : { ...next, running: null };
     if (to === 'ROLLING_BACK')
@@ -208,8 +212,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
  * is only watched is let go at once.
  */
 function writeUnderWay(c: MachineContext, from: IncidentState): MachineContext['running'] {
-  const writes = c.running !== null && ['canary', 'execute', 'undo'].includes(c.running.kind);
-  return writes && WRITING.has(from) ? c.running : null;
+  return writes(c) && WRITING.has(from) ? c.running : null;
 }
 
 const WRITING = new Set<IncidentState>(['EXECUTING', 'ROLLING_BACK', 'HALTED']);

@@ -2,7 +2,8 @@ import { tallyDecisions } from '../contract/approval.ts';
 import { refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { EventOf, HarnessEvent } from './events.ts';
-import { incidentOf, involvedSet, QUIET_MS } from './state.ts';
+import { RESULTS } from './results.ts';
+import { incidentOf, involvedSet, QUIET_MS, writes } from './state.ts';
 import type { EffectKind, Snapshot } from './state.ts';
 
 /**
@@ -34,24 +35,32 @@ export function judge(snapshot: Snapshot, event: HarnessEvent): Refusal | null {
   }
 }
 
-/** A result counts only for the effect that the incident waits for. */
+/** A result counts only for the effect that the incident waits for, and only what that kind of work can report. */
 function judgeResult(
   snapshot: Snapshot,
   event: Extract<HarnessEvent, { effect_id: string }>,
 ): Refusal | null {
   const { running } = snapshot.context;
-  if (running?.effect_id === event.effect_id && fitsKind(running.kind, event)) return null;
+  if (running?.effect_id !== event.effect_id)
+    return refuse(
+      'stale-effect',
+      `Result of ${event.effect_id} came after the incident had moved on.`,
+      'Nothing to do; it is recorded.',
+    );
+  const other_change = 'change_id' in event && event.change_id !== running.change_id;
+  if (fitsKind(running.kind, event) && !other_change) return null;
+  const about = other_change ? ` about ${event.change_id}` : '';
   return refuse(
-    'stale-effect',
-    `Result of ${event.effect_id} came after the incident had moved on.`,
-    'Nothing to do; it is recorded.',
+    'illegal-move',
+    `${idOf(snapshot)} waits for ${words(running.kind)}${running.change_id === null ? '' : ` of ${running.change_id}`}: "${words(event.type)}"${about} is not its result.`,
+    'Press Stop and read the ledger of the incident: something answered that was not asked.',
   );
 }
 
-/** An action never counts as its canary, nor a canary as its action. */
+/** Only what such work can report; an action never counts as its canary, nor a canary as its action. */
 function fitsKind(kind: EffectKind, event: HarnessEvent): boolean {
   if (event.type === 'executed') return kind === (event.phase ?? 'execute');
-  return event.type !== 'canary_checked' || kind === 'bake';
+  return RESULTS[kind].includes(event.type);
 }
 
 function judgeTimer(snapshot: Snapshot, event: EventOf<'timer'>): Refusal | null {
@@ -64,7 +73,12 @@ function judgeTimer(snapshot: Snapshot, event: EventOf<'timer'>): Refusal | null
       ['open', 'approved'].includes(context.approval.status) &&
       at >= Date.parse(context.approval.expires_at) &&
       state !== 'EXECUTING',
-    quiet: context.resolved_at !== null && at >= Date.parse(context.resolved_at) + QUIET_MS,
+    // What is closed stays as it was closed, and a write under way may still change something.
+    quiet:
+      state !== 'CLOSED' &&
+      !writes(context) &&
+      context.resolved_at !== null &&
+      at >= Date.parse(context.resolved_at) + QUIET_MS,
     minutes: state === 'DIAGNOSING' || state === 'PLANNING',
   }[event.kind];
   return fresh
@@ -86,6 +100,12 @@ function judgePoliciesChanged({ context }: Snapshot, event: EventOf<'policies_ch
 
 function judgePlanAgain(snapshot: Snapshot): Refusal | null {
   const { state, context } = snapshot;
+  if (writes(context))
+    return refuse(
+      'write-under-way',
+      `${idOf(snapshot)} has a step under way (${String(context.running?.change_id)}); nobody knows yet how it ends.`,
+      'Its end is told in the thread. Press Plan again then.',
+    );
   if (state === 'OBSERVING' || state === 'HALTED') return null;
   const over = context.approval !== null && ['expired', 'void', 'denied'].includes(context.approval.status);
   if (state === 'PENDING_APPROVAL' && over) return null;

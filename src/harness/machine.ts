@@ -38,22 +38,6 @@ export function step(snapshot: Snapshot, event: HarnessEvent): Stepped {
   return { ok: true, snapshot: { state: to, context: fold(snapshot, to, event) } };
 }
 
-/** Folds event payloads from the ledger, the only input of a replay. @throws when an event is not legal where it stands. */
-export function replayEvents(
-  events: readonly HarnessEvent[],
-  onStep?: (from: Snapshot, event: HarnessEvent, to: Snapshot) => void,
-): Snapshot {
-  let snapshot = emptySnapshot();
-  for (const event of events) {
-    const stepped = step(snapshot, event);
-    if (!stepped.ok)
-      throw new Error(`replay: ${event.type} in ${snapshot.state} is refused: ${stepped.refusal.reason}`);
-    onStep?.(snapshot, event, stepped.snapshot);
-    snapshot = stepped.snapshot;
-  }
-  return snapshot;
-}
-
 /** Parses a stored snapshot; a damaged one is a fault, never a guess. */
 export function parseSnapshot(value: unknown): Snapshot {
   return Snapshot.parse(value);

@@ -129,7 +129,7 @@ export const MOVES: readonly Move[] = [
   { from: 'PLANNING', on: 'timer', to: 'HALTED', when: 'minutes_are_over' },
   { from: 'OBSERVING', on: 'timer', to: 'CLOSED', when: 'quiet_is_over' },
   { from: 'HALTED', on: 'timer', to: 'CLOSED', when: 'quiet_is_over' },
-  ...([...WORKING, 'HALTED', 'CLOSED'] as const).map((from): Move => ({ from, on: 'timer', to: from })),
+  ...([...WORKING, 'OBSERVING', 'HALTED'] as const).map((from): Move => ({ from, on: 'timer', to: from })),
 
   // Alerts: before execution a resolve voids the plan and waits for quiet; later it is only recorded.
   ...BEFORE_EXECUTION.flatMap((from): Move[] => [

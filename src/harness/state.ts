@@ -30,6 +30,9 @@ export const EffectKind = z.enum([
 ]);
 export type EffectKind = z.infer<typeof EffectKind>;
 
+/** Work that changes the outside. It is never dropped or run blindly again: its end is always waited for. */
+export const WRITING_KINDS: ReadonlySet<EffectKind> = new Set(['canary', 'execute', 'undo']);
+
 /** The one piece of work that the incident waits for; results of any other effect are stale. */
 export const Running = z.strictObject({
   effect_id: z.string(),
@@ -161,6 +164,11 @@ export function emptySnapshot(): Snapshot {
 export function incidentOf(context: MachineContext): IncidentContext {
   if (context.incident === null) throw new Error('incident context asked for before the incident was opened');
   return context.incident;
+}
+
+/** A write has been asked for and has not reported yet. */
+export function writes(context: MachineContext): boolean {
+  return context.running !== null && WRITING_KINDS.has(context.running.kind);
 }
 
 /** Principals who are involved and therefore cannot approve. */

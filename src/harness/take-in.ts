@@ -181,7 +181,7 @@ function eventOf(
     case 'plan_again':
       return { type: 'plan_again', at, by };
     case 'resume':
-      return { type: 'resumed', at, by };
+      return { type: 'resumed', at, by, recounts: true };
     case 'hand_over':
       return { type: 'handed_over', at, by };
     case 'approve':

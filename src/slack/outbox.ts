@@ -100,7 +100,7 @@ export class OutboxWorker {
     // While Slack is silent one lane asks whether it is back; the others wait for its answer.
     const lanes_max = this.#down_count > 0 ? 1 : LANES_MAX;
     if (this.#busy.has(lane) || this.#busy.size >= lanes_max) return POLL_MS;
-    const wait_ms = Math.min(...cards.map((card) => this.#waitOf(card, now_ms)));
+    const wait_ms = this.#waitOfLane(cards, now_ms);
     if (wait_ms > 0) return wait_ms;
     this.#busy.add(lane);
     const work = this.#work(cards).finally(() => {
@@ -119,7 +119,7 @@ export class OutboxWorker {
     for (const card of inOrder(cards)) {
       const now = this.#options.clock.now();
       if (!this.#running || now < this.#down_until_ms) return;
-      const is_post = card.ts === null && card.placement === 'thread';
+      const is_post = isPost(card);
       if (is_post && posts_wait) continue;
       if (this.#waitOf(card, now) > 0 || (await this.#deliver(card)) !== 'sent') posts_wait ||= is_post;
     }
@@ -167,6 +167,18 @@ export class OutboxWorker {
     );
   }
 
+  /** When a lane has something to do again: a new message behind one that waits, waits as long. */
+  #waitOfLane(cards: readonly CardDelivery[], now_ms: number): number {
+    let posts_ms = 0;
+    const waits = inOrder(cards).map((card) => {
+      const own_ms = this.#waitOf(card, now_ms);
+      if (!isPost(card)) return own_ms;
+      posts_ms = Math.max(posts_ms, own_ms);
+      return posts_ms;
+    });
+    return Math.min(...waits);
+  }
+
   #waitOf(card: CardDelivery, now_ms: number): number {
     const memory = this.#memory.get(card.card_key);
     if (memory === undefined) return 0;
@@ -181,6 +193,10 @@ export class OutboxWorker {
         this.#memory.delete(key);
     }
   }
+}
+
+function isPost(card: CardDelivery): boolean {
+  return card.ts === null && card.placement === 'thread';
 }
 
 function lanesOf(cards: readonly CardDelivery[]): Map<string, CardDelivery[]> {

@@ -105,7 +105,7 @@ describe('a decision on a plan', () => {
       type: 'execute_refused',
       at: at(9),
       effect_id: runningId(executing),
-      change_id: 'CHG-1',
+      change_id: executing.context.running?.change_id ?? '',
       code: 'policy-changed',
       reason: 'The policies changed since the plan was approved.',
       remedy: 'Plan again.',

@@ -16,6 +16,9 @@ export interface KillPlan {
 /** Where every operation is written down as it begins, one path a line: a clean run gives the points to choose from. */
 export const KILL_LOG_ENV = 'AEGIS_TEST_KILL_LOG';
 
+/** Begins the line that says where a life ended. */
+export const DEATH = 'killed';
+
 /** The only operation that answers at once instead of with a promise; it touches no disk, so it is no kill point. */
 const SYNCHRONOUS = new Set(['evidence.rawHmac']);
 
@@ -63,10 +66,17 @@ function counter(plan: KillPlan | null, log: string | undefined): Around {
   return (path, operation) =>
     async (...args) => {
       const here = isPoint(path);
-      if (log !== undefined && log !== '') appendFileSync(log, `${path}\n`);
-      if (here && plan?.when === 'before') dieNow();
+      const note = (line: string): void => {
+        if (log !== undefined && log !== '') appendFileSync(log, `${line}\n`);
+      };
+      const die = (when: KillPlan['when']): never => {
+        note(`${DEATH} ${when} ${path}`);
+        return dieNow();
+      };
+      note(path);
+      if (here && plan?.when === 'before') die('before');
       const result = await operation(...args);
-      if (here) dieNow();
+      if (here) die('after');
       return result;
     };
 }

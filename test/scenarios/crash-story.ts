@@ -18,7 +18,9 @@ import { openStore } from '../../src/store/open-store.ts';
 import { systemClock } from '../../src/system-ports.ts';
 import { KILL_PLAN_ENV, writeKillPoints } from '../kill/kill-plan.ts';
 import type { KillPoint } from '../kill/kill-plan.ts';
-import { KILL_LOG_ENV } from '../kill/wrap-store.ts';
+import { DEATH, KILL_LOG_ENV } from '../kill/wrap-store.ts';
+import { clicksOf } from './clicks.ts';
+import type { Clicks } from './clicks.ts';
 import { compiledOnce } from '../kill/compile-entry.ts';
 
 /**
@@ -43,6 +45,9 @@ export interface CrashEnd {
   readonly call_tokens: number;
   /** Store operations of all lives in order, one list for each life. */
   readonly operations: readonly string[];
+  /** Where the lives ended that died at an operation: `before journal.dispatch`. */
+  readonly died_at: readonly string[];
+  readonly clicks: Clicks;
   readonly log: string;
 }
 
@@ -60,6 +65,8 @@ export interface CrashStory {
   readonly skills_dir?: string;
   /** A halt that is the story's end: nobody has to press anything more. */
   readonly ends_with?: RegExp;
+  /** How long it may take with all its deaths; two minutes unless told. */
+  readonly patience_ms?: number;
 }
 
 const SPARK: CrashStory = { scenario: sparkDriverOom };
@@ -83,18 +90,22 @@ export async function crashStory({ points, prepare, story = SPARK }: CrashOption
   try {
     prepare?.(range);
     const people = new People(range, story.ends_with ?? /unknown outcome/);
-    await until('the story to end', () => people.act(), STORY_MS_MAX);
+    await until('the story to end', () => people.act(), story.patience_ms ?? STORY_MS_MAX);
     await until('leases to be given back', () => (leasesOf(range).leases === 0 ? true : undefined));
     const seen = await quietHome(range.files.home);
     await keeper.retire();
+    const lines = existsSync(operations) ? readFileSync(operations, 'utf8').split('\n').filter(Boolean) : [];
+    const died = lines.filter((line) => line.startsWith(`${DEATH} `));
     return {
       deaths: keeper.deaths,
       ...seen,
+      died_at: died.map((line) => line.slice(DEATH.length + 1)),
+      clicks: await clicksOf(range),
       halts: people.halts,
       patches: range.twins.kubernetes.mutations().length,
       repeated_cards: repeatedCards(range),
       call_tokens: leasesOf(range).call_tokens,
-      operations: existsSync(operations) ? readFileSync(operations, 'utf8').split('\n').filter(Boolean) : [],
+      operations: lines.filter((line) => !line.startsWith(`${DEATH} `)),
       log: range.product().log(),
     };
   } catch (error) {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { NewCard } from '../../src/store/store.ts';
 import {
   approvalNotice,
@@ -51,6 +51,19 @@ describe('the outbox', () => {
         'line 2',
         'line 3',
       ]);
+    },
+  );
+
+  it.concurrent(
+    'sleeps while new messages wait for the rate limit instead of asking again and again',
+    async ({ onTestFinished }) => {
+      const rig = await begin(onTestFinished, { limits_enforced: true });
+      const due = vi.spyOn(rig.store.outbox, 'due');
+      for (const n of [1, 2, 3, 4, 5]) await rig.store.outbox.put(line(n, `line ${n}`), INC);
+      await rig.want(root(), INC);
+      await sentAt(rig, `timeline:${INC}:5:0`, 1);
+      // A few looks for each message; a loop without rest made thousands.
+      expect(due.mock.calls.length).toBeLessThan(150);
     },
   );
 

@@ -1,7 +1,8 @@
 import type { GateLine } from '../../contract/notice.ts';
 import { isRefusal } from '../../contract/verdict.ts';
 import type { HarnessDeps } from '../deps.ts';
-import type { HarnessEvent } from '../events.ts';
+import { changedEvidence } from '../changed-lines.ts';
+import type { EventOf } from '../events.ts';
 import { gatherFacts, holdsAll, previewAll } from '../gate-facts.ts';
 import { checkGates } from '../gates/index.ts';
 import { incidentOf } from '../state.ts';
@@ -39,7 +40,9 @@ export const clearEffect: Effect = (input) =>
     const base = { type: 'cleared' as const, at: input.at(), effect_id: input.running.effect_id };
     if (isRefusal(facts))
       return { ...base, verdict: 'refused', gates: [], reason: facts.reason, remedy: facts.remedy };
-    return decide(base, checkGates(facts));
+    const event = decide(base, checkGates(facts));
+    const changed = changedEvidence(payload.plan, holds);
+    return event.verdict === 'evidence_changed' && changed.length > 0 ? { ...event, changed } : event;
   });
 
 /**
@@ -64,7 +67,7 @@ async function brokenRecord(deps: Pick<HarnessDeps, 'store'>, incident_id: strin
 function decide(
   base: { type: 'cleared'; at: string; effect_id: string },
   gates: ReturnType<typeof checkGates>,
-): HarnessEvent {
+): EventOf<'cleared'> {
   const bad = gates.filter((g) => g.status === 'refused');
   const first = bad[0];
   if (first === undefined) return { ...base, verdict: 'passed', gates, reason: '', remedy: '' };

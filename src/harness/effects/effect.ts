@@ -1,5 +1,5 @@
 import type { HarnessDeps } from '../deps.ts';
-import type { HarnessEvent } from '../events.ts';
+import type { EventOf, HarnessEvent } from '../events.ts';
 import type { MachineContext, Running } from '../state.ts';
 
 /** One effect at work. It returns the event that it causes; exceptions become `effect_failed`. */
@@ -16,7 +16,7 @@ export interface EffectInput {
 export type Effect = (input: EffectInput) => Promise<HarnessEvent>;
 
 /** A dependency did not answer: the machine tries again within its limits. */
-export function failed(input: EffectInput, reason: string, retryable = true): HarnessEvent {
+export function failed(input: EffectInput, reason: string, retryable = true): EventOf<'effect_failed'> {
   return {
     type: 'effect_failed',
     at: input.at(),

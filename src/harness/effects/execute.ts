@@ -36,8 +36,9 @@ async function run(input: EffectInput, phase: 'canary' | 'apply'): Promise<Harne
     if (earlier !== null && earlier.status !== 'accepted') {
       const settled = await deps.gateway.reconcile({ token, journal_key: key }, input.signal);
       // "did-not-run": bytes had not left, or the server refused them; the next try asks for a fresh permit.
-      if (isRefusal(settled) && (isOutage(settled.code) || settled.code === 'did-not-run'))
-        return failed(input, settled.reason);
+      if (isRefusal(settled) && settled.code === 'did-not-run') return failed(input, settled.reason);
+      if (isRefusal(settled) && isOutage(settled.code))
+        return { ...failed(input, settled.reason), may_have_run: true };
       if (isRefusal(settled)) return refusedToRun(base, settled);
       return await executed(input, { ...base, phase }, key, settled.outcome);
     }

@@ -80,6 +80,8 @@ async function judgePlan(
   if (isRefusal(rule)) return refusedBy(input, [], rule);
   const tools = deps.gateway.toolDefinitionsDigest();
   const holds = await holdsAll(read, plan);
+  const unreachable = [...holds.values()].find((h) => h.status === 'unreachable');
+  if (unreachable !== undefined) return failed(input, unreachable.detail);
   const facts = await gatherFacts(deps, context, {
     phase: 'prepare',
     plan,

@@ -1,3 +1,4 @@
+import type { EvidenceRecord } from '../../contract/evidence.ts';
 import type { Gate, GateFacts } from './gate.ts';
 import { passed, refused } from './gate.ts';
 
@@ -18,10 +19,10 @@ export const evidencePresentGate: Gate = {
         );
     }
     for (const action of facts.plan.actions) {
-      const trusted = action.preconditions.some((id) => facts.records.get(id)?.attacker_writable === false);
+      const trusted = action.preconditions.some((id) => isFactOfWorld(facts.records.get(id)));
       if (!trusted)
         return refused(
-          `${action.change_id} rests only on logs or labels, which others can write.`,
+          `${action.change_id} rests only on logs, labels or documents, which say nothing that others could not have written.`,
           'At least one fact must come from the control plane (status, spec, quota).',
         );
     }
@@ -29,15 +30,22 @@ export const evidencePresentGate: Gate = {
   },
 };
 
+/** Something that a control plane says of the world. What lies elsewhere (skills, history) was written by people. */
+function isFactOfWorld(record: EvidenceRecord | undefined): boolean {
+  return record?.attacker_writable === false && record.path.startsWith('/teams/');
+}
+
 function pointerProblem(facts: GateFacts, id: string): string | null {
   const pointer = facts.plan.evidence.find((e) => e.id === id)?.pointer;
   const record = facts.records.get(id);
   if (pointer === undefined || record === undefined) return 'is not stored';
   if (record.incident_id !== facts.incident.incident_id) return 'belongs to another incident';
-  const same = (['evidence_id', 'path', 'query', 'sha256', 'captured_at'] as const).every(
-    (k) => pointer[k] === record[k],
+  const { team, env } = facts.incident.scope;
+  if (record.team !== team || record.env !== env) return 'belongs to another team or environment';
+  const differs = (['evidence_id', 'path', 'query', 'sha256', 'captured_at'] as const).filter(
+    (k) => pointer[k] !== record[k],
   );
-  if (!same) return 'differs from what was captured';
+  if (differs.length > 0) return `differs from what was captured (${differs.join(', ')})`;
   const [first, last] = pointer.lines.split('-').map(Number) as [number, number];
   return first <= last && last <= record.line_count
     ? null

@@ -1,7 +1,7 @@
 import type { IncidentNotice } from '../../contract/notice.ts';
 import { actionTitle, modeWords } from '../halt-texts.ts';
 import { madeChanges, nextUndo, standingChanges } from '../standing.ts';
-import { incidentOf } from '../state.ts';
+import { incidentOf, writes } from '../state.ts';
 import type { MachineContext, Snapshot } from '../state.ts';
 import { approvalKey } from './card-view.ts';
 import type { CardView } from './card-view.ts';
@@ -97,9 +97,10 @@ function doing(snapshot: Snapshot): string {
     case 'ROLLING_BACK':
       return rollbackWords(c);
     case 'OBSERVING':
-      return c.resolved_at === null
-        ? 'Plan posted; people act'
-        : 'The alert resolved by itself; closing after five quiet minutes';
+      if (c.resolved_at === null) return 'Plan posted; people act';
+      return c.done.length === 0
+        ? 'The alert resolved by itself; closing after five quiet minutes'
+        : 'The alert resolved; what was changed before is in force, so a person closes this';
     case 'HALTED':
       return c.halt?.text ?? 'Halted';
     case 'CLOSED':
@@ -143,7 +144,7 @@ function buttons(snapshot: Snapshot): IncidentNotice['buttons'] {
   if (snapshot.state === 'HALTED' && c.halt?.resume_to != null) list.push('resume');
   const over = c.approval !== null && ['expired', 'void', 'denied'].includes(c.approval.status);
   if (
-    snapshot.state === 'HALTED' ||
+    (snapshot.state === 'HALTED' && !writes(c)) ||
     snapshot.state === 'OBSERVING' ||
     (snapshot.state === 'PENDING_APPROVAL' && over)
   )

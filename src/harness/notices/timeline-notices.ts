@@ -1,4 +1,5 @@
 import type { Segment, TimelineNotice } from '../../contract/notice.ts';
+import { changedSegments } from '../changed-lines.ts';
 import { actionTitle, shortMarks, undoAdvice } from '../halt-texts.ts';
 import { actionOf, madeChanges, standingChanges } from '../standing.ts';
 import type { EventOf, HarnessEvent } from '../events.ts';
@@ -36,6 +37,9 @@ export function timelineNotices(from: Snapshot, event: HarnessEvent, to: Snapsho
   return list;
 }
 
+/** A notice holds no more. */
+const SEGMENTS_MAX = 40;
+
 interface Line {
   readonly topic: TimelineNotice['topic'];
   readonly segments: Segment[];
@@ -68,6 +72,8 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
       return [];
     case 'decided':
       return [decisionLine(event, to)];
+    case 'cleared':
+      return event.verdict === 'evidence_changed' ? [evidenceLine(event, to)] : [];
     case 'executed':
       return [
         {
@@ -146,6 +152,22 @@ function decisionLine(event: EventOf<'decided'>, to: Snapshot): Line {
   return {
     topic: 'decision',
     segments: [who(event.by), plain(`${words} ${event.approval_id}${count}`), ...why],
+  };
+}
+
+/** Why approvals that were given no longer stand: people are told what they relied on, and what it is now. */
+function evidenceLine(event: EventOf<'cleared'>, to: Snapshot): Line {
+  const next =
+    to.state === 'DIAGNOSING'
+      ? ' Aegis collects the evidence again and makes a new plan, which needs approvals of its own.'
+      : '';
+  return {
+    topic: 'refusal',
+    segments: [
+      bold('Nothing was run: the evidence changed. '),
+      plain(`${event.reason} The approvals of this plan are void.${next}`),
+      ...changedSegments(event.changed ?? []),
+    ].slice(0, SEGMENTS_MAX),
   };
 }
 
