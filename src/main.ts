@@ -4,6 +4,7 @@ import type { HttpRoute } from './contract/http.ts';
 import type { Clock, Ids, Log } from './contract/ports.ts';
 import type { LoadedConfig } from './config.ts';
 import type { Gateway } from './gateway/gateway.ts';
+import { skillCognition } from './cognition/cognition.ts';
 import { createGateway } from './gateway/create-gateway.ts';
 import { mcpRoute } from './gateway/endpoint.ts';
 import { draftPostmortem } from './evolution/postmortem.ts';
@@ -166,6 +167,7 @@ async function wire(config: LoadedConfig, ports: Ports) {
     ...ports,
     gateway,
     vfs,
+    cognition: skillCognition(),
     settings,
     notify: () => slack.wake(),
     review: (entries) => draftPostmortem(entries, { names }),

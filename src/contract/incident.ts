@@ -68,6 +68,8 @@ export const Budget = z.strictObject({
   tool_calls_max: z.int().min(1),
   cost_usd_max: z.number().min(0),
   minutes_max: z.int().min(1),
+  /** Calls that one plan has for its gates, its changes, their checks and putting them back. */
+  reserve_calls_max: z.int().min(50).max(100_000).optional(),
 });
 export type Budget = z.infer<typeof Budget>;
 

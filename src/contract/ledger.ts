@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Approval, ApprovalId, ApprovalRequest, ApprovalRule, ApprovalStatus, Decision } from './approval.ts';
+import type { Spend } from './budgets.ts';
 import { hashOf } from './canonical.ts';
 import { IncidentId, IsoTime, Sha256 } from './incident.ts';
 import { Plan } from './plan.ts';
@@ -50,7 +51,10 @@ export const LedgerEntry = z.strictObject({
 export type LedgerEntry = z.infer<typeof LedgerEntry>;
 
 /** An entry before the store gives it seq, time and hashes. */
-export type NewLedgerEntry = Pick<LedgerEntry, 'kind' | 'actor' | 'payload'>;
+export type NewLedgerEntry = Pick<LedgerEntry, 'kind' | 'actor' | 'payload'> & {
+  /** Counted in the transaction that writes the entry. */
+  readonly spend?: Spend;
+};
 
 /** `prev_hash` of the first entry of a chain: binds the chain's name. */
 export function genesisHash(chain: string): string {

@@ -69,6 +69,8 @@ export const IncidentNotice = z.strictObject({
     tool_calls_max: z.int(),
     cost_usd: z.number(),
     cost_usd_max: z.number(),
+    /** The budget of the day, shared with others, that is nearest to its end. */
+    shared: z.string().max(200).optional(),
   }),
   waiting_for: z.strictObject({ who: z.string(), until: IsoTime.nullable() }).nullable(),
   checks: z.strictObject({ passed: z.int(), total: z.int() }).nullable(),

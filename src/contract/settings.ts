@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Role } from './approval.ts';
+import { Budgets } from './budgets.ts';
 import { CredentialSource, SecretRef } from './credentials.ts';
 import { Autonomy, Budget, PrincipalId, Severity } from './incident.ts';
 import { NodePattern } from './node-pattern.ts';
@@ -250,6 +251,8 @@ export const Settings = z.strictObject({
   triggers: z.array(AlertmanagerTrigger).max(50).default([]),
   /** How often teams may call; the first row that matches wins, built-in defaults come last. */
   quotas: z.array(Quota).max(500).default([]),
+  /** What a day of looking and thinking may cost, for everything, each team and each trigger. */
+  budgets: Budgets.prefault({}),
   policies_dir: z.string().max(1000).optional(),
   skills_dir: z.string().max(1000).optional(),
   /** `true` also writes signed checkpoints to an append-only file in `home`. */

@@ -143,13 +143,14 @@ function kindEntries(event: HarnessEvent, to: Snapshot): NewLedgerEntry[] {
         payload: { title: event.title, markdown_sha256: hashOf(event.markdown) },
       },
     ];
-  const refused = refusalOf(event);
+  const refused = refusalOf(event, to);
   return refused === null ? [] : [{ kind: 'refusal', actor, payload: { ...refused, by: null } }];
 }
 
 /** What an effect was refused; it is a row of its own beside the event (law 8). */
 function refusalOf(
   event: HarnessEvent,
+  to: Snapshot,
 ): { code: string; reason: string; remedy: string; about: string } | null {
   switch (event.type) {
     case 'plan_failed':
@@ -164,6 +165,12 @@ function refusalOf(
     case 'cleared': {
       const { verdict, reason, remedy } = event;
       return verdict === 'passed' ? null : { code: verdict, reason, remedy, about: 'clear for execution' };
+    }
+    case 'out_of_budget':
+    case 'looped': {
+      const { text, next_step } = to.context.halt ?? { text: '', next_step: '' };
+      const code = event.type === 'looped' ? 'going-in-circles' : 'out-of-budget';
+      return { code, reason: text, remedy: next_step, about: event.effect_id };
     }
     default:
       return null;

@@ -1,9 +1,13 @@
+import type { Cognition } from '../cognition/cognition.ts';
+import type { Payer } from '../contract/budgets.ts';
 import type { LedgerEntry } from '../contract/ledger.ts';
+import { isoTime } from '../contract/ports.ts';
 import type { Clock, Ids, Log } from '../contract/ports.ts';
 import type { Environment, Settings } from '../contract/settings.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { Store } from '../store/store.ts';
 import type { Vfs } from '../vfs/vfs.ts';
+import { payerOf } from './budget-accounts.ts';
 import { incidentOf } from './state.ts';
 import type { MachineContext } from './state.ts';
 
@@ -12,6 +16,7 @@ export interface HarnessDeps {
   readonly store: Store;
   readonly gateway: Gateway;
   readonly vfs: Vfs;
+  readonly cognition: Cognition;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -45,8 +50,9 @@ export async function mintToken(
   context: MachineContext,
   action_class: 'read' | 'write',
   looker: string | null = null,
-): Promise<{ token: string; token_id: string }> {
+): Promise<{ token: string; token_id: string; payer: Payer | null }> {
   const incident = incidentOf(context);
+  const payer = looker === null ? payerOf(context, isoTime(deps.clock.now())) : null;
   const token = `agt_${deps.ids.secret(32)}`;
   const token_id = deps.ids.next('tok');
   await deps.store.tokens.mint(
@@ -58,8 +64,9 @@ export async function mintToken(
       env: incident.scope.env,
       action_class,
       expires_at_ms: deps.clock.now() + TOKEN_TTL_MS,
+      ...(payer === null ? {} : { pays: payer }),
     },
     token,
   );
-  return { token, token_id };
+  return { token, token_id, payer: payer === null ? null : { ...payer, attempt: token_id } };
 }

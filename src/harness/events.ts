@@ -128,6 +128,27 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     remedy: z.string(),
   }),
   z.strictObject({ type: z.literal('reviewed'), ...result, title: z.string(), markdown: z.string() }),
+  /** Cognition met the end of a budget: the incident's own, or that of a day which it shares with others. */
+  z.strictObject({
+    type: z.literal('out_of_budget'),
+    ...result,
+    whose: z.enum(['incident', 'team', 'trigger', 'all']),
+    /** The team or trigger; empty for the others. */
+    name: z.string().max(100),
+    unit: z.enum(['investigations', 'calls', 'tokens', 'cost_usd']),
+    used: z.number(),
+    max: z.number(),
+    /** The UTC day that is used up; null for the incident's own budget. */
+    day: z.iso.date().nullable(),
+  }),
+  /** Cognition went in circles: what repeated, and how often. */
+  z.strictObject({
+    type: z.literal('looped'),
+    ...result,
+    pattern: z.enum(['same_read', 'near_read', 'nothing_new', 'same_plan', 'oscillation']),
+    what: z.string().max(500),
+    times: z.int(),
+  }),
   /** An effect could not do its work: a dependency is down. Retried within limits, then HALTED. */
   z.strictObject({
     type: z.literal('effect_failed'),

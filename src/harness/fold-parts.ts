@@ -88,6 +88,7 @@ export const ANOTHER_ROUND =
   'Press Resume to give it another round of the same size, or take it over by hand.';
 
 /** A person who goes on after the budget was spent grants it once more. */
-export function anotherRound(c: MachineContext): Pick<MachineContext, 'rounds'> {
-  return { rounds: c.halt?.reason === 'budget' ? c.rounds + 1 : c.rounds };
+export function anotherRound(c: MachineContext): Pick<MachineContext, 'rounds' | 'shared_budget'> {
+  if (c.shared_budget === 'spent') return { rounds: c.rounds, shared_budget: 'granted' };
+  return { rounds: c.halt?.reason === 'budget' ? c.rounds + 1 : c.rounds, shared_budget: 'kept' };
 }

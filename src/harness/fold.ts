@@ -13,6 +13,7 @@ import {
   voided,
   withHalt,
 } from './fold-parts.ts';
+import { foldLooped, foldOutOfBudget } from './fold-limits.ts';
 import { foldCleared, foldExecuted, foldVerified } from './fold-results.ts';
 import {
   brakeRollback,
@@ -67,8 +68,10 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
   prepared: (c, to, e) => {
     const plan = { payload: e.payload, previews: e.previews, gates: e.gates };
     const approval: Approval = { ...e.request, decisions: [], status: 'open' };
-    if (to === 'OBSERVING') return { ...c, plan, approval: null, running: null, retries: 0 };
-    return { ...c, plan, approval, running: null, retries: 0, done: [], checks: [], rollback: null };
+    // The round that a person granted ends with its plan.
+    const round = { ...c, shared_budget: 'kept' as const };
+    if (to === 'OBSERVING') return { ...round, plan, approval: null, running: null, retries: 0 };
+    return { ...round, plan, approval, running: null, retries: 0, done: [], checks: [], rollback: null };
   },
   prepare_refused: (c, _to, e) =>
     e.code === 'budget'
@@ -93,6 +96,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     );
   },
   verified: foldVerified,
+  out_of_budget: foldOutOfBudget,
+  looped: foldLooped,
   reviewed: (c, _to, e) => ({
     ...c,
     running: null,

@@ -5,6 +5,7 @@ import type { RiskEnvelope } from '../contract/risk.ts';
 import type { Preview } from '../contract/tool.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import { isRefusal } from '../contract/verdict.ts';
+import { readBudgets } from './budget-facts.ts';
 import { environmentOf } from './deps.ts';
 import type { HarnessDeps } from './deps.ts';
 import type { GateFacts } from './gates/gate.ts';
@@ -108,15 +109,9 @@ export async function gatherFacts(
       tools_now: deps.gateway.toolDefinitionsDigest(),
       tools_plan: input.digests_of_plan.tools,
     },
-    calls_used: await callsUsed(deps, incident.incident_id),
-    rounds: context.rounds,
+    budgets: await readBudgets(deps, context),
     locks: await targetLocks(deps, incident.incident_id),
   };
-}
-
-/** Gateway calls of an incident so far, from its ledger: two rows a call. */
-export async function callsUsed(deps: Pick<HarnessDeps, 'store'>, incident_id: string): Promise<number> {
-  return Math.ceil((await deps.store.ledger.count(incident_id, ['call'])) / 2);
 }
 
 /** An incident that changes, checks or puts back keeps others away from its targets. */

@@ -101,6 +101,12 @@ export const MOVES: readonly Move[] = [
   { from: 'ROLLING_BACK', on: 'undone', to: 'HALTED' },
   { from: 'ROLLING_BACK', on: 'undo_refused', to: 'HALTED' },
 
+  // Only looking and thinking meets a budget or goes in circles; what has begun to change the world is never cut short.
+  ...(['DIAGNOSING', 'PLANNING'] as const).flatMap((from): Move[] => [
+    { from, on: 'out_of_budget', to: 'HALTED' },
+    { from, on: 'looped', to: 'HALTED' },
+  ]),
+
   { from: 'OBSERVING', on: 'plan_again', to: 'DIAGNOSING' },
   { from: 'CLOSED', on: 'reviewed', to: 'CLOSED' },
 

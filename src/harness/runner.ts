@@ -4,10 +4,11 @@ import type { Refusal } from '../contract/verdict.ts';
 import { DuplicateIncidentError, SeqConflictError } from '../store/errors.ts';
 import type { TimerRow } from '../store/store.ts';
 import { approversInWords } from './approvers.ts';
+import { tightestShared } from './budget-accounts.ts';
+import { readBudgets } from './budget-facts.ts';
 import { commitOf } from './commit-of.ts';
 import type { HarnessDeps } from './deps.ts';
 import { EffectPool } from './effect-pool.ts';
-import { callsUsed } from './gate-facts.ts';
 import { parseSnapshot, step } from './machine.ts';
 import { mergeAlerts } from './merge-alerts.ts';
 import type { Delivered } from './merge-alerts.ts';
@@ -182,9 +183,13 @@ export class Runner {
 
   async #cardView(incident_id: string, to: Snapshot): Promise<CardView> {
     const head = await this.#deps.store.ledger.head(incident_id);
+    const budgets = await readBudgets(this.#deps, to.context);
+    const own = budgets.find((b) => b.whose === 'incident')?.spent;
     return {
       ledger_head: head?.hash ?? '0'.repeat(64),
-      tool_calls: await callsUsed(this.#deps, incident_id),
+      tool_calls: own?.calls ?? 0,
+      cost_usd: own?.cost_usd ?? 0,
+      shared_budget: tightestShared(budgets),
       simulated: this.#deps.settings.unsafe_endpoints,
       approvers: await approversInWords(this.#deps, to.context),
     };

@@ -87,6 +87,11 @@ export const MachineContext = z.strictObject({
   running: Running.nullable(),
   /** Budgets granted: one at opening, one more each time a person goes on after it was spent. */
   rounds: z.int().min(1),
+  /**
+   * The budgets of the day that this incident shares with others: `spent` when one stopped it, `granted` for the one
+   * round that a person let it have all the same.
+   */
+  shared_budget: z.enum(['kept', 'spent', 'granted']).default('kept'),
   retries: z.int().min(0),
   recollections: z.int().min(0),
   resolved_at: IsoTime.nullable(),
@@ -122,6 +127,7 @@ export function emptySnapshot(): Snapshot {
       halt: null,
       running: null,
       rounds: 1,
+      shared_budget: 'kept',
       retries: 0,
       recollections: 0,
       resolved_at: null,

@@ -31,7 +31,7 @@ export async function withWorld<T>(
   work: (read: ReadSession) => Promise<T>,
 ): Promise<T> {
   const incident = incidentOf(context);
-  const { token, token_id } = await mintToken(
+  const { token, token_id, payer } = await mintToken(
     deps,
     context,
     'read',
@@ -44,6 +44,7 @@ export async function withWorld<T>(
     opened_at_ms: Date.parse(incident.opened_at),
     token,
     purpose: reader.purpose,
+    ...(payer === null ? {} : { payer }),
     budget: reader.purpose === 'investigate' ? readBudget(incident.budget, context.rounds) : RESERVE_BUDGET,
   };
   let unreachable: string | null = null;

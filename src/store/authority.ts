@@ -1,3 +1,4 @@
+import type { Account, Payer, Spent } from '../contract/budgets.ts';
 import type { NewLedgerEntry } from '../contract/ledger.ts';
 import type { ActionClass, Permit, ToolOutcome } from '../contract/tool.ts';
 import type { Refusal } from '../contract/verdict.ts';
@@ -88,6 +89,8 @@ export interface TokenGrant {
   /** The highest class the token may reach; writes also need a permit. */
   readonly action_class: ActionClass;
   readonly expires_at_ms: number;
+  /** The effect that the token is for and the accounts that its calls are charged to; left out: charged to nobody. */
+  readonly pays?: Omit<Payer, 'attempt'>;
 }
 
 export interface TokenStore {
@@ -96,6 +99,23 @@ export interface TokenStore {
   find(token_text: string): Promise<TokenGrant | null>;
   revoke(token_id: string): Promise<boolean>;
   list(limit: number): Promise<readonly TokenGrant[]>;
+}
+
+/** An account and how many investigations of its day are allowed; null: as many as there are. */
+export interface LimitedAccount extends Account {
+  readonly investigations_max: number | null;
+}
+
+export interface BudgetStore {
+  /**
+   * Charges one investigation to all accounts, once for each effect however often it is run. When one of them is used up
+   * nothing is charged, and that one comes back.
+   */
+  beginInvestigation(effect_id: string, accounts: readonly LimitedAccount[]): Promise<LimitedAccount | null>;
+  /** In the order of the accounts. */
+  spent(accounts: readonly Account[]): Promise<readonly Spent[]>;
+  /** Every account of one UTC day. */
+  daySpent(day: string): Promise<readonly { readonly key: string; readonly spent: Spent }[]>;
 }
 
 export interface ThrottleStore {

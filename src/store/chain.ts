@@ -2,6 +2,7 @@ import { canonicalJson } from '../contract/canonical.ts';
 import { genesisHash } from '../contract/ledger.ts';
 import type { LedgerEntry, LedgerKind, NewLedgerEntry } from '../contract/ledger.ts';
 import { isoTime } from '../contract/ports.ts';
+import { spendCharger } from './budgets.ts';
 import type { Core } from './database.ts';
 import { LedgerBrokenError } from './errors.ts';
 import { isLedgerKind, rowHash } from './row-check.ts';
@@ -47,6 +48,7 @@ export function chainAppender(core: Core): AppendToChain {
   const insert = core.db.prepare<[string, number, number, string, string, string, string, string, string]>(
     'INSERT INTO ledger (chain, seq, v, at, kind, actor, payload, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
   );
+  const charge = spendCharger(core);
   return (chain, drafts) => {
     const head = last.get(chain);
     const now = isoTime(core.clock.now());
@@ -59,6 +61,7 @@ export function chainAppender(core: Core): AppendToChain {
       const { kind, actor } = draft;
       const payload = payloadText(chain, draft, { seq, prev_hash });
       const hash = rowHash({ chain, seq, v: VERSION, at, kind, actor, prev_hash }, payload);
+      if (draft.spend !== undefined) charge(draft.spend);
       insert.run(chain, seq, VERSION, at, kind, actor, payload, prev_hash, hash);
       entries.push(entryOf({ chain, seq, v: VERSION, at, kind, actor, payload, prev_hash, hash }));
       prev_hash = hash;

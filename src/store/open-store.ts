@@ -1,4 +1,5 @@
 import { approvalStore } from './approvals.ts';
+import { budgetStore } from './budgets.ts';
 import { chainAppender } from './chain.ts';
 import { connect, immediate, migrate } from './database.ts';
 import type { Core } from './database.ts';
@@ -95,6 +96,7 @@ function assemble(core: Core, owner: Owner | null, group: GroupCommit): Store {
     freezes: freezeStore(core, append, brake),
     upstream_pins: upstreamPinStore(core, append),
     throttle: throttleStore(core),
+    budgets: budgetStore(core),
     results: resultStore(core),
     inbox: inboxStore(core, appendInbox),
     outbox: outboxStore(core, putCard),

@@ -5,6 +5,7 @@ import type { LedgerEntry, LedgerKind, NewLedgerEntry } from '../contract/ledger
 import type { Notice } from '../contract/notice.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type {
+  BudgetStore,
   FreezeStore,
   JournalStore,
   LeaseStore,
@@ -32,6 +33,7 @@ export interface Store {
   readonly freezes: FreezeStore;
   readonly upstream_pins: UpstreamPinStore;
   readonly throttle: ThrottleStore;
+  readonly budgets: BudgetStore;
   readonly results: ResultStore;
   readonly inbox: InboxStore;
   readonly outbox: OutboxStore;

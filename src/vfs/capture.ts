@@ -9,7 +9,7 @@ import { countMarks } from './line-text.ts';
 import type { ReadSpent } from './read-budget.ts';
 import type { RunResult } from './run.ts';
 import type { Provenance } from './source-reader.ts';
-import { ledgerActor, type VfsSession } from './session.ts';
+import { accountOf, ledgerActor, type VfsSession } from './session.ts';
 
 /**
  * Text -> evidence: hash, record, seal, ledger, in this order, and only then is the text handed out. The count of
@@ -119,7 +119,21 @@ async function keep(
       ms: Math.max(0, Math.round(now_ms - input.started_at_ms)),
     },
   };
-  await deps.store.ledger.append(incident_id, [{ kind: 'read', actor: ledgerActor(session), payload }]);
+  // Without a payer each read is an effect of its own: nothing runs it again.
+  const payer = session.payer ?? {
+    effect_id: record.evidence_id,
+    attempt: record.evidence_id,
+    accounts: [accountOf(session)],
+  };
+  const { bytes, tokens } = input.cost;
+  await deps.store.ledger.append(incident_id, [
+    {
+      kind: 'read',
+      actor: ledgerActor(session),
+      payload,
+      spend: { payer, reads: 1, bytes, tokens, cost_usd: payload.cost.usd },
+    },
+  ]);
 }
 
 function evidenceId(ids: Ids): string {

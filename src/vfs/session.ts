@@ -1,3 +1,4 @@
+import type { Account, Payer } from '../contract/budgets.ts';
 import type { ReadLimits } from './read-budget.ts';
 
 /** Who reads, where, and how much. It comes from the incident (or from a person's CLI login), never from text. */
@@ -13,6 +14,8 @@ export interface VfsSession {
    * hour does not use up what an investigation may read. Default `investigate`.
    */
   readonly purpose?: 'investigate' | 'verify' | 'look';
+  /** Who pays for the reads; the first account is the one that `budget.incident` limits. Default: see `accountOf`. */
+  readonly payer?: Payer;
   /** Gateway token of the reader. */
   readonly token: string;
   readonly budget: { readonly round: ReadLimits; readonly incident: ReadLimits };
@@ -23,4 +26,9 @@ export interface VfsSession {
 /** Who stands in the ledger for reads and refusals of this session. */
 export function ledgerActor({ purpose = 'investigate' }: VfsSession): string {
   return purpose === 'investigate' ? 'aegis:vfs' : `aegis:vfs:${purpose}`;
+}
+
+/** The account that the incident's read budget is counted in: one for each purpose, whoever pays besides. */
+export function accountOf({ payer, purpose = 'investigate', incident_id }: VfsSession): Account {
+  return payer?.accounts[0] ?? { key: `${purpose}:${incident_id}`, day: null };
 }

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { EvidencePointer, EvidenceRecord, HoldsResult } from '../contract/evidence.ts';
-import { ReadPayload, type RefusalPayload } from '../contract/ledger.ts';
+import type { RefusalPayload } from '../contract/ledger.ts';
 import { parsePath } from '../contract/pipeline-path.ts';
 import { parsePipeline } from '../contract/pipeline-parser.ts';
 import type { Pipeline } from '../contract/pipeline.ts';
@@ -29,7 +29,7 @@ import {
 import { narrower, runPipeline } from './run.ts';
 import { createSourceReader, type SourceReader } from './source-reader.ts';
 import { createTree, noSuchPath, type Tree } from './tree.ts';
-import { ledgerActor, type VfsSession } from './session.ts';
+import { accountOf, ledgerActor, type VfsSession } from './session.ts';
 
 /**
  * L1, the world as files. It turns a read command into questions to the gateway, renders redacted text, captures it as
@@ -51,7 +51,7 @@ interface CapturedFile {
 }
 
 export interface VfsDeps {
-  readonly store: Pick<Store, 'evidence' | 'ledger' | 'incidents'>;
+  readonly store: Pick<Store, 'evidence' | 'ledger' | 'incidents' | 'budgets'>;
   readonly gateway: GatewayRead;
   readonly settings: Pick<Settings, 'teams' | 'sources' | 'clusters' | 'services'>;
   readonly skills_dir: string | null;
@@ -97,7 +97,7 @@ interface WorldState {
   /** Refusals that the gateway gave and recorded itself. */
   readonly by_gateway: WeakSet<Refusal>;
   round: ReadSpent;
-  /** Spent by the incident before and during this round; null until it was read from the ledger. */
+  /** Spent by the incident before and during this round; null until it was read from the store. */
   incident: ReadSpent | null;
 }
 
@@ -254,21 +254,11 @@ function parseCommand(command: string): Pipeline | Refusal {
     : refuse('bad-command', `At character ${parsed.at + 1}: ${parsed.reason}.`, parsed.hint);
 }
 
-const READ_ENTRIES_MAX = 10_000;
-
-/** What this incident has spent so far for this purpose, from its ledger: a restart does not reset it. */
+/** What this incident has spent so far for this purpose: a restart does not reset it. */
 async function spentBefore(deps: VfsDeps, session: VfsSession): Promise<ReadSpent> {
-  if (session.incident_id === null) return NOTHING_SPENT;
-  const entries = await deps.store.ledger.read(session.incident_id, {
-    kinds: ['read'],
-    limit: READ_ENTRIES_MAX,
-  });
-  return entries.reduce((sum, entry) => {
-    const read = ReadPayload.safeParse(entry.payload);
-    return read.success && entry.actor === ledgerActor(session)
-      ? addSpent(sum, { fragments: 1, bytes: read.data.bytes, tokens: read.data.cost.tokens })
-      : sum;
-  }, NOTHING_SPENT);
+  const [spent] = await deps.store.budgets.spent([accountOf(session)]);
+  if (spent === undefined) return NOTHING_SPENT;
+  return { fragments: spent.reads, bytes: spent.bytes, tokens: spent.tokens };
 }
 
 async function readCaptured(

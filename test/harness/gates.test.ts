@@ -1,3 +1,6 @@
+import { Budgets } from '../../src/contract/budgets.ts';
+import { budgetsOf } from '../../src/harness/budget-accounts.ts';
+import type { BudgetLine } from '../../src/harness/budget-accounts.ts';
 import { describe, expect, it } from 'vitest';
 import type { EvidenceRecord, HoldsResult } from '../../src/contract/evidence.ts';
 import { Guardrails } from '../../src/contract/guardrails.ts';
@@ -81,11 +84,26 @@ function facts(change: Partial<GateFacts> = {}): GateFacts {
       ['ines', ['lead']],
     ]),
     digests: { policy_now: SHA, policy_plan: SHA, tools_now: SHA, tools_plan: SHA },
-    calls_used: 20,
-    rounds: 1,
+    budgets: budgets(20),
     locks: new Map(),
     ...change,
   };
+}
+
+/** The incident's budgets with so many calls of the plan's reserve used. */
+function budgets(reserve_calls: number): BudgetLine[] {
+  const { context } = walkTo('CLEARING');
+  return budgetsOf(context, Budgets.parse({}), at(30)).map((line) => ({
+    ...line,
+    spent: {
+      investigations: 0,
+      calls: line.whose === 'reserve' ? reserve_calls : 60,
+      reads: 0,
+      bytes: 0,
+      tokens: 0,
+      cost_usd: 0,
+    },
+  }));
 }
 
 const withHolds = (change: Partial<HoldsResult>) => ({ holds: new Map([['e1', { ...holds, ...change }]]) });
@@ -236,7 +254,7 @@ describe('gates', () => {
     ],
     ['approvals', 'an approver who became involved', { involved: new Set(['maya', 'dan']) }],
     ['approvals', 'an expired approval', { now_ms: T0 + 1_000_000 }],
-    ['budget', 'a budget that is used up, reserve included', { calls_used: 70 }],
+    ['budget', 'a reserve too small for the change, its checks and its undo', { budgets: budgets(280) }],
     [
       'target-lock',
       'a target that another incident changes',

@@ -85,6 +85,17 @@ function possibleEvents(s: Snapshot, offset_s: number): HarnessEvent[] {
       rolls_back: true,
     })),
     { type: 'reviewed', ...base, title: 't', markdown: 'm' },
+    ...(['incident', 'team'] as const).map((whose): HarnessEvent => ({
+      type: 'out_of_budget',
+      ...base,
+      whose,
+      name: whose === 'team' ? 'data' : '',
+      unit: 'calls',
+      used: 60,
+      max: 60,
+      day: whose === 'team' ? '2026-11-23' : null,
+    })),
+    { type: 'looped', ...base, pattern: 'same_read', what: 'read /x', times: 5 },
     { type: 'effect_failed', ...base, reason: 'down', retryable: true },
     { type: 'effect_failed', ...base, reason: 'down', retryable: false },
     ...(['retry', 'approval_expiry', 'quiet', 'minutes'] as const).map((kind): HarnessEvent => ({

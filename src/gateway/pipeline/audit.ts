@@ -69,7 +69,7 @@ function chainOf(grant: TokenGrant | null): string {
 }
 
 export function beforeEntry(facts: CallFacts<AuditSubject>): NewLedgerEntry {
-  return entry(facts, {
+  const before = entry(facts, {
     phase: 'before',
     credential: null,
     status: 'accepted',
@@ -77,6 +77,9 @@ export function beforeEntry(facts: CallFacts<AuditSubject>): NewLedgerEntry {
     redactions: 0,
     cost: null,
   });
+  const { grant } = facts.admission;
+  if (grant.pays === undefined) return before;
+  return { ...before, spend: { payer: { ...grant.pays, attempt: grant.token_id }, calls: 1 } };
 }
 
 /** Null: the row is written. A refusal: it could not be, so nothing may be called. */

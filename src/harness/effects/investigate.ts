@@ -1,8 +1,10 @@
-import { investigate } from '../../cognition/investigator.ts';
-import { plan } from '../../cognition/planner.ts';
 import { route } from '../../cognition/router.ts';
+import { HarnessEvent } from '../events.ts';
+import type { HarnessDeps } from '../deps.ts';
+import { planLoop } from '../plan-loops.ts';
 import { incidentOf } from '../state.ts';
 import { isOutage, withWorld } from '../world-session.ts';
+import { cognise, looped } from './cognise.ts';
 import type { Effect } from './effect.ts';
 import { failed } from './effect.ts';
 
@@ -20,8 +22,8 @@ export const triageEffect: Effect = (input) =>
 
 /** DIAGNOSING: read-only investigation. A source that was down makes it a retry, not an "inconclusive". */
 export const investigateEffect: Effect = (input) =>
-  withWorld(input.deps, input.context, { purpose: 'investigate' }, async ({ world, unreachable }) => {
-    const findings = await investigate(world, incidentOf(input.context), input.signal);
+  cognise(input, async ({ world, unreachable, signal }) => {
+    const findings = await input.deps.cognition.investigate(world, incidentOf(input.context), signal);
     const outage = unreachable();
     if (!findings.conclusive && outage !== null) return failed(input, outage);
     return { type: 'investigated', at: input.at(), effect_id: input.running.effect_id, findings };
@@ -29,7 +31,7 @@ export const investigateEffect: Effect = (input) =>
 
 /** PLANNING, first half: a draft from the findings. */
 export const planEffect: Effect = (input) =>
-  withWorld(input.deps, input.context, { purpose: 'investigate' }, async ({ world, unreachable }) => {
+  cognise(input, async ({ world, unreachable, signal }) => {
     const { findings } = input.context;
     const base = { at: input.at(), effect_id: input.running.effect_id };
     if (findings === null)
@@ -40,10 +42,25 @@ export const planEffect: Effect = (input) =>
         reason: 'There are no findings to plan from.',
         remedy: 'Press Plan again.',
       };
-    const planned = await plan(world, incidentOf(input.context), findings, input.signal);
-    if (planned.ok) return { type: 'drafted', ...base, draft: planned.draft };
+    const incident = incidentOf(input.context);
+    const planned = await input.deps.cognition.plan(world, incident, findings, signal);
+    if (planned.ok) {
+      const circle = planLoop(await eventsOf(input.deps, incident.incident_id), planned.draft);
+      return circle === null ? { type: 'drafted', ...base, draft: planned.draft } : looped(input, circle);
+    }
     const outage = unreachable();
     if (outage !== null) return failed(input, outage);
     const { code, reason, remedy } = planned.refusal;
     return { type: 'plan_failed', ...base, code, reason, remedy };
   });
+
+/** Most events of an incident that are looked through for plans that came to nothing. */
+const EVENTS_MAX = 10_000;
+
+async function eventsOf(
+  { store }: Pick<HarnessDeps, 'store'>,
+  incident_id: string,
+): Promise<readonly HarnessEvent[]> {
+  const entries = await store.ledger.read(incident_id, { kinds: ['event'], limit: EVENTS_MAX });
+  return entries.map((entry) => HarnessEvent.parse(entry.payload));
+}

@@ -8,6 +8,7 @@ import type { RiskEnvelope } from '../../contract/risk.ts';
 import type { Mount } from '../../contract/settings.ts';
 import type { Preview } from '../../contract/tool.ts';
 import type { Refusal } from '../../contract/verdict.ts';
+import type { BudgetLine } from '../budget-accounts.ts';
 
 /**
  * Everything the gates look at, gathered by the runner just before. A gate is a pure function of this; all gates are
@@ -47,9 +48,8 @@ export interface GateFacts {
     readonly tools_now: string;
     readonly tools_plan: string;
   };
-  readonly calls_used: number;
-  /** Budgets granted so far. */
-  readonly rounds: number;
+  /** What was spent, of what, and whose it is. */
+  readonly budgets: readonly BudgetLine[];
   /** Other open incidents that are executing or verifying on the same target: target -> incident id. */
   readonly locks: ReadonlyMap<string, string>;
 }

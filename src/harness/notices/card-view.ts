@@ -3,8 +3,12 @@ import type { Snapshot } from '../state.ts';
 /** What the pure cards need from outside the snapshot. */
 export interface CardView {
   readonly ledger_head: string;
-  /** Gateway calls of this incident so far. */
+  /** Gateway calls that the investigation has used so far. */
   readonly tool_calls: number;
+  /** What it has cost so far; left out: nothing. */
+  readonly cost_usd?: number;
+  /** The budget of the day, shared with others, that is nearest to its end, in words. */
+  readonly shared_budget?: string | null;
   /** `unsafe_endpoints` is on: every card says SIMULATED. */
   readonly simulated: boolean;
   /** Names of people who could still approve, in words. */

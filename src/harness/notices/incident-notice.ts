@@ -38,8 +38,9 @@ export function incidentNotice(snapshot: Snapshot, view: CardView): IncidentNoti
     budget: {
       tool_calls: view.tool_calls,
       tool_calls_max: incident.budget.tool_calls_max * c.rounds,
-      cost_usd: 0,
-      cost_usd_max: incident.budget.cost_usd_max,
+      cost_usd: view.cost_usd ?? 0,
+      cost_usd_max: incident.budget.cost_usd_max * c.rounds,
+      ...(view.shared_budget == null ? {} : { shared: view.shared_budget }),
     },
     waiting_for: waitingFor(snapshot, view),
     checks:
@@ -139,5 +140,6 @@ function buttons(snapshot: Snapshot): IncidentNotice['buttons'] {
     list.push('plan_again');
   if (snapshot.state === 'CLOSED') return c.postmortem === null ? list : [...list, 'postmortem'];
   if (snapshot.state !== 'HALTED') list.push('stop', 'hand_over');
+  else if (c.halt?.reason === 'budget' || c.halt?.reason === 'loop') list.push('hand_over');
   return list;
 }

@@ -131,7 +131,7 @@ function facts(notice: IncidentNotice, ctx: CardContext): Mrkdwn[] {
     mrkdwn`*Scope*\n${joinMrkdwn(where, ' · ')}`,
     mrkdwn`*Owner*\n${notice.owner === null ? 'nobody yet' : personMarkup(ctx.person(notice.owner), ctx.first && !notice.shadow)}`,
     mrkdwn`*Mode*\n${notice.mode}`,
-    mrkdwn`*Budget*\n${budget.tool_calls} of ${budget.tool_calls_max} calls · ${money}`,
+    mrkdwn`*Budget*\n${budget.tool_calls} of ${budget.tool_calls_max} calls · ${money}${budget.shared === undefined ? '' : mrkdwn`\n${budget.shared}`}`,
     mrkdwn`*Alerts*\n${notice.alerts.firing} firing, ${notice.alerts.resolved} resolved`,
   ];
   if (notice.waiting_for !== null) {
