@@ -1,4 +1,5 @@
 import { nearest } from './config-issue.ts';
+import { SLACK_TRIGGER } from './contract/budgets.ts';
 import type { CredentialSource } from './contract/credentials.ts';
 import type { Mount, OwnedSystem, Settings } from './contract/settings.ts';
 
@@ -45,6 +46,10 @@ export function referenceProblems(settings: Settings): Problem[] {
   settings.quotas.forEach(({ team, env }, n) => {
     if (team !== '*') known.tenant(['quotas', n], team, env === '*' ? null : env);
   });
+  const triggers = [...settings.triggers.map((t) => t.name), SLACK_TRIGGER];
+  for (const team of Object.keys(settings.budgets.teams)) known.tenant(['budgets', 'teams', team], team, null);
+  for (const trigger of Object.keys(settings.budgets.triggers))
+    known.trigger(['budgets', 'triggers', trigger], trigger, triggers);
   terraformProblems(settings, known, report);
   duplicates(settings, report);
   credentialProblems(settings, report);
@@ -72,6 +77,8 @@ function knownNames(settings: Settings, report: Report) {
   const people = settings.identity.map((i) => i.principal);
   const services = settings.services.map((s) => s.name);
   return {
+    trigger: (path: Problem['path'], name: string, names: readonly string[]) =>
+      check(path, 'trigger', name, names),
     person: (path: Problem['path'], name: string) => check(path, 'identity', name, people),
     service: (path: Problem['path'], name: string) => check(path, 'service', name, services),
     cluster: (path: Problem['path'], name: string) =>

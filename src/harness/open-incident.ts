@@ -1,3 +1,4 @@
+import { SLACK_TRIGGER } from '../contract/budgets.ts';
 import type { IncidentContext } from '../contract/incident.ts';
 import { isoTime } from '../contract/ports.ts';
 import type { Service, Settings } from '../contract/settings.ts';
@@ -46,7 +47,7 @@ export function openFromPerson(
 ): IncidentContext {
   return {
     ...frame(settings, input.place, input.incident_id, input.now_ms),
-    source: { trigger: 'slack', fingerprint: '', group_key: input.incident_id },
+    source: { trigger: SLACK_TRIGGER, fingerprint: '', group_key: input.incident_id },
     title: input.text.replaceAll(/\s+/g, ' ').trim().slice(0, 300) || 'Investigation',
     severity: 'sev3',
     scope: scopeOf(settings, input.place, {}),
