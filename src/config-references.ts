@@ -47,7 +47,8 @@ export function referenceProblems(settings: Settings): Problem[] {
     if (team !== '*') known.tenant(['quotas', n], team, env === '*' ? null : env);
   });
   const triggers = [...settings.triggers.map((t) => t.name), SLACK_TRIGGER];
-  for (const team of Object.keys(settings.budgets.teams)) known.tenant(['budgets', 'teams', team], team, null);
+  for (const team of Object.keys(settings.budgets.teams))
+    known.tenant(['budgets', 'teams', team], team, null);
   for (const trigger of Object.keys(settings.budgets.triggers))
     known.trigger(['budgets', 'triggers', trigger], trigger, triggers);
   terraformProblems(settings, known, report);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { HttpRoute } from './contract/http.ts';
+import { isoTime } from './contract/ports.ts';
 import type { Clock, Ids, Log } from './contract/ports.ts';
 import type { LoadedConfig } from './config.ts';
 import type { Gateway } from './gateway/gateway.ts';
@@ -57,7 +58,7 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
   const routes = [
     ...rooms.routes,
     ...healthRoutes(
-      store,
+      ports,
       () => ready,
       () => slack.healthy(),
     ),
@@ -199,10 +200,15 @@ async function wire(config: LoadedConfig, ports: Ports) {
   return { gateway, runner, slack, routes };
 }
 
-function healthRoutes(store: Store, is_ready: () => boolean, slack_healthy: () => boolean): HttpRoute[] {
+function healthRoutes(
+  { store, clock }: Pick<Ports, 'store' | 'clock'>,
+  is_ready: () => boolean,
+  slack_healthy: () => boolean,
+): HttpRoute[] {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   leaseGauge(registry, store);
+  budgetGauge(registry, store, clock);
   const get = (path: string, handle: HttpRoute['handle']): HttpRoute => ({
     method: 'GET',
     path,
@@ -230,6 +236,24 @@ function healthRoutes(store: Store, is_ready: () => boolean, slack_healthy: () =
 /** It goes on reading and answering, so it is ready all the same. */
 function writesOf(rewind: Rewind | null): string {
   return rewind === null ? 'ok' : `stopped: ${rewind.what} ${rewind.remedy}`;
+}
+
+/** What was spent today of the budgets that incidents share. */
+function budgetGauge(registry: Registry, store: Store, clock: Clock): void {
+  registry.registerMetric(
+    new Gauge({
+      name: 'aegis_budget_spent_today',
+      help: 'Spent since midnight UTC of the budgets of teams, triggers and all of Aegis, by account and unit',
+      labelNames: ['account', 'unit'],
+      registers: [],
+      async collect() {
+        this.reset();
+        for (const { key, spent } of await store.budgets.daySpent(isoTime(clock.now()).slice(0, 10)))
+          for (const unit of ['investigations', 'calls', 'tokens', 'cost_usd'] as const)
+            this.set({ account: key, unit }, spent[unit]);
+      },
+    }),
+  );
 }
 
 /** Credentials that are out at this moment; one that stays for long was not revoked. */

@@ -11,6 +11,8 @@ CREATE TABLE spending (
   PRIMARY KEY (account, day)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX spending_by_day ON spending (day) WHERE day <> '';
+
 -- What each effect was charged: `top` is its dearest attempt, `now` the attempt under way. Run again after a crash, it
 -- pays only for what goes beyond.
 CREATE TABLE effect_spending (

@@ -62,6 +62,12 @@ teams:
 # quotas:
 #   - { team: data, env: prod, class: read, per_second: 50, burst: 200, per_day: 200000 }
 
+# What a UTC day of looking and thinking may cost; changes, checks and undo are paid from a reserve that no day limits.
+# budgets:
+#   all: { investigations_per_day_max: 500, calls_per_day_max: 50000, tokens_per_day_max: 100000000, cost_usd_per_day_max: 200 }
+#   each_team: { investigations_per_day_max: 200 } # each_trigger likewise
+#   teams: { data: { investigations_per_day_max: 300 } } # triggers likewise; "slack" is what people ask for
+
 # Who depends on whom: blast radius and "if nothing is done" come from here.
 services:
   - name: nightly-settlement

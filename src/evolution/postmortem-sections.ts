@@ -216,7 +216,7 @@ export function costSection(story: Story): string | null {
       [
         'calls',
         String(calls.filter(({ value }) => value.phase === 'before').length),
-        String(context.budget.tool_calls_max),
+        `${context.budget.tool_calls_max}, and a reserve for the change, its checks and its undo`,
       ],
       ['minutes', minutes === null ? 'unknown' : String(minutes), String(context.budget.minutes_max)],
       ['files read', `${reads.length} (${sum(reads.map(({ value }) => value.bytes))} bytes)`, ''],

@@ -54,6 +54,9 @@ export function budgetStore(core: Core): BudgetStore {
   const account = db.prepare<[string, string], { investigations: number } & Amounts>(
     `SELECT investigations, ${UNITS.join(', ')} FROM spending WHERE account = ? AND day = ?`,
   );
+  const of_day = db.prepare<[string], { account: string }>(
+    "SELECT account FROM spending WHERE day = ? AND day <> ''",
+  );
   const spentOf = ({ key, day }: Account): Spent => {
     const row = account.get(key, day ?? '');
     if (row === undefined) return { investigations: 0, calls: 0, reads: 0, bytes: 0, tokens: 0, cost_usd: 0 };
@@ -75,9 +78,8 @@ export function budgetStore(core: Core): BudgetStore {
         return null;
       }),
     spent: async (accounts) => accounts.map(spentOf),
-    daySpent: async (day) => {
-      const keys = db.prepare<[string], { account: string }>('SELECT account FROM spending WHERE day = ?');
-      return keys.all(day).map(({ account: key }) => ({ key, spent: spentOf({ key, day }) }));
+    async daySpent(day) {
+      return of_day.all(day).map(({ account: key }) => ({ key, spent: spentOf({ key, day }) }));
     },
   };
 }

@@ -55,7 +55,7 @@ describe('the postmortem of a whole incident', () => {
     expect(markdown).toContain('vault\\_kubernetes, revoked after the call');
     expect(markdown).toContain('| The job completed | **passed** | COMPLETED | 3 |');
     expect(markdown).toContain('| tokens | 120 | 100000 |');
-    expect(markdown).toContain('| calls | 1 | 60 |');
+    expect(markdown).toContain('| calls | 1 | 60, and a reserve for the change, its checks and its undo |');
   });
 
   it('starts the timeline with the alert and asks to carry the change into its source', () => {

@@ -40,9 +40,9 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-async function gauge(): Promise<string[]> {
+async function gauge(name = 'aegis_leases_outstanding'): Promise<string[]> {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  return text.split('\n').filter((line) => line.startsWith('aegis_leases_outstanding'));
+  return text.split('\n').filter((line) => line.startsWith(name));
 }
 
 describe('/metrics', () => {
@@ -72,7 +72,30 @@ describe('/metrics', () => {
     expect(await gauge()).toContain('aegis_leases_outstanding{engine="vault_kubernetes"} 1');
     // A read gives its lease back a few idle seconds later.
     await expect
-      .poll(gauge, { timeout: 30_000 })
+      .poll(() => gauge(), { timeout: 30_000 })
       .toEqual(['aegis_leases_outstanding{engine="vault_login"} 1']);
   }, 60_000);
+
+  it('shows what was spent today of the shared budgets, and nothing of single incidents or other days', async () => {
+    const day = new Date().toISOString().slice(0, 10);
+    const accounts = [
+      { key: 'team:data', day },
+      { key: 'team:data', day: '2026-01-01' },
+      { key: 'investigate:INC-2026-1123-001', day: null },
+    ];
+    await store.ledger.append('SYSTEM', [
+      {
+        kind: 'cost',
+        actor: 'aegis:test',
+        payload: {},
+        spend: { payer: { effect_id: 'E', attempt: 'a', accounts }, calls: 3, cost_usd: 0.25 },
+      },
+    ]);
+    expect(await gauge('aegis_budget_spent_today')).toEqual([
+      'aegis_budget_spent_today{account="team:data",unit="investigations"} 0',
+      'aegis_budget_spent_today{account="team:data",unit="calls"} 3',
+      'aegis_budget_spent_today{account="team:data",unit="tokens"} 0',
+      'aegis_budget_spent_today{account="team:data",unit="cost_usd"} 0.25',
+    ]);
+  });
 });
