@@ -47,10 +47,11 @@ export function referenceProblems(settings: Settings): Problem[] {
     if (team !== '*') known.tenant(['quotas', n], team, env === '*' ? null : env);
   });
   const triggers = [...settings.triggers.map((t) => t.name), SLACK_TRIGGER];
+  const teams = Object.keys(settings.teams);
   for (const team of Object.keys(settings.budgets.teams))
-    known.tenant(['budgets', 'teams', team], team, null);
+    known.named(['budgets', 'teams', team], 'team', team, teams);
   for (const trigger of Object.keys(settings.budgets.triggers))
-    known.trigger(['budgets', 'triggers', trigger], trigger, triggers);
+    known.named(['budgets', 'triggers', trigger], 'trigger', trigger, triggers);
   terraformProblems(settings, known, report);
   duplicates(settings, report);
   credentialProblems(settings, report);
@@ -78,8 +79,7 @@ function knownNames(settings: Settings, report: Report) {
   const people = settings.identity.map((i) => i.principal);
   const services = settings.services.map((s) => s.name);
   return {
-    trigger: (path: Problem['path'], name: string, names: readonly string[]) =>
-      check(path, 'trigger', name, names),
+    named: check,
     person: (path: Problem['path'], name: string) => check(path, 'identity', name, people),
     service: (path: Problem['path'], name: string) => check(path, 'service', name, services),
     cluster: (path: Problem['path'], name: string) =>

@@ -176,6 +176,24 @@ describe('a mistake stops the start with line, place, reason and the nearest wor
       /triggers\[0\]\.scopes\[0\]\.team: there is no team "fraud"/,
     ],
     [
+      'a budget for an unknown team',
+      '\nservices:',
+      '\nbudgets:\n  teams: { dara: { calls_per_day_max: 5 } }\nservices:',
+      /budgets\.teams\.dara: there is no team "dara"; did you mean "data"\?/,
+    ],
+    [
+      'a budget for an unknown trigger',
+      '\nservices:',
+      '\nbudgets:\n  triggers: { slak: { investigations_per_day_max: 5 } }\nservices:',
+      /budgets\.triggers\.slak: there is no trigger "slak"; did you mean "slack"\?/,
+    ],
+    [
+      'a budget without its unit',
+      '\nservices:',
+      '\nbudgets:\n  all: { calls_max: 5 }\nservices:',
+      /budgets\.all.*calls_max/,
+    ],
+    [
       'a sender for an unknown cluster',
       'env: prod, cluster: prod-1',
       'env: prod, cluster: prod-9',

@@ -1,6 +1,4 @@
 import fc from 'fast-check';
-import Database from 'better-sqlite3';
-import { join } from 'node:path';
 import { rmSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Cognition } from '../../src/cognition/cognition.ts';
@@ -32,6 +30,7 @@ import {
   until,
 } from './budget-rig.ts';
 import type { Rig, RigOptions } from './budget-rig.ts';
+import { schemaBefore } from '../store/older-schema.ts';
 import type { HarnessEvent } from '../../src/harness/events.ts';
 import {
   afterRead,
@@ -234,9 +233,7 @@ describe('counters', () => {
       { kind: 'read', actor: 'aegis:vfs:verify', payload: cost },
     ]);
     await first.store.close();
-    const db = new Database(join(home, 'aegis.db'));
-    db.exec('DROP TABLE spending; DROP TABLE effect_spending; DELETE FROM migration WHERE number >= 8');
-    db.close();
+    schemaBefore(home, 'budgets');
     const store = await openStore({ home, clock });
     const [found] = await store.budgets.spent([{ key: `investigate:${ID}`, day: null }]);
     expect(found).toMatchObject({ calls: 1, reads: 1, bytes: 10, tokens: 5 });

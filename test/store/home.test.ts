@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { schemaBefore } from './older-schema.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { entry, evidence, handClock, INC, step } from './samples.ts';
@@ -124,7 +125,7 @@ describe('schema of the database', () => {
       const other = { incident_id: 'INC-2026-1123-002', snapshot: { context: { plan: null } } };
       await store.step.commit(step(0, other));
     });
-    change('DROP TABLE planned_effect; DELETE FROM migration WHERE number >= 8');
+    schemaBefore(home, 'planned_effects');
     await using(await open(), async (store) => {
       const rows = await store.incidents.planning(action, 0);
       expect(rows.map((row) => row.incident_id)).toEqual([INC]);
