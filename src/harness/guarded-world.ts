@@ -4,7 +4,7 @@ import type { Refusal } from '../contract/verdict.ts';
 import type { World, WorldRequest, WorldResponse } from '../contract/world.ts';
 import { amountWords, sharedWords, usedUp } from './budget-accounts.ts';
 import type { BudgetLine } from './budget-accounts.ts';
-import { afterRead, beforeRead, NO_READS } from './loop-detector.ts';
+import { answered, asked, beforeRead, NO_READS } from './loop-detector.ts';
 import type { Breach, LoopState, ReadOutcome } from './loop-detector.ts';
 import { isOutage } from './world-session.ts';
 
@@ -47,8 +47,9 @@ export function guardWorld(inner: World, budgets: () => Promise<readonly BudgetL
         const command = commandOf(request);
         const breach = beforeRead(reads, command);
         if (breach !== null) return no({ kind: 'loop', breach });
+        reads = asked(reads, command);
         const response = await inner.call(request, signal);
-        reads = afterRead(reads, command, outcomeOf(response));
+        reads = answered(reads, outcomeOf(response));
         return response;
       },
     },

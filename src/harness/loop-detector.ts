@@ -59,12 +59,15 @@ export function beforeRead(state: LoopState, command: string): Breach | null {
   return null;
 }
 
-export function afterRead(state: LoopState, command: string, outcome: ReadOutcome): LoopState {
-  const reads = [...state.reads, seen(command)].slice(-READS_KEPT_MAX);
-  if (outcome === 'unreachable') return { ...state, reads };
-  if (outcome === 'refused' || state.contents.has(outcome.sha256))
-    return { ...state, reads, dry: state.dry + 1 };
-  return { reads, contents: new Set([...state.contents, outcome.sha256]), dry: 0 };
+/** Counted when it is asked, not when it is answered: many asked at once are as many. */
+export function asked(state: LoopState, command: string): LoopState {
+  return { ...state, reads: [...state.reads, seen(command)].slice(-READS_KEPT_MAX) };
+}
+
+export function answered(state: LoopState, outcome: ReadOutcome): LoopState {
+  if (outcome === 'unreachable') return state;
+  if (outcome === 'refused' || state.contents.has(outcome.sha256)) return { ...state, dry: state.dry + 1 };
+  return { ...state, contents: new Set([...state.contents, outcome.sha256]), dry: 0 };
 }
 
 function seen(command: string): SeenRead {

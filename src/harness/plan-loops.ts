@@ -16,7 +16,7 @@ type DraftedAction = PlanDraft['actions'][number];
 
 interface FailedPlan {
   readonly actions: readonly DraftedAction[];
-  /** How it came to nothing: "denied", "put back". */
+  /** How it came to nothing: "denied by dan", "put back". */
   readonly end: string;
 }
 
@@ -41,7 +41,7 @@ export function planLoop(events: readonly HarnessEvent[], draft: Pick<PlanDraft,
   return null;
 }
 
-/** Plans that were denied, or ran without helping, oldest first. Those that expired or were replaced say nothing. */
+/** Plans that were denied, met a change by others, or ran without helping, oldest first. Those that expired or were replaced say nothing. */
 function failedPlans(events: readonly HarnessEvent[]): FailedPlan[] {
   let plans: FailedPlan[] = [];
   let actions: readonly DraftedAction[] = [];
@@ -69,12 +69,16 @@ function endOf(event: HarnessEvent): string | null {
   switch (event.type) {
     case 'decided':
       return event.decision === 'deny' ? `denied by ${event.by}` : null;
+    case 'cleared':
+      return event.verdict === 'conflict' ? 'changed by somebody else' : null;
     case 'executed':
-      return event.outcome.status === 'failed' ? 'failed' : null;
+      return { failed: 'failed', conflict: 'changed by somebody else', done: null, outcome_unknown: null }[
+        event.outcome.status
+      ];
     case 'verified':
       return event.checks.some((check) => check.status === 'failed') ? 'did not help' : null;
     case 'undone':
-      return event.put_back === 'yes' ? 'put back' : 'did not help';
+      return event.put_back === 'yes' ? 'put back' : null;
     default:
       return null;
   }

@@ -33,7 +33,8 @@ import type { Rig, RigOptions } from './budget-rig.ts';
 import { schemaBefore } from '../store/older-schema.ts';
 import type { HarnessEvent } from '../../src/harness/events.ts';
 import {
-  afterRead,
+  answered,
+  asked,
   beforeRead,
   NEAR_READS_MAX,
   NO_READS,
@@ -214,6 +215,15 @@ describe('counters', () => {
     expect(await budgets.beginInvestigation('E2', limited(1))).toMatchObject({ key: 'all' });
     const used = await budgets.spent(limited(1));
     expect(used.map((s) => s.investigations)).toEqual([1, 1]);
+  });
+
+  it('many that begin at once never pass the limit together', async () => {
+    const { budgets } = (await rigOf()).store;
+    const limited = [{ key: 'all', day: today, investigations_max: 7 }];
+    const begun = await Promise.all(
+      Array.from({ length: 50 }, (_, n) => budgets.beginInvestigation(`E${n}`, limited)),
+    );
+    expect(begun.filter((full) => full === null)).toHaveLength(7);
   });
 
   it('incidents that were open before there were counters keep what their ledger says they have used', async () => {
@@ -437,6 +447,29 @@ describe('kill -9', () => {
   });
 });
 
+describe('an outage', () => {
+  it('is retried within the investigation that was charged', async () => {
+    const rig = await rigOf({
+      budgets: { all: { investigations_per_day_max: 1 } },
+      cognition: {
+        investigate: async (world) => {
+          if ((await read(world, `read ${POD}`)).ok) throw new Error('the source is ill');
+          return findings(false);
+        },
+      },
+    });
+    const id = await raise(rig, 'one');
+    const retries = await until('the first failed try', async () => {
+      const row = await rig.store.incidents.get(id);
+      return row !== null && JSON.stringify(row.snapshot).includes('the source is ill') ? row : null;
+    });
+    expect(retries.state).toBe('DIAGNOSING');
+    rig.clock.ms += 60_000;
+    await until('the second try', async () => rig.begun() >= 2);
+    expect((await spent(rig, 'all', today)).investigations).toBe(1);
+  });
+});
+
 describe('the reserve', () => {
   it('is there in full when the investigation and the day have nothing left', async () => {
     const rig = await rigOf({ budgets: { all: { investigations_per_day_max: 0, calls_per_day_max: 0 } } });
@@ -542,7 +575,7 @@ function feed(reads: Iterable<readonly [command: string, content: string | null]
   for (const [command, content] of reads) {
     const breach = beforeRead(state, command);
     if (breach !== null) return { breach, made };
-    state = afterRead(state, command, content === null ? 'refused' : { sha256: content });
+    state = answered(asked(state, command), content === null ? 'refused' : { sha256: content });
     made += 1;
   }
   return { breach: null, made };
@@ -609,7 +642,7 @@ describe('the loop detector, over the reads of one round', () => {
     let state = NO_READS;
     for (let n = 0; n < 60; n++) {
       expect(beforeRead(state, `read /f/${n}`)).toBeNull();
-      state = afterRead(state, `read /f/${n}`, 'unreachable');
+      state = answered(asked(state, `read /f/${n}`), 'unreachable');
     }
   });
 
@@ -661,7 +694,7 @@ const scaleTo = (replicas: number, target = 'mcp://k8s/prod-1/shop/deployment/ap
   actions: draft().actions.map((action) => ({ ...action, tool: 'k8s.scale', target, params: { replicas } })),
 });
 type Draft = ReturnType<typeof draft>;
-type End = 'denied' | 'put back' | 'did not help' | 'failed' | 'expired' | 'stopped';
+type End = 'denied' | 'put back' | 'did not help' | 'failed' | 'conflict' | 'expired' | 'stopped';
 
 function pastOf(plans: readonly (readonly [Draft, End])[]): HarnessEvent[] {
   const base = { at: at(), effect_id: 'x' };
@@ -677,6 +710,14 @@ function pastOf(plans: readonly (readonly [Draft, End])[]): HarnessEvent[] {
     denied: decide(walkTo('PENDING_APPROVAL'), 'dan', 'deny', 6),
     'put back': { type: 'undone', ...base, change_id: 'CHG-1', outcome: outcome(), put_back: 'yes' },
     'did not help': { type: 'verified', ...base, checks: [check] },
+    conflict: {
+      type: 'cleared',
+      ...base,
+      verdict: 'conflict',
+      gates: [],
+      reason: 'it changed',
+      remedy: 'look',
+    },
     failed: { type: 'executed', ...base, change_id: 'CHG-1', outcome: outcome('failed') },
     expired: { type: 'timer', at: at(), kind: 'approval_expiry', armed_step: 1 },
     stopped: { type: 'stopped', at: at(), by: 'maya', reason: '' },
@@ -694,7 +735,7 @@ describe('the loop detector, over the plans of an incident', () => {
     times: 3,
   };
 
-  it.each(['denied', 'put back', 'did not help', 'failed'] as const)(
+  it.each(['denied', 'put back', 'did not help', 'failed', 'conflict'] as const)(
     'plan -> %s -> the same plan: once more is no loop, a third time is',
     (end) => {
       expect(planLoop([], draft())).toBeNull();
@@ -806,6 +847,16 @@ describe('a loop halts the incident', () => {
     const rig = await rigOf({ cognition: { investigate } });
     expect((await standsIn(rig, await raise(rig, 'one'), HALTED)).context.halt?.reason).toBe('loop');
     expect(codes).toEqual(['going-in-circles']);
+  });
+
+  it('the same read many times at once is as many times', async () => {
+    const investigate: Cognition['investigate'] = async (world) => {
+      await Promise.all(Array.from({ length: 16 }, () => read(world, `read ${POD}`)));
+      return findings(false);
+    };
+    const rig = await rigOf({ cognition: { investigate } });
+    expect((await standsIn(rig, await raise(rig, 'one'), HALTED)).context.halt?.reason).toBe('loop');
+    expect(rig.reads()).toBe(SAME_READ_MAX);
   });
 
   /** The incident of the fixtures with one plan denied so often. */

@@ -23,7 +23,8 @@ export async function cognise(
   work: (read: CognitionSession) => Promise<HarnessEvent>,
 ): Promise<HarnessEvent> {
   const { deps, context, running } = input;
-  if (running.kind === 'investigate') {
+  // A retry goes on with the investigation that was charged: an outage must not use up the day of those after it.
+  if (running.kind === 'investigate' && context.retries === 0) {
     const full = await beginInvestigation(deps, context, running.effect_id);
     if (full !== null)
       return outOfBudget(input, full.budget, { unit: 'investigations', used: full.max, max: full.max });

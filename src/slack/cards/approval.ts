@@ -233,10 +233,14 @@ function riskTable(block_id: string, notice: ApprovalNotice, cell_max: number): 
   };
 }
 
-/** Passed gates share a line; each other one gets its reason and the next step. */
+/** Passed gates share a line, save one that counts: its figures are why people look. */
+const COUNTS = new Set(['budget']);
+
+/** Each gate that does not share the line of the passed ones gets its reason and the next step. */
 export function gateLines(gates: readonly GateLine[], reason_max = 300): RichTextElement[] {
-  const passed = gates.filter((gate) => gate.status === 'passed').slice(0, 20);
-  const rest = gates.filter((gate) => gate.status !== 'passed').slice(0, 8);
+  const shares = (gate: GateLine): boolean => gate.status === 'passed' && !COUNTS.has(gate.gate);
+  const passed = gates.filter(shares).slice(0, 20);
+  const rest = gates.filter((gate) => !shares(gate)).slice(0, 8);
   const texts =
     passed.length === 0 ? [] : [passed.map((gate) => `✅\u00a0${cut(oneLine(gate.title), 60)}`).join('  ')];
   for (const gate of rest) {
