@@ -12,6 +12,7 @@ import type { EffectInput } from '../../src/harness/effects/effect.ts';
 import { budgetGate } from '../../src/harness/gates/budget.ts';
 import type { GateFacts } from '../../src/harness/gates/gate.ts';
 import { incidentNotice } from '../../src/harness/notices/incident-notice.ts';
+import { parseSnapshot } from '../../src/harness/machine.ts';
 import { replayIncident } from '../../src/harness/replay.ts';
 import type { MachineContext } from '../../src/harness/state.ts';
 import { openStore } from '../../src/store/open-store.ts';
@@ -307,6 +308,38 @@ describe('a budget of the day that is used up', () => {
     expect(third.context.halt?.reason).toBe('budget');
     expect(rig.begun()).toBe(1);
     expect((await replayIncident(rig.store, id))?.equal).toBe(true);
+  });
+
+  it('the granted round ends with its plan: what follows a denial asks the day again', () => {
+    const diagnosing = walkTo('DIAGNOSING');
+    let s = take(diagnosing, {
+      type: 'out_of_budget',
+      at: at(3),
+      effect_id: runningId(diagnosing),
+      whose: 'team',
+      name: 'data',
+      unit: 'investigations',
+      used: 1,
+      max: 1,
+      day: today,
+    });
+    expect(s.context).toMatchObject({ shared_budget: 'spent', halt: { reason: 'budget' } });
+    s = take(s, { type: 'resumed', at: at(4), by: 'maya' });
+    expect(s).toMatchObject({ state: 'DIAGNOSING', context: { shared_budget: 'granted', rounds: 1 } });
+    s = take(s, { type: 'investigated', at: at(5), effect_id: runningId(s), findings: findings() });
+    s = take(s, { type: 'drafted', at: at(6), effect_id: runningId(s), draft: draft() });
+    expect(s.context.shared_budget).toBe('granted');
+    s = take(s, preparedEvent(runningId(s), s.context.revision, 7));
+    expect(s.context.shared_budget).toBe('kept');
+    s = take(s, decide(s, 'dan', 'deny', 8, { because: 'wrong_cause' }));
+    expect(s).toMatchObject({ state: 'DIAGNOSING', context: { shared_budget: 'kept' } });
+  });
+
+  it('snapshots of before there were budgets of the day are read as they were', () => {
+    const snapshot = walkTo('PENDING_APPROVAL');
+    const { shared_budget, ...context } = snapshot.context;
+    expect(shared_budget).toBe('kept');
+    expect(parseSnapshot({ state: snapshot.state, context })).toEqual(snapshot);
   });
 
   it('renews at midnight UTC, also when the clock jumps there', async () => {
