@@ -100,6 +100,14 @@ function chainRemover(core: Core, append: AppendToChain): (chain: string, last: 
       db.prepare<[string]>(`DELETE FROM ${table} WHERE incident_id = ?`),
     ),
   ];
+  // What it has spent of its own; days that it shared with others stay as they were.
+  const spent = ['investigate', 'verify', 'look', 'reserve'].map((purpose) => `${purpose}:`);
+  const own_accounts = db.prepare<[string, string, string]>(
+    "DELETE FROM spending WHERE day = '' AND (account = ? OR account > ? AND account < ?)",
+  );
+  const effects = db.prepare<[string, string]>(
+    'DELETE FROM effect_spending WHERE effect_id > ? AND effect_id < ?',
+  );
   return (chain, { seq, hash }) => {
     const event = { type: PRUNED, chain, entries: seq, last_hash: hash };
     const [recorded] = append('SYSTEM', [systemEvent('system:retention', event)]);
@@ -107,5 +115,8 @@ function chainRemover(core: Core, append: AppendToChain): (chain: string, last: 
     for (const { record } of records.all(chain))
       eraseBlob(core.home, EvidenceRecord.parse(JSON.parse(record)));
     for (const removal of removals) removal.run(chain);
+    // Keys go on with ":" or "/" behind the incident's id; the next characters end the range.
+    for (const kind of spent) own_accounts.run(kind + chain, `${kind}${chain}:`, `${kind}${chain};`);
+    effects.run(`${chain}/`, `${chain}0`);
   };
 }

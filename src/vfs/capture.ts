@@ -121,7 +121,7 @@ async function keep(
   };
   // Without a payer each read is an effect of its own: nothing runs it again.
   const payer = session.payer ?? {
-    effect_id: record.evidence_id,
+    effect_id: `${incident_id}/${session.purpose ?? 'investigate'}/${record.evidence_id}`,
     attempt: record.evidence_id,
     accounts: [accountOf(session)],
   };

@@ -299,7 +299,7 @@ export async function past(
     const stepped = step(from, event);
     if (!stepped.ok) throw new Error(`${event.type} in ${from.state}: ${stepped.refusal.reason}`);
     const view = { ledger_head: '0'.repeat(64), tool_calls: 0, simulated: false, approvers: 'Dan' };
-    await rig.store.step.commit(commitOf(from, event, stepped.snapshot, 'aegis:test', null, view));
+    await rig.store.step.commit(commitOf(from, event, stepped.snapshot, 'aegis:test', [], view));
     from = stepped.snapshot;
   }
   return from;

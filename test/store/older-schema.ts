@@ -22,5 +22,11 @@ export function schemaBefore(home: string, migration: string): void {
     for (const [, table] of sql.matchAll(/CREATE TABLE (\w+)/g)) db.exec(`DROP TABLE ${table}`);
     db.prepare('DELETE FROM migration WHERE name = ?').run(name);
   }
+  // A later migration may have put its own trigger in the place of an earlier one.
+  for (const name of names.slice(0, from))
+    for (const [trigger] of readFileSync(join(MIGRATIONS, name), 'utf8').matchAll(
+      /^CREATE TRIGGER [^]*?\bEND;/gm,
+    ))
+      db.exec(trigger.replace('CREATE TRIGGER', 'CREATE TRIGGER IF NOT EXISTS'));
   db.close();
 }

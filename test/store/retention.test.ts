@@ -58,9 +58,22 @@ async function incident(incident_id: string, open: boolean): Promise<void> {
     }),
   );
   await store.evidence.put(record, text);
-  await store.ledger.append(incident_id, [readEntry(record), entry()]);
+  await store.ledger.append(incident_id, [readEntry(record), { ...entry(), spend: spendOf(incident_id) }]);
   await store.journal.mintPermit(permit(Number(number), { incident_id }), entry());
 }
+
+const spendOf = (incident_id: string) => ({
+  payer: {
+    effect_id: `${incident_id}/3/0`,
+    attempt: 'a',
+    accounts: [
+      { key: `investigate:${incident_id}`, day: null },
+      { key: `reserve:${incident_id}:2`, day: null },
+      { key: 'team:data', day: '2026-11-23' },
+    ],
+  },
+  calls: 1,
+});
 
 const prune = () => store.ledger.prune(clock.now() - 30 * DAY_MS);
 const inDatabase = (work: (db: Database.Database) => void) => {
@@ -108,6 +121,14 @@ describe('an incident whose time is over', () => {
           table,
           rows: table === 'pruned_chain' ? 1 : 0,
         });
+    });
+    inDatabase((db) => {
+      expect(db.prepare('SELECT effect_id FROM effect_spending').pluck().all()).toEqual([`${B}/3/0`]);
+      expect(db.prepare('SELECT account FROM spending').pluck().all()).toEqual([
+        `investigate:${B}`,
+        `reserve:${B}:2`,
+        'team:data',
+      ]);
     });
     const [said] = (await store.ledger.read('SYSTEM')).filter((e) => e.payload['type'] === 'pruned');
     expect(said).toMatchObject({ actor: 'system:retention', payload: { chain: A, entries: 4 } });
