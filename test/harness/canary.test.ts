@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Notice } from '../../src/contract/notice.ts';
 import type { FieldChange, ToolOutcome } from '../../src/contract/tool.ts';
 import type { EventOf, HarnessEvent } from '../../src/harness/events.ts';
-import { step } from '../../src/harness/machine.ts';
+import { parseSnapshot, step } from '../../src/harness/machine.ts';
 import { cardsOf } from '../../src/harness/notices/cards-of.ts';
 import type { Snapshot } from '../../src/harness/state.ts';
 import { at, outcome, runningId, take, walkTo, withCanary } from './fixtures.ts';
@@ -246,5 +246,12 @@ describe('Stop and hand-over', () => {
     );
     expect(late.context.canaries).toHaveLength(1);
     expect(kinds(late)).toEqual(['HALTED', undefined, undefined]);
+  });
+});
+
+describe('before there were canaries', () => {
+  it('snapshots had no such field, and are read as having none', () => {
+    const { canaries: _canaries, ...context } = walkTo('VERIFYING').context;
+    expect(parseSnapshot({ state: 'VERIFYING', context }).context.canaries).toEqual([]);
   });
 });

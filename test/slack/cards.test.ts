@@ -14,7 +14,7 @@ import {
 } from '../../src/slack/block-limits.ts';
 import type { Card, CardContext } from '../../src/slack/cards/card.ts';
 import { fitsMessage, plainVersion, renderNotice } from '../../src/slack/cards/index.ts';
-import { changeLines, excerptOf } from '../../src/slack/diff-excerpt.ts';
+import { changeLines, diffPages, excerptOf } from '../../src/slack/diff-excerpt.ts';
 import { openingMeta, reviewPages, reviewView } from '../../src/slack/views/approval-view.ts';
 import {
   approvalAction,
@@ -55,6 +55,11 @@ const button = (card: Card, action_id: string): Record<string, unknown> | undefi
     )
     .find((element) => element['action_id'] === action_id);
 
+const CANARY = {
+  words: 'First one pod goes back for 15 s, judged by 1 check of its own; only then the rest',
+  changes: [{ path: '/spec/minReadySeconds', before: null, after: 300 }],
+};
+
 const SAMPLES: Record<string, Notice> = {
   'incident, pending approval': incidentNotice(),
   'incident, just opened': incidentNotice({
@@ -93,6 +98,7 @@ const SAMPLES: Record<string, Notice> = {
     status: 'expired',
     status_text: 'Expired, nothing ran. Plan again.',
   }),
+  'approval, with a canary': approvalNotice({ actions: [approvalAction({ canary: CANARY })], bake_s: 25 }),
   'approval, long diff': approvalNotice({
     actions: [approvalAction({ diff: Array.from({ length: 90 }, (_, at) => `+ line ${at}`) })],
   }),
@@ -158,6 +164,19 @@ describe('cards', () => {
     check(plan);
     expect(texts(plan.blocks[0])).toContain('"text":"SHADOW');
     expect(texts(plan.blocks)).not.toContain('"approval.');
+  });
+
+  it('shows a canary in words and every field that it sets, on the card and in the full plan', () => {
+    const shown = texts(draw(SAMPLES['approval, with a canary'] as Notice).blocks);
+    expect(shown).toContain(
+      'First one pod goes back for 15 s, judged by 1 check of its own; only then the rest',
+    );
+    expect(shown).toContain('/spec/minReadySeconds: null -> 300');
+    expect(shown).toContain('(and once more after 25 s)');
+    const whole = diffPages([approvalAction({ canary: CANARY })], 2800, 20)
+      .flat()
+      .join('\n');
+    expect(whole).toContain('# its canary sets first:\n/spec/minReadySeconds: null -> 300');
   });
 
   it('lets nobody approve from a card that hides lines, and says how many', () => {

@@ -109,6 +109,37 @@ describe('rollout.yaml', () => {
     expect([again['outcome'], again['last_crash']]).toEqual([first['outcome'], first['last_crash']]);
   });
 
+  it.each<[string, readonly KubeObject[], KubeObject, object]>([
+    [
+      'one pod of the newest revision has run long enough beside those of an earlier one',
+      [well('a', 90), pod('c', 1, { running_ago_s: 900 }), pod('d', 1, {})],
+      deployment(),
+      { outcome: 'running', settled_at: at(30) },
+    ],
+    ['it is too young', [well('a', 59), pod('c', 1, {})], deployment(), { outcome: 'starting' }],
+    [
+      'it is not ready',
+      [pod('a', 2, { running_ago_s: 90, ready: false })],
+      deployment(),
+      { outcome: 'starting' },
+    ],
+    ['there is none yet', [pod('c', 1, { running_ago_s: 900 })], deployment(), { outcome: 'starting' }],
+    [
+      'the controller has not seen the change',
+      [well('a'), pod('c', 1, {})],
+      deployment({ observed: 3 }),
+      { outcome: 'starting' },
+    ],
+    [
+      'it crashed twice',
+      [pod('a', 2, { restarts: 2, crashed_ago_s: 3 }), pod('c', 1, {})],
+      deployment(),
+      { outcome: 'crashing', settled_at: at(3) },
+    ],
+  ])('first_pods, which a canary is judged by: %s', (_name, pods, of, first) => {
+    expect(view(pods, of)['first_pods']).toEqual(first);
+  });
+
   it('forgives crashes of long ago once every pod has run long enough', () => {
     const healed = pod('b', 2, { running_ago_s: 300, restarts: 4, crashed_ago_s: 301 });
     expect(view([well('a'), healed])).toMatchObject({ outcome: 'stable' });

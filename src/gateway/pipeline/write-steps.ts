@@ -1,3 +1,4 @@
+import { canonicalJson } from '../../contract/canonical.ts';
 import type { ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, type Refusal } from '../../contract/verdict.ts';
 import type { Lease } from '../credentials/lease.ts';
@@ -97,7 +98,11 @@ export function unknownOutcome(why: string, fields: ToolOutcome['conflict_fields
 }
 
 export function doneText({ precondition, admission }: Pick<WriteCall, 'precondition' | 'admission'>): string {
-  const fields = precondition.changes.map(
+  // What follows a canary, and its undo, also pin fields that stay as they are.
+  const moved = precondition.changes.filter(
+    ({ before, after }) => canonicalJson(before ?? null) !== canonicalJson(after ?? null),
+  );
+  const fields = moved.map(
     (change) => `${change.path} ${JSON.stringify(change.before)} -> ${JSON.stringify(change.after)}`,
   );
   return `Changed ${admission.route.target.kind} ${admission.route.target.name}: ${fields.join(', ')}.`;

@@ -70,7 +70,7 @@ export function eventFor(
   if (event['phase'] === undefined) delete event['phase'];
   // A second incident with the same effect is the exception.
   if (fits || dice.chance(0.8)) delete event['same_effect_in'];
-  return event as HarnessEvent;
+  return event;
 }
 
 /** Types whose content must hang together: what the effect or the intake would really have made. */
