@@ -62,6 +62,9 @@ teams:
 # quotas:
 #   - { team: data, env: prod, class: read, per_second: 50, burst: 200, per_day: 200000 }
 
+# In shadow (autonomy read_only or suggest): how people are watched. These are the defaults (README, Shadow mode).
+# shadow: { quiet_s: 300, watch_h: 24 }
+
 # Who depends on whom: blast radius and "if nothing is done" come from here.
 services:
   - name: nightly-settlement

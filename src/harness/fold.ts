@@ -23,6 +23,14 @@ import {
   undoNext,
 } from './fold-rollback.ts';
 import { actionTitle, NEXT_AFTER_HAND_OVER, NEXT_AFTER_STOP, undoAdvice } from './halt-texts.ts';
+import {
+  foldDid,
+  foldObserved,
+  foldWatchFailed,
+  isShadowed,
+  watchOn,
+  withCompared,
+} from './shadow/fold-shadow.ts';
 import { incidentOf, involvedSet } from './state.ts';
 import type { MachineContext, Snapshot } from './state.ts';
 
@@ -67,7 +75,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
   prepared: (c, to, e) => {
     const plan = { payload: e.payload, previews: e.previews, gates: e.gates };
     const approval: Approval = { ...e.request, decisions: [], status: 'open' };
-    if (to === 'OBSERVING') return { ...c, plan, approval: null, running: null, retries: 0 };
+    if (to === 'OBSERVING') return watchOn({ ...withCompared(c, e), plan, approval: null, retries: 0 });
     return { ...c, plan, approval, running: null, retries: 0, done: [], checks: [], rollback: null };
   },
   prepare_refused: (c, _to, e) =>
@@ -101,6 +109,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
   }),
   effect_failed: (c, to, e, from) => {
     if (to === 'CLOSED' || from === 'HALTED') return { ...c, running: null };
+    if (to === 'OBSERVING') return foldWatchFailed(c, e);
     if (to !== 'HALTED') return { ...c, retries: c.retries + 1, status_text: e.reason };
     if (from === 'ROLLING_BACK')
       return stopRollback(c, 'dependency', e.reason, 'Wait until it is reachable.', 'ROLLING_BACK');
@@ -113,6 +122,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     );
   },
   timer: foldTimer,
+  observed: foldObserved,
+  did: foldDid,
   policies_changed: (c, to, e) => {
     const why = `The policies changed (${e.digest_of_plan.slice(0, 8)} is now ${e.digest_now.slice(0, 8)}), so what was approved no longer stands. Press Plan again for a plan under the new rules.`;
     const next = voided(c, why);
@@ -191,9 +202,13 @@ function foldAlerts(
   const next = { ...c, incident: { ...incident, alerts: [...merged.values()].slice(-500) } };
   const all_resolved = next.incident.alerts.every((a) => a.status === 'resolved');
   if (to === 'OBSERVING' && from !== 'OBSERVING')
-    return { ...voided(next, 'the alert resolved by itself'), running: null, resolved_at: e.at };
-  if (to === 'OBSERVING' || to === 'HALTED')
-    return { ...next, resolved_at: all_resolved ? (next.resolved_at ?? e.at) : null };
+    return watchOn({ ...voided(next, 'the alert resolved by itself'), resolved_at: e.at });
+  if (to === 'OBSERVING' || to === 'HALTED') {
+    const stands = { ...next, resolved_at: all_resolved ? (next.resolved_at ?? e.at) : null };
+    // Whatever helped has just been done: look at once.
+    const helped = to === 'OBSERVING' && stands.resolved_at !== null && next.resolved_at === null;
+    return helped && isShadowed(stands) ? watchOn(stands) : stands;
+  }
   return next;
 }
 
@@ -240,6 +255,7 @@ function foldTimer(c: MachineContext, to: IncidentState, e: EventOf<'timer'>): M
     const running = c.running?.kind === 'clear' ? null : c.running;
     return { ...c, running, approval: c.approval === null ? null : { ...c.approval, status: 'expired' } };
   }
+  if (e.kind === 'quiet' && to === 'OBSERVING') return watchOn(c);
   if (e.kind === 'quiet' && to === 'CLOSED')
     return {
       ...c,

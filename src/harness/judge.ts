@@ -2,7 +2,7 @@ import { tallyDecisions } from '../contract/approval.ts';
 import { refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { EventOf, HarnessEvent } from './events.ts';
-import { incidentOf, involvedSet, QUIET_MS } from './state.ts';
+import { incidentOf, involvedSet, quietMs } from './state.ts';
 import type { Snapshot } from './state.ts';
 
 /**
@@ -25,6 +25,14 @@ export function judge(snapshot: Snapshot, event: HarnessEvent): Refusal | null {
       return judgePoliciesChanged(snapshot, event);
     case 'activated':
       return snapshot.state === 'TRIAGE' && !snapshot.context.activated ? null : alreadyActivated(snapshot);
+    case 'did':
+      return snapshot.state === 'CLOSED'
+        ? refuse(
+            'closed',
+            `${idOf(snapshot)} is closed, and its report is written.`,
+            'Say it in the thread for those who read it.',
+          )
+        : null;
     case 'stopped':
       return snapshot.state === 'CLOSED'
         ? refuse('closed', `${idOf(snapshot)} is closed; nothing runs.`, 'Nothing to do.')
@@ -57,7 +65,7 @@ function judgeTimer(snapshot: Snapshot, event: EventOf<'timer'>): Refusal | null
       ['open', 'approved'].includes(context.approval.status) &&
       at >= Date.parse(context.approval.expires_at) &&
       state !== 'EXECUTING',
-    quiet: context.resolved_at !== null && at >= Date.parse(context.resolved_at) + QUIET_MS,
+    quiet: context.resolved_at !== null && at >= Date.parse(context.resolved_at) + quietMs(context),
     minutes: state === 'DIAGNOSING' || state === 'PLANNING',
   }[event.kind];
   return fresh

@@ -23,6 +23,8 @@ export type GuardName =
   | 'can_retry'
   | 'resolved'
   | 'quiet_is_over'
+  | 'shadow_quiet_is_over'
+  | 'watch_is_over'
   | 'minutes_are_over'
   | 'back_to_triage'
   | 'back_to_diagnosing'
@@ -102,6 +104,10 @@ export const MOVES: readonly Move[] = [
   { from: 'ROLLING_BACK', on: 'undo_refused', to: 'HALTED' },
 
   { from: 'OBSERVING', on: 'plan_again', to: 'DIAGNOSING' },
+  // Shadow: people act and are watched. The look after the quiet time ends it.
+  { from: 'OBSERVING', on: 'observed', to: 'CLOSED', when: 'watch_is_over' },
+  { from: 'OBSERVING', on: 'observed', to: 'OBSERVING' },
+  { from: 'OBSERVING', on: 'effect_failed', to: 'OBSERVING' },
   { from: 'CLOSED', on: 'reviewed', to: 'CLOSED' },
 
   ...WORKING.flatMap((from): Move[] => [
@@ -113,9 +119,15 @@ export const MOVES: readonly Move[] = [
   // Timers: `judge` has already dropped those whose reason is gone.
   { from: 'DIAGNOSING', on: 'timer', to: 'HALTED', when: 'minutes_are_over' },
   { from: 'PLANNING', on: 'timer', to: 'HALTED', when: 'minutes_are_over' },
+  { from: 'OBSERVING', on: 'timer', to: 'OBSERVING', when: 'shadow_quiet_is_over' },
   { from: 'OBSERVING', on: 'timer', to: 'CLOSED', when: 'quiet_is_over' },
+  { from: 'HALTED', on: 'timer', to: 'OBSERVING', when: 'shadow_quiet_is_over' },
   { from: 'HALTED', on: 'timer', to: 'CLOSED', when: 'quiet_is_over' },
-  ...([...WORKING, 'HALTED', 'CLOSED'] as const).map((from): Move => ({ from, on: 'timer', to: from })),
+  ...([...WORKING, 'OBSERVING', 'HALTED', 'CLOSED'] as const).map((from): Move => ({
+    from,
+    on: 'timer',
+    to: from,
+  })),
 
   // Alerts: before execution a resolve voids the plan and waits for quiet; later it is only recorded.
   ...BEFORE_EXECUTION.flatMap((from): Move[] => [
@@ -132,6 +144,9 @@ export const MOVES: readonly Move[] = [
     { from, on: 'stopped', to: 'HALTED' },
     { from, on: 'handed_over', to: 'HALTED' },
   ]),
+
+  // A person says what they did by hand, at any time.
+  ...[...OPEN_STATES, 'HALTED' as const].map((from): Move => ({ from, on: 'did', to: from })),
 
   // Results that arrive after a stop are recorded: a write that had left may still report.
   { from: 'HALTED', on: 'executed', to: 'HALTED' },

@@ -3,6 +3,7 @@ import type { EvidenceRecord } from '../contract/evidence.ts';
 import type { IncidentState } from '../contract/incident.ts';
 import type { LedgerEntry, LedgerKind, NewLedgerEntry } from '../contract/ledger.ts';
 import type { Notice } from '../contract/notice.ts';
+import type { Score } from '../contract/shadow.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type {
   FreezeStore,
@@ -13,6 +14,7 @@ import type {
   TokenStore,
   UpstreamPinStore,
 } from './authority.ts';
+import type { LadderStore } from './ladder-store.ts';
 import type { Rewind } from './rewind.ts';
 
 /**
@@ -37,6 +39,7 @@ export interface Store {
   readonly outbox: OutboxStore;
   readonly timers: TimerStore;
   readonly effects: EffectStore;
+  readonly ladder: LadderStore;
   close(): Promise<void>;
 }
 
@@ -91,6 +94,8 @@ export interface StepCommit {
   readonly approvals: readonly Approval[];
   /** What the plan of this step does to what; empty when the step made no plan. */
   readonly planned: readonly PlannedEffect[];
+  /** What this step adds to the record that autonomy is earned with. */
+  readonly scores?: readonly Score[];
 }
 
 /** A tool on a target: what "the same effect" means across incidents. */

@@ -1,7 +1,9 @@
 import type { IncidentNotice } from '../../contract/notice.ts';
 import { actionTitle, modeWords } from '../halt-texts.ts';
 import { nextUndo, standingChanges } from '../standing.ts';
-import { incidentOf } from '../state.ts';
+import { isShadowed } from '../shadow/fold-shadow.ts';
+import { lengthWords } from '../shadow/report-words.ts';
+import { incidentOf, quietMs } from '../state.ts';
 import type { MachineContext, Snapshot } from '../state.ts';
 import { approvalKey } from './card-view.ts';
 import type { CardView } from './card-view.ts';
@@ -96,9 +98,7 @@ function doing(snapshot: Snapshot): string {
     case 'ROLLING_BACK':
       return rollbackWords(c);
     case 'OBSERVING':
-      return c.resolved_at === null
-        ? 'Plan posted; people act'
-        : 'The alert resolved by itself; closing after five quiet minutes';
+      return observingWords(c);
     case 'HALTED':
       return c.halt?.text ?? 'Halted';
     case 'CLOSED':
@@ -111,6 +111,16 @@ function rollbackWords(c: MachineContext): string {
   const left = standingChanges(c).length;
   const what = change_id === null ? '' : ` ${actionTitle(c, change_id)}`;
   return `${c.rollback?.because ?? ''} Putting back${what}; ${left} of ${c.done.length} left`;
+}
+
+function observingWords(c: MachineContext): string {
+  if (c.resolved_at !== null)
+    return isShadowed(c)
+      ? `The alert resolved; the shadow report follows after ${lengthWords(quietMs(c))} of quiet`
+      : 'The alert resolved by itself; closing after five quiet minutes';
+  if (isShadowed(c) && c.running === null)
+    return 'Nobody is watched any more; the longest observation is over';
+  return c.plan === null ? 'People act, Aegis watches' : 'Plan posted; people act';
 }
 
 function pendingWords(c: MachineContext): string {
