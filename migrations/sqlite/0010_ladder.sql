@@ -1,5 +1,6 @@
 -- What autonomy is earned with: one row for each scored fact of an incident. A read model of the ledger (its `review`
--- entries of type `score`), written in the same transaction as the step.
+-- entries of type `score`), written in the same transaction as the step. It holds no text of
+-- anybody and stays when the incident's own time is over: a step down must not be forgotten by retention.
 CREATE TABLE score (
   incident_id TEXT    NOT NULL,
   step        INTEGER NOT NULL,

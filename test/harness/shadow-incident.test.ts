@@ -99,7 +99,7 @@ describe('a shadowed incident', () => {
     expect(end.state).toBe('CLOSED');
     expect(end.context.shadow?.score).toMatchObject({ verdict: 'hit', lead_ms: 60_000 });
     expect(end.context.outcome).toContain('People did what the plan says. The plan was there 1 min before');
-    const commit = commitOf(s, last, end, 'aegis:test', null, VIEW);
+    const commit = commitOf(s, last, end, 'aegis:test', [], VIEW);
     expect(commit.scores).toMatchObject([
       { kind: 'shadow', verdict: 'hit', autonomy: 'suggest', service: '-' },
     ]);
@@ -130,7 +130,7 @@ describe('a shadowed incident', () => {
     expect(step(s, first)).toMatchObject({ ok: false, refusal: { code: 'stale-effect' } });
     s = take(s, observed(s, 75, { changes: [byHand(), byHand({ key: 'k2', at: at(74) })] }));
     expect(s.context.shadow?.seen.map((change) => change.key)).toEqual(['k1', 'k2']);
-    const again = commitOf(s, observed(s, 76, { changes: [byHand()] }), s, 'aegis:test', null, VIEW);
+    const again = commitOf(s, observed(s, 76, { changes: [byHand()] }), s, 'aegis:test', [], VIEW);
     expect(JSON.stringify(again.cards.filter((card) => card.placement === 'thread'))).not.toContain(
       'by hand',
     );
@@ -238,7 +238,7 @@ describe('a shadowed incident', () => {
           expect(to.context.done).toEqual([]);
           if (to.state === 'CLOSED') expect(to.context.shadow?.score).not.toBeNull();
           if (to.state === 'CLOSED') expect(to.context.closed_at).not.toBeNull();
-          commitOf(s, event, to, 'aegis:test', null, VIEW);
+          commitOf(s, event, to, 'aegis:test', [], VIEW);
           accepted.push(event);
           s = to;
         });

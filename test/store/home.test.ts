@@ -124,7 +124,10 @@ describe('schema of the database', () => {
       const other = { incident_id: 'INC-2026-1123-002', snapshot: { context: { plan: null } } };
       await store.step.commit(step(0, other));
     });
-    change('DROP TABLE planned_effect; DELETE FROM migration WHERE number >= 8');
+    change(
+      'DROP TABLE planned_effect; DROP TRIGGER ledger_not_again; DROP TABLE pruned_chain; DROP TABLE score;' +
+        'DROP TABLE ladder_vote; DELETE FROM migration WHERE number >= 8',
+    );
     await using(await open(), async (store) => {
       const rows = await store.incidents.planning(action, 0);
       expect(rows.map((row) => row.incident_id)).toEqual([INC]);
