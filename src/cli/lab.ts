@@ -82,8 +82,9 @@ async function handsOff(range: Range, shadow: boolean): Promise<void> {
     colours: stdout.isTTY && stdout.hasColors(),
   });
   try {
-    const play = shadow ? range.scenario.shadow : range.scenario.handsOff;
-    await play?.(range, (line) => printer.tell(line));
+    const tell = (line: string): void => printer.tell(line);
+    if (shadow) await range.scenario.shadow?.(range, tell);
+    else await range.scenario.handsOff(range, tell);
   } finally {
     printer.stop();
   }
