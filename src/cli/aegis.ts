@@ -36,8 +36,9 @@ program
   .argument('[scenario]', 'what happens in the simulated world', 'spark-driver-oom')
   .description('run the unchanged product against simulated systems on this machine')
   .option('--hands-off', 'simulated people act; ends by itself')
+  .option('--shadow', 'Aegis only proposes and simulated people repair by hand; ends by itself')
   .option('--port <n>', 'port of the page of the simulated workspace', '7007')
-  .action(async (scenario: string, o: { handsOff?: boolean; port: string }) =>
+  .action(async (scenario: string, o: { handsOff?: boolean; shadow?: boolean; port: string }) =>
     (await import('./lab.ts')).lab(globals(), scenario, o),
   );
 program
@@ -70,6 +71,11 @@ program
   .description('list incidents, newest first')
   .option('--all', 'closed ones too')
   .action(async (o: { all?: boolean }) => (await import('./incidents.ts')).incidents(globals(), o));
+program
+  .command('ladder')
+  .argument('[place]', 'team/environment or team/environment/service; without it all are listed')
+  .description('show how much autonomy every service has earned, and what the next step needs')
+  .action(async (place: string | undefined) => (await import('./ladder.ts')).ladder(globals(), place));
 program
   .command('ledger')
   .argument('<action>', 'verify | show | export | key | accept-rewind')

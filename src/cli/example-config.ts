@@ -68,6 +68,9 @@ teams:
 #   each_team: { investigations_per_day_max: 200 } # each_trigger likewise
 #   teams: { data: { investigations_per_day_max: 300 } } # triggers likewise; "slack" is what people ask for
 
+# In shadow (autonomy read_only or suggest): how people are watched. These are the defaults (README, Shadow mode).
+# shadow: { quiet_s: 300, watch_h: 24 }
+
 # Who depends on whom: blast radius and "if nothing is done" come from here.
 services:
   - name: nightly-settlement

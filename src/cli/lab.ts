@@ -5,11 +5,14 @@ import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT } from './output.ts';
 import { nearest } from '../config-issue.ts';
 
-/** Runs the unchanged product against simulated systems; `--hands-off` lets simulated people act and ends by itself. */
+/**
+ * Runs the unchanged product against simulated systems; `--hands-off` lets simulated people act and ends by itself, and
+ * `--shadow` does the same with autonomy `suggest`: there is no approval to press, so somebody must repair by hand.
+ */
 export async function lab(
   _options: GlobalOptions,
   name: string,
-  o: { handsOff?: boolean; port: string },
+  o: { handsOff?: boolean; shadow?: boolean; port: string },
 ): Promise<void> {
   const { SCENARIOS } = await import('../lab/scenarios/index.ts');
   const scenario = SCENARIOS.find((s) => s.name === name);
@@ -23,20 +26,23 @@ export async function lab(
       EXIT.usage,
     );
   }
+  const shadow = o.shadow === true;
+  if (shadow && scenario.shadow === undefined) {
+    const known = SCENARIOS.filter((s) => s.shadow !== undefined).map((s) => s.name);
+    throw new CliError(`"${name}" has no story in shadow. With --shadow: ${known.join(', ')}`, EXIT.usage);
+  }
   const port = Number(o.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new CliError(`--port ${o.port} is not a port`, EXIT.usage);
   const { startRange } = await import('../lab/range.ts');
   const interrupted = interruption();
   // The product is started the way this process was: from dist, or from the sources through a loader.
-  const range = await startRange(scenario, {
-    command: process.execPath,
-    args: [...process.execArgv, process.argv[1] ?? ''],
-  });
-  const hands_off = o.handsOff === true;
+  const run = { command: process.execPath, args: [...process.execArgv, process.argv[1] ?? ''] };
+  const range = await startRange(scenario, run, shadow ? { autonomy: 'suggest' } : {});
+  const hands_off = o.handsOff === true || shadow;
   let cut_short = false;
   try {
-    if (hands_off) cut_short = (await Promise.race([handsOff(range), interrupted])) === 'interrupted';
+    if (hands_off) cut_short = (await Promise.race([handsOff(range, shadow), interrupted])) === 'interrupted';
     else await interactive(range, scenario, port, interrupted);
   } finally {
     await range.close();
@@ -64,10 +70,10 @@ const say = (line: string): void => {
 /** Widest line of the story: longer ones are hard to read even on a wide terminal. */
 const WIDTH_MAX = 120;
 
-async function handsOff(range: Range): Promise<void> {
+async function handsOff(range: Range, shadow: boolean): Promise<void> {
   const { printThread } = await import('../lab/thread-printer.ts');
   const { stdout } = process;
-  say(`Aegis lab "${range.scenario.name}": ${range.scenario.summary}`);
+  say(`Aegis lab "${range.scenario.name}"${shadow ? ' in shadow' : ''}: ${range.scenario.summary}`);
   say('Everything outside Aegis is simulated on this machine; Aegis itself is the unchanged product.');
   say('Every card says SIMULATED; below, each card is printed once, then only what an edit changes.');
   const printer = printThread(range.twins.slack, {
@@ -76,7 +82,9 @@ async function handsOff(range: Range): Promise<void> {
     colours: stdout.isTTY && stdout.hasColors(),
   });
   try {
-    await range.scenario.handsOff(range, (line) => printer.tell(line));
+    const tell = (line: string): void => printer.tell(line);
+    if (shadow) await range.scenario.shadow?.(range, tell);
+    else await range.scenario.handsOff(range, tell);
   } finally {
     printer.stop();
   }
@@ -85,7 +93,8 @@ async function handsOff(range: Range): Promise<void> {
 /** What the simulated systems saw, told after the product has ended. */
 function tellOutcome(range: Range): void {
   say('Writes that reached the cluster:');
-  for (const m of range.twins.kubernetes.mutations()) say(`    ${m.method} ${m.path} -> ${m.status}`);
+  for (const m of range.twins.kubernetes.mutations())
+    say(`    ${m.method} ${m.path} -> ${m.status} (${m.user})`);
   const { leases, tokens } = range.twins.vault.outstanding();
   const calls = tokens.filter((t) => t.path.includes('create'));
   say(`Credentials still alive at Vault: ${leases.length} leases, ${calls.length} tokens of calls`);

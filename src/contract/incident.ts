@@ -80,6 +80,15 @@ export const Involved = z.strictObject({
 });
 export type Involved = z.infer<typeof Involved>;
 
+/** Frozen at opening for an incident that is shadowed; an incident without it is not observed. */
+export const ShadowTerms = z.strictObject({
+  /** An incident whose alert resolved closes after this long without a re-fire. */
+  quiet_s: z.int().min(1).max(86_400),
+  /** Longest observation. */
+  watch_s: z.int().min(1).max(2_592_000),
+});
+export type ShadowTerms = z.infer<typeof ShadowTerms>;
+
 export const IncidentContext = z.strictObject({
   v: z.literal(1),
   incident_id: IncidentId,
@@ -110,6 +119,7 @@ export const IncidentContext = z.strictObject({
   approval_policy: z.string().min(1).max(64),
   autonomy: Autonomy,
   activation: z.enum(['auto', 'button']),
+  shadow: ShadowTerms.optional(),
   involved: z.array(Involved).max(100),
   alerts: z.array(Alert).max(500),
   recurrence_of: IncidentId.nullable(),

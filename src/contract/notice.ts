@@ -4,6 +4,7 @@ import { EvidencePointer } from './evidence.ts';
 import { HaltReason, IncidentId, IncidentState, IsoTime, Severity, Sha256 } from './incident.ts';
 import { RiskEnvelope } from './risk.ts';
 import { Scope } from './scope.ts';
+import { ShadowRow, ShadowVerdict } from './shadow.ts';
 import { FieldChange } from './tool.ts';
 
 /**
@@ -194,6 +195,25 @@ export const PostmortemNotice = z.strictObject({
 });
 export type PostmortemNotice = z.infer<typeof PostmortemNotice>;
 
+/** The end of a shadowed incident: the plan beside what people did. */
+export const ShadowNotice = z.strictObject({
+  kind: z.literal('shadow'),
+  incident_id: IncidentId,
+  verdict: ShadowVerdict,
+  /** "People did what the plan says". */
+  headline: z.string().max(300),
+  /** Sentences on minutes, cause and confidence. */
+  lines: z.array(z.string().max(500)).max(10),
+  rows: z.array(ShadowRow).max(60),
+  /** Step down, when this incident took one. */
+  warning: z.string().max(500).nullable(),
+  gaps: z.array(z.string().max(300)).max(20),
+  /** Where the place stands on the ladder, and what the next step needs. */
+  ladder: z.string().max(1000),
+  simulated: z.boolean(),
+});
+export type ShadowNotice = z.infer<typeof ShadowNotice>;
+
 /** A sentence only for the person who acted; every refused click gets one. */
 export const PrivateNotice = z.strictObject({
   kind: z.literal('private'),
@@ -224,6 +244,7 @@ export const Notice = z.discriminatedUnion('kind', [
   ApprovalNotice,
   ProgressNotice,
   PostmortemNotice,
+  ShadowNotice,
   PrivateNotice,
   CheckpointNotice,
 ]);

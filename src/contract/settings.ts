@@ -191,6 +191,56 @@ export const RecogniserService = z.strictObject({
 });
 export type RecogniserService = z.infer<typeof RecogniserService>;
 
+/** Field managers of Kubernetes that are programs; a name may end with `*`. */
+const ROBOTS = [
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubelet',
+  'cloud-controller-manager',
+  'horizontal-pod-autoscaler',
+  'vpa-*',
+  'keda*',
+  'cluster-autoscaler',
+  'karpenter',
+  'argocd-*',
+  'argo-rollouts*',
+  'rollouts-controller',
+  'kustomize-controller',
+  'helm-controller',
+  'flux*',
+  'spark-operator*',
+];
+
+/** Kinds that people repair with. */
+const WATCHED_KINDS = [
+  'deployment',
+  'statefulset',
+  'daemonset',
+  'cronjob',
+  'sparkapplication',
+  'horizontalpodautoscaler',
+  'configmap',
+] as const;
+
+/** Shadow mode: how people's acts are told from those of programs, and for how long they are watched. */
+export const ShadowSettings = z.strictObject({
+  /** Field managers that are no people. Replaces the built-in list. `aegis` is never a person, listed or not. */
+  robots: z
+    .array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,126}\*?$/))
+    .max(500)
+    .default(ROBOTS),
+  /** Kinds of Kubernetes objects that are watched; take out what the read role may not list. */
+  kinds: z
+    .array(z.enum(WATCHED_KINDS))
+    .min(1)
+    .default([...WATCHED_KINDS]),
+  /** A shadowed incident whose alert resolved is reported and closed after this long without a re-fire. */
+  quiet_s: z.int().min(1).max(86_400).default(300),
+  /** Longest observation of one incident. */
+  watch_h: z.int().min(1).max(720).default(24),
+});
+export type ShadowSettings = z.infer<typeof ShadowSettings>;
+
 export const Settings = z.strictObject({
   v: z.literal(1),
   /** Directory of the state: database, blobs, keys. */
@@ -249,6 +299,7 @@ export const Settings = z.strictObject({
   services: z.array(Service).max(5000).default([]),
   identity: z.array(Identity).max(10_000).default([]),
   triggers: z.array(AlertmanagerTrigger).max(50).default([]),
+  shadow: ShadowSettings.default({ robots: ROBOTS, kinds: [...WATCHED_KINDS], quiet_s: 300, watch_h: 24 }),
   /** How often teams may call; the first row that matches wins, built-in defaults come last. */
   quotas: z.array(Quota).max(500).default([]),
   /** What a day of looking and thinking may cost, for everything, each team and each trigger. */

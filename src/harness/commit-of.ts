@@ -4,7 +4,8 @@ import type { NewEffect, NewTimer, StepCommit } from '../store/store.ts';
 import type { HarnessEvent } from './events.ts';
 import { cardsOf } from './notices/cards-of.ts';
 import type { CardView } from './notices/card-view.ts';
-import { incidentOf, QUIET_MS, RETRY_PAUSES_MS } from './state.ts';
+import { scoreEntry, scoresOf } from './shadow/scores.ts';
+import { incidentOf, quietMs, RETRY_PAUSES_MS } from './state.ts';
 import type { Snapshot } from './state.ts';
 
 /**
@@ -45,6 +46,7 @@ export function commitOf(
       event.type === 'prepared'
         ? event.payload.plan.actions.map(({ tool, target }) => ({ tool, target }))
         : [],
+    scores: scoresOf(from, event, to),
   };
 }
 
@@ -100,7 +102,7 @@ function timersOf(
     s.context.approval !== null && ['open', 'approved'].includes(s.context.approval.status);
   if (waits(from) && !waits(to)) cancel.push('approval_expiry');
   if (to.context.resolved_at !== null && from.context.resolved_at === null)
-    arm.push({ kind: 'quiet', due_at_ms: at + QUIET_MS });
+    arm.push({ kind: 'quiet', due_at_ms: at + quietMs(to.context) });
   if (to.context.resolved_at === null && from.context.resolved_at !== null) cancel.push('quiet');
   if (from.state !== 'DIAGNOSING' && to.state === 'DIAGNOSING')
     arm.push({ kind: 'minutes', due_at_ms: at + incidentOf(to.context).budget.minutes_max * 60_000 });
@@ -119,6 +121,7 @@ function entriesOf(from: Snapshot, event: HarnessEvent, to: Snapshot, actor: str
     });
   entries.push(...kindEntries(event, to));
   entries.push(...approvalEntries(from, event, to));
+  for (const score of scoresOf(from, event, to)) entries.push(scoreEntry(score));
   return entries;
 }
 

@@ -6,6 +6,7 @@ import { GateLine } from '../contract/notice.ts';
 import { Findings, PlanDraft } from '../contract/plan.ts';
 import { Preview, ToolOutcome } from '../contract/tool.ts';
 import { ChangedEvidenceList } from './changed-lines.ts';
+import { Did, Observed } from './shadow/shadow-events.ts';
 
 /**
  * What happens to an incident, as facts. These are the `event` entries of the ledger: replay folds them and nothing
@@ -194,6 +195,8 @@ export const HarnessEvent = z.discriminatedUnion('type', [
   }),
   z.strictObject({ type: z.literal('plan_again'), ...person }),
   z.strictObject({ type: z.literal('handed_over'), ...person }),
+  Observed,
+  Did,
 ]);
 export type HarnessEvent = z.infer<typeof HarnessEvent>;
 export type EventType = HarnessEvent['type'];

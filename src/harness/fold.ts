@@ -35,6 +35,14 @@ import {
   NEXT_AFTER_STOP,
   undoAdvice,
 } from './halt-texts.ts';
+import {
+  foldDid,
+  foldObserved,
+  foldWatchFailed,
+  isShadowed,
+  watchOn,
+  withCompared,
+} from './shadow/fold-shadow.ts';
 import { isCanaryOnly, madeChanges } from './standing.ts';
 import { incidentOf, involvedSet, writes } from './state.ts';
 import type { MachineContext, Snapshot } from './state.ts';
@@ -81,8 +89,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     const plan = { payload: e.payload, previews: e.previews, gates: e.gates };
     const approval: Approval = { ...e.request, decisions: [], status: 'open' };
     // The round that a person granted ends with its plan.
-    const round = { ...c, shared_budget: 'kept' as const };
-    if (to === 'OBSERVING') return { ...round, plan, approval: null, running: null, retries: 0 };
+    const round = { ...withCompared(c, e), shared_budget: 'kept' as const };
+    if (to === 'OBSERVING') return watchOn({ ...round, plan, approval: null, retries: 0 });
     return {
       ...round,
       plan,
@@ -133,6 +141,7 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     if (to === 'HALTED' && e.may_have_run === true && writes(c) && c.running?.kind !== 'undo')
       return foldLost(c, e, from);
     if (to === 'CLOSED' || from === 'HALTED') return { ...c, running: null };
+    if (to === 'OBSERVING') return foldWatchFailed(c, e);
     if (to !== 'HALTED') return { ...c, retries: c.retries + 1, status_text: e.reason };
     if (from === 'ROLLING_BACK')
       return stopRollback(c, 'dependency', e.reason, 'Wait until it is reachable.', 'ROLLING_BACK');
@@ -147,6 +156,8 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     );
   },
   timer: foldTimer,
+  observed: foldObserved,
+  did: foldDid,
   policies_changed: (c, to, e) => {
     const why = `The policies changed (${e.digest_of_plan.slice(0, 8)} is now ${e.digest_now.slice(0, 8)}), so what was approved no longer stands. Press Plan again for a plan under the new rules.`;
     const next = voided(c, why);
@@ -245,9 +256,13 @@ function foldAlerts(
   const next = { ...c, incident: { ...incident, alerts: [...merged.values()].slice(-500) } };
   const all_resolved = next.incident.alerts.every((a) => a.status === 'resolved');
   if (to === 'OBSERVING' && from !== 'OBSERVING')
-    return { ...voided(next, 'the alert resolved by itself'), running: null, resolved_at: e.at };
-  if (to === 'OBSERVING' || to === 'HALTED')
-    return { ...next, resolved_at: all_resolved ? (next.resolved_at ?? e.at) : null };
+    return watchOn({ ...voided(next, 'the alert resolved by itself'), resolved_at: e.at });
+  if (to === 'OBSERVING' || to === 'HALTED') {
+    const stands = { ...next, resolved_at: all_resolved ? (next.resolved_at ?? e.at) : null };
+    // Whatever helped has just been done: look at once.
+    const helped = to === 'OBSERVING' && stands.resolved_at !== null && next.resolved_at === null;
+    return helped && isShadowed(stands) ? watchOn(stands) : stands;
+  }
   return next;
 }
 
@@ -294,6 +309,7 @@ function foldTimer(c: MachineContext, to: IncidentState, e: EventOf<'timer'>): M
     const running = c.running?.kind === 'clear' ? null : c.running;
     return { ...c, running, approval: c.approval === null ? null : { ...c.approval, status: 'expired' } };
   }
+  if (e.kind === 'quiet' && to === 'OBSERVING') return watchOn(c);
   if (e.kind === 'quiet' && to === 'CLOSED')
     return {
       ...c,

@@ -1,6 +1,7 @@
 import { AUTONOMY_LEVELS } from '../contract/incident.ts';
 import type { EventOf, HarnessEvent } from './events.ts';
 import type { GuardName } from './moves.ts';
+import { isShadowQuietOver, isWatchOver } from './shadow/fold-shadow.ts';
 import { madeChanges, nextUndo, rollbackObstacle, standingChanges } from './standing.ts';
 import { EFFECT_RETRIES_MAX, incidentOf, RECOLLECT_MAX } from './state.ts';
 import type { MachineContext } from './state.ts';
@@ -41,6 +42,8 @@ export const GUARDS: Readonly<Record<GuardName, Guard>> = {
   resolved: (_c, e) =>
     e.type === 'alerts' && e.status === 'resolved' && e.alerts.every((a) => a.status === 'resolved'),
   quiet_is_over: (c, e) => e.type === 'timer' && e.kind === 'quiet' && madeChanges(c).length === 0,
+  shadow_quiet_is_over: (c, e) => e.type === 'timer' && e.kind === 'quiet' && isShadowQuietOver(c, e.at),
+  watch_is_over: (c, e) => e.type === 'observed' && isWatchOver(c, e),
   minutes_are_over: (_c, e) => e.type === 'timer' && e.kind === 'minutes',
   back_to_triage: (c) => c.halt?.resume_to === 'TRIAGE',
   back_to_diagnosing: (c) => c.halt?.resume_to === 'DIAGNOSING',

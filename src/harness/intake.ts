@@ -58,6 +58,15 @@ export const PersonAct = z.discriminatedUnion('act', [
   z.strictObject({ act: z.literal('plan_again'), origin: Origin, incident_id: z.string() }),
   z.strictObject({ act: z.literal('resume'), origin: Origin, incident_id: z.string() }),
   z.strictObject({ act: z.literal('hand_over'), origin: Origin, incident_id: z.string() }),
+  /** `/aegis did <INC> <text>`, `@aegis did <text>` in a thread: what a person did by hand. */
+  z.strictObject({
+    act: z.literal('did'),
+    origin: Origin,
+    incident_id: z.string(),
+    text: z.string().min(1).max(500),
+  }),
+  /** `/aegis raise <team/env/service>`: one of two people who let the ladder go up again. */
+  z.strictObject({ act: z.literal('raise'), origin: Origin, place: z.string().min(1).max(300) }),
 ]);
 export type PersonAct = z.infer<typeof PersonAct>;
 

@@ -3,7 +3,7 @@ import { refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { EventOf, HarnessEvent } from './events.ts';
 import { RESULTS } from './results.ts';
-import { incidentOf, involvedSet, QUIET_MS, writes } from './state.ts';
+import { incidentOf, involvedSet, quietMs, writes } from './state.ts';
 import type { EffectKind, Snapshot } from './state.ts';
 
 /**
@@ -26,6 +26,14 @@ export function judge(snapshot: Snapshot, event: HarnessEvent): Refusal | null {
       return judgePoliciesChanged(snapshot, event);
     case 'activated':
       return snapshot.state === 'TRIAGE' && !snapshot.context.activated ? null : alreadyActivated(snapshot);
+    case 'did':
+      return snapshot.state === 'CLOSED'
+        ? refuse(
+            'closed',
+            `${idOf(snapshot)} is closed, and its report is written.`,
+            'Say it in the thread for those who read it.',
+          )
+        : null;
     case 'stopped':
       return snapshot.state === 'CLOSED'
         ? refuse('closed', `${idOf(snapshot)} is closed; nothing runs.`, 'Nothing to do.')
@@ -78,7 +86,7 @@ function judgeTimer(snapshot: Snapshot, event: EventOf<'timer'>): Refusal | null
       state !== 'CLOSED' &&
       !writes(context) &&
       context.resolved_at !== null &&
-      at >= Date.parse(context.resolved_at) + QUIET_MS,
+      at >= Date.parse(context.resolved_at) + quietMs(context),
     minutes: state === 'DIAGNOSING' || state === 'PLANNING',
   }[event.kind];
   return fresh

@@ -26,6 +26,8 @@ export type GuardName =
   | 'can_retry'
   | 'resolved'
   | 'quiet_is_over'
+  | 'shadow_quiet_is_over'
+  | 'watch_is_over'
   | 'minutes_are_over'
   | 'back_to_triage'
   | 'back_to_diagnosing'
@@ -116,6 +118,10 @@ export const MOVES: readonly Move[] = [
   ]),
 
   { from: 'OBSERVING', on: 'plan_again', to: 'DIAGNOSING' },
+  // Shadow: people act and are watched. The look after the quiet time ends it.
+  { from: 'OBSERVING', on: 'observed', to: 'CLOSED', when: 'watch_is_over' },
+  { from: 'OBSERVING', on: 'observed', to: 'OBSERVING' },
+  { from: 'OBSERVING', on: 'effect_failed', to: 'OBSERVING' },
   { from: 'CLOSED', on: 'reviewed', to: 'CLOSED' },
 
   ...WORKING.flatMap((from): Move[] => [
@@ -127,7 +133,9 @@ export const MOVES: readonly Move[] = [
   // Timers: `judge` has already dropped those whose reason is gone.
   { from: 'DIAGNOSING', on: 'timer', to: 'HALTED', when: 'minutes_are_over' },
   { from: 'PLANNING', on: 'timer', to: 'HALTED', when: 'minutes_are_over' },
+  { from: 'OBSERVING', on: 'timer', to: 'OBSERVING', when: 'shadow_quiet_is_over' },
   { from: 'OBSERVING', on: 'timer', to: 'CLOSED', when: 'quiet_is_over' },
+  { from: 'HALTED', on: 'timer', to: 'OBSERVING', when: 'shadow_quiet_is_over' },
   { from: 'HALTED', on: 'timer', to: 'CLOSED', when: 'quiet_is_over' },
   ...([...WORKING, 'OBSERVING', 'HALTED'] as const).map((from): Move => ({ from, on: 'timer', to: from })),
 
@@ -146,6 +154,9 @@ export const MOVES: readonly Move[] = [
     { from, on: 'stopped', to: 'HALTED' },
     { from, on: 'handed_over', to: 'HALTED' },
   ]),
+
+  // A person says what they did by hand, at any time.
+  ...[...OPEN_STATES, 'HALTED' as const].map((from): Move => ({ from, on: 'did', to: from })),
 
   // Results that arrive after a stop are recorded: a write that had left may still report.
   { from: 'HALTED', on: 'executed', to: 'HALTED' },

@@ -14,4 +14,5 @@ export const RESULTS: Readonly<Record<EffectKind, readonly EventType[]>> = {
   verify: ['verified', 'effect_failed'],
   undo: ['undone', 'undo_refused', 'effect_failed'],
   review: ['reviewed', 'effect_failed'],
+  observe: ['observed', 'effect_failed'],
 };

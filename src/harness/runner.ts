@@ -9,11 +9,14 @@ import { readBudgets } from './budget-facts.ts';
 import { commitOf } from './commit-of.ts';
 import type { HarnessDeps } from './deps.ts';
 import { EffectPool } from './effect-pool.ts';
+import type { HarnessEvent } from './events.ts';
 import { parseSnapshot, step } from './machine.ts';
 import { mergeAlerts } from './merge-alerts.ts';
 import type { Delivered } from './merge-alerts.ts';
 import type { CardView } from './notices/card-view.ts';
-import { emptySnapshot } from './state.ts';
+import { ladderView, placeOf } from './shadow/ladder-facts.ts';
+import { scoresOf } from './shadow/scores.ts';
+import { emptySnapshot, incidentOf } from './state.ts';
 import type { Snapshot } from './state.ts';
 import { takeIn } from './take-in.ts';
 import type { Origin, TakenIn } from './take-in.ts';
@@ -147,6 +150,7 @@ export class Runner {
   async #take(delivered: Delivered): Promise<void> {
     const taken = await takeIn(this.#deps, delivered.row);
     if (taken.kind === 'nothing') return this.#consume(delivered, taken.note);
+    if (taken.kind === 'told') return this.#tell(delivered, taken.note, taken.origin);
     if (taken.kind === 'refused')
       return this.#refuse(delivered, taken.incident_id, taken.refusal, taken.by, taken.about, taken.origin);
     await this.#step(delivered, taken);
@@ -183,7 +187,7 @@ export class Runner {
       stepped.snapshot,
       taken.actor,
       delivered.rows.map((row) => row.inbox_id),
-      await this.#cardView(taken.incident_id, stepped.snapshot),
+      await this.#cardView(taken.incident_id, from, event, stepped.snapshot),
     );
     await this.#deps.store.step.commit(commit);
     this.#deps.notify();
@@ -193,7 +197,10 @@ export class Runner {
       await this.policiesChanged([taken.incident_id]);
   }
 
-  async #cardView(incident_id: string, to: Snapshot): Promise<CardView> {
+  async #cardView(incident_id: string, from: Snapshot, event: HarnessEvent, to: Snapshot): Promise<CardView> {
+    const scores = scoresOf(from, event, to);
+    const ladder =
+      scores.length === 0 ? null : await ladderView(this.#deps, placeOf(incidentOf(to.context)), scores);
     const head = await this.#deps.store.ledger.head(incident_id);
     const budgets = await readBudgets(this.#deps, to.context);
     const own = budgets.find((b) => b.whose === 'incident')?.spent;
@@ -204,6 +211,7 @@ export class Runner {
       shared_budget: tightestShared(budgets),
       simulated: this.#deps.settings.unsafe_endpoints,
       approvers: await approversInWords(this.#deps, to.context),
+      ladder: ladder?.line ?? null,
     };
   }
 
@@ -223,29 +231,34 @@ export class Runner {
       await this.#deps.store.ledger.append(incident_id ?? 'SYSTEM', [
         { kind: 'refusal', actor, payload: { code, reason, remedy, by, about } },
       ]);
-    if (origin !== null) {
-      const segments: Segment[] = [{ t: 'text', text: `${reason} ${remedy}`.trim() }];
-      const { workspace, user } = origin.account;
-      await this.#deps.store.outbox.put(
-        {
-          card_key: `private:${delivered.row.inbox_id}`,
-          placement: 'private',
-          channel: origin.channel,
-          notice: {
-            kind: 'private',
-            incident_id,
-            workspace,
-            user,
-            channel: origin.channel,
-            thread_ts: origin.thread_ts,
-            segments,
-          },
-        },
-        incident_id,
-      );
-      this.#deps.notify();
-    }
+    if (origin !== null) await this.#putPrivate(delivered, incident_id, `${reason} ${remedy}`.trim(), origin);
     await this.#consume(delivered, `refused: ${code}`);
+  }
+
+  async #tell(delivered: Delivered, text: string, origin: Origin): Promise<void> {
+    await this.#putPrivate(delivered, null, text, origin);
+    await this.#consume(delivered, text.slice(0, 300));
+  }
+
+  async #putPrivate(
+    delivered: Delivered,
+    incident_id: string | null,
+    text: string,
+    origin: Origin,
+  ): Promise<void> {
+    const segments: Segment[] = [{ t: 'text', text }];
+    const { workspace, user } = origin.account;
+    const { channel, thread_ts } = origin;
+    await this.#deps.store.outbox.put(
+      {
+        card_key: `private:${delivered.row.inbox_id}`,
+        placement: 'private',
+        channel,
+        notice: { kind: 'private', incident_id, workspace, user, channel, thread_ts, segments },
+      },
+      incident_id,
+    );
+    this.#deps.notify();
   }
 }
 

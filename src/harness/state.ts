@@ -6,6 +6,7 @@ import { GateLine } from '../contract/notice.ts';
 import { Findings, PlanDraft } from '../contract/plan.ts';
 import { Preview, ToolOutcome } from '../contract/tool.ts';
 import { SkillHint } from './events.ts';
+import { Watch } from './shadow/watch.ts';
 
 /** How often a failed effect is tried again before the incident halts, and the pauses between tries. */
 export const EFFECT_RETRIES_MAX = 4;
@@ -27,6 +28,7 @@ export const EffectKind = z.enum([
   'verify',
   'undo',
   'review',
+  'observe',
 ]);
 export type EffectKind = z.infer<typeof EffectKind>;
 
@@ -118,6 +120,8 @@ export const MachineContext = z.strictObject({
   outcome: z.string().nullable(),
   closed_at: IsoTime.nullable(),
   postmortem: z.strictObject({ title: z.string(), markdown: z.string() }).nullable(),
+  /** What people did, as far as it was seen or said. Snapshots from before shadow mode do not have it. */
+  shadow: Watch.nullable().default(null),
   updated_at: IsoTime,
 });
 export type MachineContext = z.infer<typeof MachineContext>;
@@ -155,6 +159,7 @@ export function emptySnapshot(): Snapshot {
       outcome: null,
       closed_at: null,
       postmortem: null,
+      shadow: null,
       updated_at: '1970-01-01T00:00:00.000Z',
     },
   };
@@ -169,6 +174,12 @@ export function incidentOf(context: MachineContext): IncidentContext {
 /** A write has been asked for and has not reported yet. */
 export function writes(context: MachineContext): boolean {
   return context.running !== null && WRITING_KINDS.has(context.running.kind);
+}
+
+/** How long an incident stays quiet before it closes; a shadowed one has its own time, frozen at opening. */
+export function quietMs(context: MachineContext): number {
+  const terms = incidentOf(context).shadow;
+  return terms === undefined ? QUIET_MS : terms.quiet_s * 1000;
 }
 
 /** Principals who are involved and therefore cannot approve. */

@@ -11,6 +11,9 @@ import { requireMember, resolveAccount } from './identity.ts';
 import { AlertBatch, PersonAct, RefusedPress } from './intake.ts';
 import { openFromAlerts, openFromPerson } from './open-incident.ts';
 import { parseSnapshot } from './machine.ts';
+import { splitBecause } from './shadow/cause.ts';
+import { underLadder } from './shadow/ladder-facts.ts';
+import { voteRaise } from './shadow/raise.ts';
 import { involvedThroughEffect } from './same-effect.ts';
 import type { Snapshot } from './state.ts';
 
@@ -32,6 +35,8 @@ export type TakenIn =
       readonly about: string;
       readonly origin: Origin | null;
     }
+  /** Done outside of any incident; the sentence is for the person who acted. */
+  | { readonly kind: 'told'; readonly note: string; readonly origin: Origin }
   | { readonly kind: 'nothing'; readonly note: string };
 
 export type Origin = PersonAct['origin'];
@@ -71,7 +76,10 @@ async function takeAlerts(deps: HarnessDeps, batch: AlertBatch, at_ms: number): 
     return { kind: 'nothing', note: 'resolved, and no incident is open for it' };
   const latest = await deps.store.incidents.findLatest(identity);
   const incident_id = await deps.store.incidents.allocateId(at_ms);
-  const context = openFromAlerts(deps.settings, batch, incident_id, at_ms, latest?.incident_id ?? null);
+  const context = await underLadder(
+    deps,
+    openFromAlerts(deps.settings, batch, incident_id, at_ms, latest?.incident_id ?? null),
+  );
   const channel = channelOf(deps, batch.place);
   return {
     kind: 'event',
@@ -89,6 +97,7 @@ async function takePerson(deps: HarnessDeps, act: PersonAct, at_ms: number): Pro
   if (isRefusal(identity))
     return { kind: 'refused', incident_id, refusal: identity, by: null, about: act.act, origin: act.origin };
   if (act.act === 'investigate') return takeInvestigate(deps, act, identity, at_ms);
+  if (act.act === 'raise') return takeRaise(deps, act, identity);
   const row = await deps.store.incidents.get(act.incident_id);
   const missing = refuse(
     'no-such-incident',
@@ -155,7 +164,8 @@ async function takeInvestigate(
       origin: act.origin,
     };
   const incident_id = await deps.store.incidents.allocateId(at_ms);
-  const context = openFromPerson(deps.settings, { place, text: act.text, by, incident_id, now_ms: at_ms });
+  const asked = { place, text: act.text, by, incident_id, now_ms: at_ms };
+  const context = await underLadder(deps, openFromPerson(deps.settings, asked));
   // Asking is activating: nobody has to press a button after having asked.
   const event: HarnessEvent = {
     type: 'opened',
@@ -166,8 +176,20 @@ async function takeInvestigate(
   return { kind: 'event', incident_id, row: null, event, actor: `person:${by}`, origin: act.origin };
 }
 
+async function takeRaise(
+  deps: HarnessDeps,
+  act: Extract<PersonAct, { act: 'raise' }>,
+  identity: Identity,
+): Promise<TakenIn> {
+  const answer = await voteRaise(deps, identity, act.place);
+  if (typeof answer === 'string') return { kind: 'told', note: answer, origin: act.origin };
+  const about = `raise ${act.place.slice(0, 100)}`;
+  const { principal } = identity;
+  return { kind: 'refused', incident_id: null, refusal: answer, by: principal, about, origin: act.origin };
+}
+
 function eventOf(
-  act: Exclude<PersonAct, { act: 'investigate' }>,
+  act: Exclude<PersonAct, { act: 'investigate' | 'raise' }>,
   identity: Identity,
   row: IncidentRow,
   at: string,
@@ -184,6 +206,8 @@ function eventOf(
       return { type: 'resumed', at, by, recounts: true };
     case 'hand_over':
       return { type: 'handed_over', at, by };
+    case 'did':
+      return { type: 'did', at, by, ...splitBecause(act.text) };
     case 'approve':
     case 'deny':
     case 'withdraw': {

@@ -33,7 +33,7 @@ export function writeLabFiles(
   twins: Twins,
   secrets: ReturnType<typeof labSecrets>,
   port: number,
-  skills_dir?: string,
+  options: { readonly skills_dir?: string | undefined; readonly autonomy?: LabAutonomy | undefined } = {},
 ): LabFiles {
   mkdirSync(join(dir, 'secrets'), { recursive: true, mode: 0o700 });
   const secret: WriteSecret = (name, value) => {
@@ -49,13 +49,19 @@ export function writeLabFiles(
   );
   const config = join(dir, 'aegis.yaml');
   const settings = {
-    ...labSettings(twins, secrets, port, secret),
-    ...(skills_dir === undefined ? {} : { skills_dir }),
+    ...labSettings(twins, secrets, port, secret, options.autonomy ?? 'approve'),
+    ...(options.skills_dir === undefined ? {} : { skills_dir: options.skills_dir }),
   };
   writeFileSync(config, stringify(settings, { aliasDuplicateObjects: false }), { mode: 0o600 });
   chmodSync(dir, 0o700);
   return { dir, config, home: join(dir, 'home'), kubeconfig, webhook_secret: secrets.webhook_secret };
 }
+
+/** `approve` shows the whole way; the lower ones are shadow. */
+export type LabAutonomy = 'read_only' | 'suggest' | 'approve';
+
+/** How long a resolved incident of the lab stays quiet before it is reported. */
+const QUIET_S = 4;
 
 type WriteSecret = (name: string, value: string) => { file: string };
 
@@ -64,6 +70,7 @@ function labSettings(
   secrets: ReturnType<typeof labSecrets>,
   port: number,
   secret: WriteSecret,
+  autonomy: LabAutonomy,
 ): Record<string, unknown> {
   return {
     v: 1,
@@ -103,10 +110,12 @@ function labSettings(
       prometheus: { main: { url: twins.prometheus.url, ingest_interval_s: 1 } },
     },
     teams: {
-      data: { environments: { prod: labEnvironment() } },
+      data: { environments: { prod: labEnvironment(autonomy) } },
       fraud: { environments: { prod: fraudEnvironment() } },
     },
     services: labServices(),
+    // Nobody watches a story for five quiet minutes; the kinds are those that the simulated cluster has.
+    shadow: { quiet_s: QUIET_S, kinds: ['deployment', 'daemonset', 'sparkapplication', 'configmap'] },
     identity: labIdentity(),
     triggers: [
       {
@@ -124,12 +133,12 @@ const LOG_FILES = {
   'settlement-api': { app: 'settlement-api' },
 };
 
-function labEnvironment(): Record<string, unknown> {
+function labEnvironment(autonomy: LabAutonomy): Record<string, unknown> {
   const namespaces = ['spark-jobs'];
   return {
     tier: 'tier2',
     region: 'us-west-2',
-    autonomy: 'approve',
+    autonomy,
     activation: 'button',
     channel: DATA_CHANNEL,
     on_call: ['maya'],

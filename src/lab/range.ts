@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { labSecrets, writeLabFiles } from './lab-config.ts';
-import type { LabFiles } from './lab-config.ts';
+import type { LabAutonomy, LabFiles } from './lab-config.ts';
 import { freePort, startProduct } from './product.ts';
 import type { Product, ProductCommand } from './product.ts';
 import type { Scenario } from './scenarios/scenario.ts';
@@ -34,6 +34,8 @@ export async function startRange(
     env?: Readonly<Record<string, string>>;
     /** Another skill library than the one that the product brings along. */
     skills_dir?: string;
+    /** Autonomy of the environment; `approve` unless given. */
+    autonomy?: LabAutonomy;
   } = {},
 ): Promise<Range> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'aegis-lab-'));
@@ -41,7 +43,10 @@ export async function startRange(
   const secrets = labSecrets();
   const twins = await startTwins(world, secrets);
   const port = await freePort();
-  const files = writeLabFiles(dir, twins, secrets, port, options.skills_dir);
+  const files = writeLabFiles(dir, twins, secrets, port, {
+    skills_dir: options.skills_dir,
+    autonomy: options.autonomy,
+  });
   twins.slack.connectApp(`http://127.0.0.1:${port}/slack/events`);
   let product = await startProduct(run, files.config, port, options.env);
   return {

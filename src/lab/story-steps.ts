@@ -15,18 +15,30 @@ export async function untilApprovalCard(
   patience_ms: number,
 ): Promise<{ root: StoredMessage; card: StoredMessage }> {
   const { slack } = range.twins;
-  say(words.posts);
-  const posted = await range.webhook(alert);
-  if (posted.status !== 200) throw new Error(`the webhook was answered ${posted.status}: ${posted.body}`);
-  const root = await until('the root card', () => rootCard(slack, DATA_CHANNEL));
-  say(words.activates);
-  await pressWhenThere(slack, 'maya', root, 'incident.activate');
+  const root = await untilActivated(range, alert, say, words);
   const card = await until(
     'the approval card',
     () => approvalCard(slack, DATA_CHANNEL, root.ts),
     patience_ms,
   );
   return { root, card };
+}
+
+/** Posts the alert and lets Maya press Activate; returns the root card. */
+export async function untilActivated(
+  range: Range,
+  alert: unknown,
+  say: Say,
+  words: { readonly posts: string; readonly activates: string },
+): Promise<StoredMessage> {
+  const { slack } = range.twins;
+  say(words.posts);
+  const posted = await range.webhook(alert);
+  if (posted.status !== 200) throw new Error(`the webhook was answered ${posted.status}: ${posted.body}`);
+  const root = await until('the root card', () => rootCard(slack, DATA_CHANNEL));
+  say(words.activates);
+  await pressWhenThere(slack, 'maya', root, 'incident.activate');
+  return root;
 }
 
 export async function danApproves(range: Range, card: StoredMessage, say: Say): Promise<void> {

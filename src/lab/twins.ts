@@ -36,6 +36,7 @@ const READ_RULES = [
       'events',
       'deployments',
       'replicasets',
+      'daemonsets',
       'configmaps',
       'resourcequotas',
       'services',

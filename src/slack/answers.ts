@@ -22,6 +22,8 @@ const HELP: Readonly<Record<string, string>> = {
   help: 'this list',
   status: 'what is open and who is waited for',
   'investigate <text>': 'open an incident from what you see; read-only until people approve',
+  'did <INC> <text>': 'say what you did by hand, and why: "rolled back because 2.15.0 crashes"',
+  'raise <team/env/service>': 'one of two people: let Aegis go one step up the ladder again',
   why: 'in an incident thread: the evidence behind the cause',
   hold: 'in an incident thread: stop making calls until a person resumes',
   'stop <INC>': 'stop a run; one person is enough, nothing new leaves',
@@ -37,7 +39,9 @@ export function helpAnswer(said: string, meant: string | null, by: '/aegis' | '@
       say('\n'),
     );
   elements.push(bold('What I understand'));
-  const lines = Object.entries(HELP).filter(([verb]) => by === '@aegis' || !['why', 'hold'].includes(verb));
+  const lines = Object.entries(HELP).filter(([verb]) =>
+    by === '@aegis' ? !verb.startsWith('raise') : !['why', 'hold'].includes(verb),
+  );
   for (const [verb, words] of lines) elements.push(say('\n'), code(`${by} ${verb}`), say(`  ${words}`));
   elements.push(
     say('\nIn threads slash commands do not work: use the buttons or '),

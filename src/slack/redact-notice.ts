@@ -26,6 +26,8 @@ const IDS: ReadonlySet<string> = new Set([
   'status',
   'severity',
   'topic',
+  'mark',
+  'verdict',
   't',
   'role',
   'decision',

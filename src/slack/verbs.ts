@@ -1,7 +1,7 @@
 // The grammar of `/aegis` and `@aegis`: first word is the verb. An unknown verb gets the nearest one and help. Pure.
 
-export const SLASH_VERBS = ['help', 'status', 'investigate', 'stop'] as const;
-export const MENTION_VERBS = ['help', 'status', 'investigate', 'why', 'hold', 'stop'] as const;
+export const SLASH_VERBS = ['help', 'status', 'investigate', 'did', 'raise', 'stop'] as const;
+export const MENTION_VERBS = ['help', 'status', 'investigate', 'did', 'why', 'hold', 'stop'] as const;
 
 export interface Spoken<V extends string> {
   readonly verb: V | null;

@@ -12,6 +12,7 @@ import { inboxAppender, inboxStore } from './inbox.ts';
 import { incidentStore } from './incidents.ts';
 import { journalStore } from './journal.ts';
 import { loadKeys } from './keys.ts';
+import { ladderStore } from './ladder.ts';
 import { leaseStore } from './leases.ts';
 import { ledgerStore } from './ledger.ts';
 import { cardPutter, outboxStore } from './outbox.ts';
@@ -105,6 +106,7 @@ function assemble(core: Core, owner: Owner | null, group: GroupCommit): Store {
     outbox: outboxStore(core, putCard),
     timers: timerStore(core),
     effects: effectStore(core, owner, appendInbox),
+    ladder: ladderStore(core, append),
     async close() {
       group.flush();
       owner?.close();

@@ -4,6 +4,7 @@ import type { AppendToChain } from './chain.ts';
 import type { Core } from './database.ts';
 import { DuplicateIncidentError, SeqConflictError } from './errors.ts';
 import { inboxNumber } from './inbox.ts';
+import { scoreWriter } from './ladder.ts';
 import type { PutCard } from './outbox.ts';
 import { stepLocks } from './target-locks.ts';
 import type { StepCommit, StepResult, StepStore } from './store.ts';
@@ -26,6 +27,7 @@ export function stepStore(core: Core, append: AppendToChain, putCard: PutCard): 
   const head = db.prepare<[string], { hash: string }>('SELECT hash FROM chain_head WHERE chain = ?');
   const writeRow = rowWriter(core);
   const writeWork = workWriter(core);
+  const writeScores = scoreWriter(core);
   return {
     async commit(step: StepCommit): Promise<StepResult> {
       return core.grouped(() => {
@@ -47,6 +49,7 @@ export function stepStore(core: Core, append: AppendToChain, putCard: PutCard): 
         writeRow(step, found + 1);
         const entries = append(id, step.entries);
         writeWork(step, found + 1);
+        writeScores(step.scores ?? []);
         for (const card of step.cards) putCard(card, id);
         return { step: found + 1, entries, head: head.get(id)?.hash ?? genesisHash(id) };
       });

@@ -3,6 +3,7 @@ import type { EvidenceRecord } from '../contract/evidence.ts';
 import type { IncidentState } from '../contract/incident.ts';
 import type { LedgerEntry, LedgerKind, NewLedgerEntry } from '../contract/ledger.ts';
 import type { Notice } from '../contract/notice.ts';
+import type { Score } from '../contract/shadow.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type {
   BudgetStore,
@@ -15,6 +16,7 @@ import type {
   UpstreamPinStore,
   TargetLockStore,
 } from './authority.ts';
+import type { LadderStore } from './ladder-store.ts';
 import type { Rewind } from './rewind.ts';
 
 /**
@@ -41,6 +43,7 @@ export interface Store {
   readonly outbox: OutboxStore;
   readonly timers: TimerStore;
   readonly effects: EffectStore;
+  readonly ladder: LadderStore;
   close(): Promise<void>;
 }
 
@@ -97,6 +100,8 @@ export interface StepCommit {
   readonly planned: readonly PlannedEffect[];
   /** Targets that the incident holds: prolonged while its changes are under way, given back when they are over. */
   readonly locks: 'renew' | 'keep' | 'release';
+  /** What this step adds to the record that autonomy is earned with. */
+  readonly scores?: readonly Score[];
 }
 
 /** A tool on a target: what "the same effect" means across incidents. */

@@ -23,6 +23,7 @@ import {
   incidentNotice,
   postmortemNotice,
   progressNotice,
+  shadowNotice,
   timelineNotice,
 } from './notices.ts';
 import { personOf } from './rig.ts';
@@ -113,6 +114,13 @@ const SAMPLES: Record<string, Notice> = {
   },
   progress: progressNotice(),
   postmortem: postmortemNotice(),
+  shadow: shadowNotice(),
+  'shadow, wrong and confident': shadowNotice({
+    verdict: 'missed',
+    headline: 'People did something else than the plan says',
+    warning: 'Wrong and confident: autonomy goes one step down for incidents that open from now on.',
+    gaps: ['statefulset in prod-a/spark-jobs, which the read role may not list'],
+  }),
   private: {
     kind: 'private',
     incident_id: INC,
@@ -325,6 +333,19 @@ describe('cards', () => {
       ),
     );
     check(draw(postmortemNotice({ markdown: 'word '.repeat(12_000) })));
+    const row = { mark: 'miss' as const, plan: 'p'.repeat(400), people: 'h'.repeat(600), at: null };
+    const report = draw(
+      shadowNotice({
+        headline: 'q'.repeat(300),
+        lines: Array.from({ length: 10 }, () => 'l'.repeat(500)),
+        rows: Array.from({ length: 60 }, () => row),
+        warning: 'w'.repeat(500),
+        gaps: Array.from({ length: 20 }, () => 'g'.repeat(300)),
+        ladder: 'd'.repeat(1000),
+      }),
+    );
+    check(report);
+    expect(texts(report.blocks)).toContain('48 more rows are in the ledger');
     check(
       draw(
         timelineNotice({
@@ -479,6 +500,14 @@ describe('hostile text', () => {
           timelineNotice({ segments }),
           progressNotice({ title: a, tasks: [{ id: b, title: a, status: 'error', output: b }] }),
           postmortemNotice({ title: a, markdown }),
+          shadowNotice({
+            headline: a.slice(0, 300),
+            lines: [b.slice(0, 500)],
+            rows: [{ mark: 'miss', plan: a.slice(0, 400), people: b.slice(0, 600), at: null }],
+            warning: a.slice(0, 500),
+            gaps: [b.slice(0, 300)],
+            ladder: a.slice(0, 1000),
+          }),
           { ...(SAMPLES['private'] as Extract<Notice, { kind: 'private' }>), segments },
         ];
         for (const notice of notices) {

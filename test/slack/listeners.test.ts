@@ -584,6 +584,49 @@ describe('words', () => {
     },
   );
 
+  it.concurrent(
+    'writes down what a person did by hand, from a command and from a thread',
+    async ({ onTestFinished }) => {
+      const { rig, root } = await scene(onTestFinished);
+      const dan = rig.twin.as('dan');
+      const open = (incident_id: string) => ({
+        incident_id,
+        title: 't',
+        state: 'OBSERVING',
+        team: 'data',
+        env: 'prod',
+        waiting_for: null,
+        channel: CHANNEL,
+        thread_ts: null,
+      });
+      rig.inspect.overview = { incidents: [], freezes: [] };
+      await dan.command('/aegis did', CHANNEL);
+      expect(dan.latestEphemeral()?.text).toContain('Say what you did, and why if you know');
+      await dan.command('/aegis did rolled it back', CHANNEL);
+      expect(dan.latestEphemeral()?.text).toContain('No incident is open in this channel. Name it');
+      rig.inspect.overview = {
+        incidents: [open(INC), { ...open('INC-2026-1123-009'), channel: 'C0ELSE' }],
+        freezes: [],
+      };
+      await dan.command('/aegis did rolled it back because 2.15.0 crashes', CHANNEL);
+      expect(dan.latestEphemeral()?.text).toContain(`Written down for ${INC}`);
+      rig.inspect.overview = { incidents: [open(INC), open('INC-2026-1123-002')], freezes: [] };
+      await dan.command('/aegis did scaled it up', CHANNEL);
+      expect(dan.latestEphemeral()?.text).toContain('2 incidents are open in this channel');
+      await dan.command(`/aegis did ${INC.toLowerCase()} scaled it up`, CHANNEL);
+      await dan.mention(CHANNEL, 'did drained the node', root.ts);
+      await dan.mention(CHANNEL, 'did', root.ts);
+      await dan.command('/aegis raise', CHANNEL);
+      await dan.command('/aegis raise data/prod/settlement-api', CHANNEL);
+      expect(rig.intake.acts.map((entry) => entry.act)).toMatchObject([
+        { act: 'did', incident_id: INC, text: 'rolled it back because 2.15.0 crashes' },
+        { act: 'did', incident_id: INC, text: 'scaled it up' },
+        { act: 'did', incident_id: INC, text: 'drained the node', origin: { thread_ts: root.ts } },
+        { act: 'raise', place: 'data/prod/settlement-api' },
+      ]);
+    },
+  );
+
   it.concurrent('also works in a channel where Aegis is not a member', async ({ onTestFinished }) => {
     const { rig } = await scene(onTestFinished);
     await rig.twin.as('maya').command('/aegis help', 'C0ELSE');

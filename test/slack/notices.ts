@@ -4,6 +4,7 @@ import type {
   IncidentNotice,
   PostmortemNotice,
   ProgressNotice,
+  ShadowNotice,
   TimelineNotice,
 } from '../../src/contract/notice.ts';
 
@@ -226,6 +227,35 @@ export function postmortemNotice(changes: Partial<PostmortemNotice> = {}): Postm
       'ledger: 61 entries, verified',
       '```',
     ].join('\n'),
+    ...changes,
+  };
+}
+
+export function shadowNotice(changes: Partial<ShadowNotice> = {}): ShadowNotice {
+  return {
+    kind: 'shadow',
+    incident_id: INC,
+    verdict: 'hit',
+    headline: 'People did what the plan says',
+    lines: [
+      'The plan (revision 1, confidence 0.88): Revision 2 of settlement-api crashes again and again.',
+      'The plan was there 3 min before people acted.',
+      'The cause that people named is the one of the plan.',
+    ],
+    rows: [
+      {
+        mark: 'hit',
+        plan: 'CHG-1 Roll settlement-api back from revision 2 to revision 1',
+        people: 'kubectl changed deployment/settlement-api: …settlement-api.image = "settlement-api:2.14.0"',
+        at: '2026-11-23T07:16:00.000Z',
+      },
+      { mark: 'said', plan: null, people: 'dan said: rolled it back', at: '2026-11-23T07:16:30.000Z' },
+    ],
+    warning: null,
+    gaps: [],
+    ladder:
+      'data/prod/settlement-api is on suggest. For approve: 7 of 20 scored incidents, 0 wrong and confident, lower bound 0.61 of 0.80.',
+    simulated: true,
     ...changes,
   };
 }

@@ -100,6 +100,25 @@ export function modelGateway(model: Model): ModelGateway {
   };
 }
 
+/** Each object that says so was written by somebody once. */
+function writesIn(model: Model, target: Target): unknown[] {
+  return model.objects
+    .filter((each) => isTarget(each, target) && each.metadata['managedFields'] !== undefined)
+    .map(({ metadata }) => ({
+      name: metadata.name,
+      uid: `uid-${metadata.name}`,
+      generation: 1,
+      revision: null,
+      manager: 'kubectl-edit',
+      operation: 'Update',
+      at: '2026-11-23T02:00:00Z',
+      fields: ['/spec/replicas'],
+      more_fields: 0,
+      values: { '/spec/replicas': 2 },
+      template: null,
+    }));
+}
+
 function answer(model: Model, { tool, args }: ReadRequest, target: Target): unknown {
   switch (tool) {
     case 'k8s.get': {
@@ -110,6 +129,8 @@ function answer(model: Model, { tool, args }: ReadRequest, target: Target): unkn
     }
     case 'k8s.list':
       return { items: model.objects.filter((each) => isTarget(each, target)), more: false };
+    case 'k8s.changes':
+      return { writes: writesIn(model, target), more: false };
     case 'k8s.events':
       return {
         items: model.events.filter(

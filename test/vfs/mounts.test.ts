@@ -47,6 +47,20 @@ describeMount({
 });
 describeMount({
   ...files,
+  name: 'kubernetes changes',
+  dir: `${ROOT}/k8s/namespaces/settlement`,
+  entry: 'changes.yaml',
+  file: `${ROOT}/k8s/namespaces/settlement/changes.yaml?kinds=deployment+configmap&since=2026-11-23T01:00:00.000Z`,
+  missing: `${ROOT}/k8s/namespaces/other/changes.yaml`,
+  word: 'kubectl-edit',
+  async prepare(world) {
+    const api = kube('Deployment', 'api', { spec: { replicas: 2 }, status: {} });
+    Object.assign(api.metadata, { managedFields: [] });
+    world.model.objects.push(api);
+  },
+});
+describeMount({
+  ...files,
   name: 'kubernetes events',
   dir: POD,
   entry: 'events.tail',

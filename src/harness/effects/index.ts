@@ -4,6 +4,7 @@ import { clearEffect } from './clear.ts';
 import type { Effect } from './effect.ts';
 import { canaryEffect, executeEffect } from './execute.ts';
 import { investigateEffect, planEffect, triageEffect } from './investigate.ts';
+import { observeEffect } from './observe.ts';
 import { prepareEffect } from './prepare.ts';
 import { reviewEffect } from './review.ts';
 import { undoEffect } from './undo.ts';
@@ -22,4 +23,5 @@ export const EFFECTS: Readonly<Record<EffectKind, Effect>> = {
   verify: verifyEffect,
   undo: undoEffect,
   review: reviewEffect,
+  observe: observeEffect,
 };

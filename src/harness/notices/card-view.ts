@@ -13,6 +13,8 @@ export interface CardView {
   readonly simulated: boolean;
   /** Names of people who could still approve, in words. */
   readonly approvers: string;
+  /** Where the place stands on the ladder, for a step that scores something. */
+  readonly ladder?: string | null;
 }
 
 export function rootKey(incident_id: string): string {

@@ -6,6 +6,7 @@ import { approvalNotice } from './approval-notice.ts';
 import { incidentNotice } from './incident-notice.ts';
 import { approvalKey, rootKey } from './card-view.ts';
 import type { CardView } from './card-view.ts';
+import { shadowNotice } from '../shadow/shadow-notice.ts';
 import { progressNotice } from './progress-notice.ts';
 import { timelineNotices } from './timeline-notices.ts';
 
@@ -53,6 +54,8 @@ export function cardsOf(from: Snapshot, event: HarnessEvent, to: Snapshot, view:
       channel,
       notice: progress,
     });
+  const report = shadowNotice(from, to, view);
+  if (report !== null) cards.push({ card_key: `shadow:${id}`, placement: 'thread', channel, notice: report });
   if (event.type === 'reviewed')
     cards.push({
       card_key: `postmortem:${id}`,

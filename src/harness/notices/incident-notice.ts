@@ -1,7 +1,9 @@
 import type { IncidentNotice } from '../../contract/notice.ts';
 import { actionTitle, modeWords } from '../halt-texts.ts';
 import { madeChanges, nextUndo, standingChanges } from '../standing.ts';
-import { incidentOf, writes } from '../state.ts';
+import { isShadowed } from '../shadow/fold-shadow.ts';
+import { lengthWords } from '../shadow/report-words.ts';
+import { incidentOf, quietMs, writes } from '../state.ts';
 import type { MachineContext, Snapshot } from '../state.ts';
 import { approvalKey } from './card-view.ts';
 import type { CardView } from './card-view.ts';
@@ -97,10 +99,7 @@ function doing(snapshot: Snapshot): string {
     case 'ROLLING_BACK':
       return rollbackWords(c);
     case 'OBSERVING':
-      if (c.resolved_at === null) return 'Plan posted; people act';
-      return c.done.length === 0
-        ? 'The alert resolved by itself; closing after five quiet minutes'
-        : 'The alert resolved; what was changed before is in force, so a person closes this';
+      return observingWords(c);
     case 'HALTED':
       return c.halt?.text ?? 'Halted';
     case 'CLOSED':
@@ -123,6 +122,18 @@ function rollbackWords(c: MachineContext): string {
   const left = standingChanges(c).length;
   const what = change_id === null ? '' : ` ${actionTitle(c, change_id)}`;
   return `${c.rollback?.because ?? ''} Putting back${what}; ${left} of ${madeChanges(c).length} left`;
+}
+
+function observingWords(c: MachineContext): string {
+  if (c.resolved_at !== null && isShadowed(c))
+    return `The alert resolved; the shadow report follows after ${lengthWords(quietMs(c))} of quiet`;
+  if (c.resolved_at !== null)
+    return madeChanges(c).length === 0
+      ? 'The alert resolved by itself; closing after five quiet minutes'
+      : 'The alert resolved; what was changed before is in force, so a person closes this';
+  if (isShadowed(c) && c.running === null)
+    return 'Nobody is watched any more; the longest observation is over';
+  return c.plan === null ? 'People act, Aegis watches' : 'Plan posted; people act';
 }
 
 function pendingWords(c: MachineContext): string {

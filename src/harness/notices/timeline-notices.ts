@@ -3,7 +3,9 @@ import { changedSegments } from '../changed-lines.ts';
 import { actionTitle, shortMarks, undoAdvice } from '../halt-texts.ts';
 import { actionOf, madeChanges, standingChanges } from '../standing.ts';
 import type { EventOf, HarnessEvent } from '../events.ts';
-import { incidentOf } from '../state.ts';
+import { changeWords } from '../shadow/people.ts';
+import { lengthWords } from '../shadow/report-words.ts';
+import { incidentOf, quietMs } from '../state.ts';
 import { standingWords } from './standing-words.ts';
 import type { Snapshot } from '../state.ts';
 
@@ -99,6 +101,10 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
       return [{ topic: 'decision', segments: [who(event.by), plain(' took the incident over by hand.')] }];
     case 'alerts':
       return alertLines(from, event);
+    case 'did':
+      return [{ topic: 'recorded', segments: [who(event.by), plain(` did by hand: ${event.text}`)] }];
+    case 'observed':
+      return seenLines(from, event);
     case 'timer':
       return to.state === 'CLOSED' ? [closedLine(to)] : [];
     default:
@@ -244,6 +250,13 @@ function verifyLines(event: EventOf<'verified'>): Line[] {
   ];
 }
 
+/** What is told of people's acts in one message. */
+const SEEN_TOLD = 5;
+
+function shadowResolved(from: Snapshot): string {
+  return `the shadow report follows after ${lengthWords(quietMs(from.context))} without a new alert.`;
+}
+
 function alertLines(from: Snapshot, event: EventOf<'alerts'>): Line[] {
   if (event.status === 'firing') return [];
   const done = madeChanges(from.context).length > 0;
@@ -251,7 +264,23 @@ function alertLines(from: Snapshot, event: EventOf<'alerts'>): Line[] {
     from.state === 'EXECUTING' || from.state === 'VERIFYING' || done
       ? 'recorded; the run goes on.'
       : 'plan voided; closing after five quiet minutes.';
-  return [{ topic: 'recorded', segments: [plain(`Alertmanager says resolved: ${before}`)] }];
+  const words = from.context.incident?.shadow === undefined ? before : shadowResolved(from);
+  return [{ topic: 'recorded', segments: [plain(`Alertmanager says resolved: ${words}`)] }];
+}
+
+/** What people did is told once, when it is seen. */
+function seenLines(from: Snapshot, event: EventOf<'observed'>): Line[] {
+  const known = new Set(from.context.shadow?.seen.map((change) => change.key));
+  const fresh = event.changes.filter((change) => !change.robot && !known.has(change.key));
+  if (fresh.length === 0) return [];
+  const told = fresh.slice(0, SEEN_TOLD).map((change) => `\n• ${changeWords(change)}`);
+  const more = fresh.length > told.length ? `\n• and ${fresh.length - told.length} more` : '';
+  return [
+    {
+      topic: 'recorded',
+      segments: [bold('Seen, done by hand: '), plain(`${told.join('')}${more}`.slice(0, 2500))],
+    },
+  ];
 }
 
 function closedLine(to: Snapshot): Line {

@@ -1,6 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { alertmanagerPost } from '../alertmanager-post.ts';
+import { rollBackByHand } from '../by-hand.ts';
+import { DATA_CHANNEL } from '../people.ts';
 import type { Range } from '../range.ts';
-import { danApproves, newest, untilApprovalCard, untilPostmortem } from '../story-steps.ts';
+import { danApproves, newest, untilActivated, untilApprovalCard, untilPostmortem } from '../story-steps.ts';
 import type { ImageBehaviour, TimedChange } from '../world/definition.ts';
 import type { KubeObject } from '../world/kube-object.ts';
 import { objectAt } from '../world/kube-object.ts';
@@ -11,6 +14,7 @@ import type { Scenario } from './scenario.ts';
 /** The release went out this long before the story begins. */
 const DEPLOYED_BEFORE_MS = 6 * 60_000;
 const STORY_TIMEOUT_MS = 110_000;
+const DAN_READS_MS = 3000;
 const IMAGE = 'registry.example.com/data/settlement-api';
 const OLD = `${IMAGE}:2.14.0`;
 const NEW = `${IMAGE}:2.15.0`;
@@ -90,6 +94,7 @@ export const badDeploy: Scenario = {
   world: () => worldWith(OLD_RELEASE),
   alert: crashLoopAlert,
   handsOff: (range, say) => story(range, say, 'the incident to close', /closed/i),
+  shadow: shadowStory,
 };
 
 /** The same, and the earlier release does not come up any more either: its canary fails, and is put back. */
@@ -154,4 +159,42 @@ async function story(range: Range, say: (line: string) => void, end_is: string, 
   await reviewAndSubmit(range.twins.slack, 'ines', card);
   await until(end_is, () => (end.test(newest(range, root).text) ? true : undefined), STORY_TIMEOUT_MS);
   if (/closed/i.test(newest(range, root).text)) await untilPostmortem(range, root, STORY_TIMEOUT_MS);
+}
+
+/** Aegis only proposes; Dan reads the plan and does the same by hand, and the alert resolves. */
+async function shadowStory(range: Range, say: (line: string) => void): Promise<void> {
+  const { slack } = range.twins;
+  const words = { posts: 'Alertmanager posts KubePodCrashLooping …', activates: 'Maya presses Activate' };
+  const began_ms = Date.now();
+  const root = await untilActivated(range, crashLoopAlert(began_ms), say, words);
+  await until(
+    'the plan in shadow',
+    () => threadSays(range, root.ts, /Nothing here can be approved/),
+    STORY_TIMEOUT_MS,
+  );
+  say('Nothing can be approved. Dan reads the plan and rolls back by hand …');
+  await sleep(DAN_READS_MS);
+  const how = await rollBackByHand(range.twins, 'dan', 'settlement-api');
+  say(
+    `Dan ran kubectl rollout undo deployment/settlement-api${how === 'kubectl' ? '' : ' (as a plain request: no kubectl here)'}`,
+  );
+  await slack
+    .as('dan')
+    .mention(DATA_CHANNEL, 'did rolled settlement-api back because revision 2 crashes', root.ts);
+  await until('what Dan did to be seen', () => threadSays(range, root.ts, /done by hand/), STORY_TIMEOUT_MS);
+  say('The pods are well again; Alertmanager posts resolved');
+  await range.webhook(crashLoopAlert(began_ms, 'resolved'));
+  await until('the shadow report', () => threadSays(range, root.ts, /Shadow report/), STORY_TIMEOUT_MS);
+  await until(
+    'the incident to close',
+    () => (/closed/i.test(newest(range, root).text) ? true : undefined),
+    STORY_TIMEOUT_MS,
+  );
+}
+
+function threadSays(range: Range, ts: string, pattern: RegExp): true | undefined {
+  const { slack } = range.twins;
+  return slack.store.thread(DATA_CHANNEL, ts).some((m) => pattern.test(slack.plainText(m)))
+    ? true
+    : undefined;
 }

@@ -11,4 +11,6 @@ export interface Scenario {
   alert(now_ms: number): unknown;
   /** Simulated people carry the incident to its end. @throws when it does not end as it should. */
   handsOff(range: Range, say: (line: string) => void): Promise<void>;
+  /** The same in shadow: Aegis proposes, a simulated person repairs by hand. */
+  readonly shadow?: (range: Range, say: (line: string) => void) => Promise<void>;
 }

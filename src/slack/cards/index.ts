@@ -10,6 +10,7 @@ import { incidentCard } from './incident.ts';
 import { postmortemCard } from './postmortem.ts';
 import { privateCard } from './private.ts';
 import { progressCard } from './progress.ts';
+import { shadowCard } from './shadow.ts';
 import { timelineCard } from './timeline.ts';
 
 type CardOf<N> = (notice: N, context: CardContext) => Card;
@@ -20,6 +21,7 @@ const CARDS: { readonly [K in Notice['kind']]: CardOf<Extract<Notice, { kind: K 
   approval: approvalCard,
   progress: progressCard,
   postmortem: postmortemCard,
+  shadow: shadowCard,
   private: privateCard,
   checkpoint: checkpointCard,
 };

@@ -19,6 +19,7 @@ type Verb = (typeof MENTION_VERBS)[number];
 /** Reads are not repeated for an event that Slack delivers again within this time. */
 const READ_MEMORY_MS = 60 * 60_000;
 const TEXT_MAX = 3_000;
+const DID_MAX = 500;
 const CLAIMS_SHOWN = 12;
 
 export const appMention: EventListener = {
@@ -71,6 +72,18 @@ async function actOn(
         tools,
       );
     else await tools.intake.person({ act: 'investigate', origin, text: spoken.rest.slice(0, TEXT_MAX) }, key);
+    return null;
+  }
+  if (spoken.verb === 'did') {
+    const named = incidentIn(spoken.rest);
+    const text = (named === null ? spoken.rest : spoken.rest.trim().slice(named.length)).trim();
+    const incident_id = named ?? (await incidentHere(place, tools));
+    if (incident_id === null || text === '')
+      return sentence(
+        "Say it in the incident's thread: @aegis did <what you did> because <the cause, if you know it>",
+        tools,
+      );
+    await tools.intake.person({ act: 'did', origin, incident_id, text: text.slice(0, DID_MAX) }, key);
     return null;
   }
   if (spoken.verb === 'hold' || spoken.verb === 'stop') {

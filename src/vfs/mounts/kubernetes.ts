@@ -12,6 +12,7 @@ import {
 import { noParams } from '../path-params.ts';
 import type { SourceReader } from '../source-reader.ts';
 import { yamlLines } from '../yaml-text.ts';
+import { changesFile } from './kube-changes.ts';
 import { eventsFile } from './kube-events-file.ts';
 import { podLogFile } from './kube-log-file.ts';
 import { getObject, isObjectName, listObjects, objectFile, type Place } from './kube-reader.ts';
@@ -20,7 +21,7 @@ import { rolloutFile } from './kube-rollout.ts';
 
 /**
  * `k8s/clusters/<cluster>/namespaces/<ns>/<kind>/<name>/{spec.yaml,status.yaml,events.tail,logs.tail,rollout.yaml}`, and the short form
- * without `clusters/<cluster>` where the environment has one cluster. Only configured namespaces exist.
+ * without `clusters/<cluster>` where the environment has one cluster. Only configured namespaces exist. A namespace also has `quota.yaml` and `changes.yaml`.
  */
 const NAME = 'kubernetes';
 
@@ -88,8 +89,13 @@ function lookNamespaces(
   if (!namespaces.includes(namespace) || beyond.length > 0) return null;
   const place: Place = { cluster, namespace };
   if (kinds === undefined)
-    return directory([...[...KINDS.keys()].map(dir), { name: 'quota.yaml', kind: 'file' }]);
+    return directory([
+      ...[...KINDS.keys()].map(dir),
+      { name: 'quota.yaml', kind: 'file' },
+      { name: 'changes.yaml', kind: 'file' },
+    ]);
   if (kinds === 'quota.yaml') return name === undefined ? quotaFile(place, params) : null;
+  if (kinds === 'changes.yaml') return name === undefined ? changesFile(NAME, place, params, now) : null;
   const kind = KINDS.get(kinds);
   if (kind === undefined) return null;
   if (name === undefined) return objectsDirectory(place, kind);

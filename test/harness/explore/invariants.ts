@@ -19,7 +19,7 @@ export const MAY_RUN: Readonly<Record<IncidentState, readonly (EffectKind | null
   EXECUTING: ['canary', 'bake', 'execute'],
   VERIFYING: ['verify'],
   ROLLING_BACK: ['undo'],
-  OBSERVING: [null],
+  OBSERVING: ['observe', null],
   // A write that had left when somebody stepped in still reports.
   HALTED: ['canary', 'execute', 'undo', null],
   CLOSED: ['review', null],

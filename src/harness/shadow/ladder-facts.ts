@@ -1,0 +1,50 @@
+import { AUTONOMY_LEVELS } from '../../contract/incident.ts';
+import type { Autonomy, IncidentContext } from '../../contract/incident.ts';
+import type { Settings } from '../../contract/settings.ts';
+import type { Score } from '../../contract/shadow.ts';
+import type { Store } from '../../store/store.ts';
+import { ladderOf, minLevel, standingOf } from './ladder.ts';
+import type { LadderView, Place } from './ladder.ts';
+
+/** The ladder as it stands now: the record from the store, the ceiling from configuration. */
+
+/** Scores of one place that count. */
+const SCORES_MAX = 1000;
+
+type LadderDeps = { readonly store: Pick<Store, 'ladder'>; readonly settings: Settings };
+
+/** Null when aegis.yaml does not have the environment any more. */
+export async function ladderView(
+  { store, settings }: LadderDeps,
+  place: Place,
+  more: readonly Score[] = [],
+): Promise<LadderView | null> {
+  const environment = settings.teams[place.team]?.environments[place.env];
+  if (environment === undefined) return null;
+  const scores = [...(await store.ladder.scores(place, SCORES_MAX)), ...more];
+  return ladderOf(place, environment.autonomy, scores, await store.ladder.raises(place));
+}
+
+/**
+ * An incident as it opens: what the ladder allows of the configured level, frozen, and the terms of its observation when
+ * it is only shadowed.
+ */
+export async function underLadder(
+  { store, settings }: LadderDeps,
+  opened: IncidentContext,
+): Promise<IncidentContext> {
+  const place = placeOf(opened);
+  const { cap } = standingOf(await store.ladder.scores(place, SCORES_MAX), await store.ladder.raises(place));
+  const autonomy = minLevel(opened.autonomy, cap);
+  const { quiet_s, watch_h } = settings.shadow;
+  const shadow = mayExecute(autonomy) ? {} : { shadow: { quiet_s, watch_s: watch_h * 3600 } };
+  return { ...opened, autonomy, ...shadow };
+}
+
+export function placeOf({ scope }: Pick<IncidentContext, 'scope'>): Place {
+  return { team: scope.team, env: scope.env, service: scope.service ?? '-' };
+}
+
+function mayExecute(level: Autonomy): boolean {
+  return AUTONOMY_LEVELS.indexOf(level) >= AUTONOMY_LEVELS.indexOf('approve');
+}
