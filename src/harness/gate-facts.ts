@@ -5,6 +5,7 @@ import type { RiskEnvelope } from '../contract/risk.ts';
 import type { Preview } from '../contract/tool.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import { isRefusal } from '../contract/verdict.ts';
+import { freezeRemedy } from '../store/freezes.ts';
 import { environmentOf } from './deps.ts';
 import type { HarnessDeps } from './deps.ts';
 import type { GateFacts } from './gates/gate.ts';
@@ -94,7 +95,10 @@ export async function gatherFacts(
     approved_effects: new Map(
       (context.plan?.previews ?? []).map((p) => [p.change_id, p.preview.effect_hash]),
     ),
-    freezes: await deps.store.freezes.active({ team, env, service }),
+    freezes: (await deps.store.freezes.active({ team, env, service })).map((freeze) => ({
+      ...freeze,
+      remedy: freezeRemedy(freeze),
+    })),
     stopped: await deps.store.freezes.stopped(incident.incident_id),
     risk: input.risk,
     approval: input.approval,
@@ -102,6 +106,7 @@ export async function gatherFacts(
     roles_now: new Map(
       approvers.map((p) => [p, identities.has(p) ? rolesOf(identities.get(p) as never, team, env) : []]),
     ),
+    revoked_tokens: await revokedTokens(deps, input.approval),
     digests: {
       policy_now: deps.gateway.policyDigest(),
       policy_plan: input.digests_of_plan.policy,
@@ -112,6 +117,17 @@ export async function gatherFacts(
     rounds: context.rounds,
     locks: await targetLocks(deps, incident.incident_id),
   };
+}
+
+/** One that has merely expired was in force when the decision was made; a revoked one may have been stolen before that. */
+async function revokedTokens(deps: HarnessDeps, approval: Approval | null): Promise<Set<string>> {
+  const gone = new Set<string>();
+  for (const { token } of approval?.decisions ?? []) {
+    if (token === undefined) continue;
+    const grant = await deps.store.persons.byId(token.token_id);
+    if (isRefusal(grant) && grant.code !== 'token-expired') gone.add(token.token_id);
+  }
+  return gone;
 }
 
 /** Gateway calls of an incident so far, from its ledger: two rows a call. */

@@ -187,6 +187,7 @@ export class Runner {
       tool_calls: await callsUsed(this.#deps, incident_id),
       simulated: this.#deps.settings.unsafe_endpoints,
       approvers: await approversInWords(this.#deps, to.context),
+      public_url: this.#deps.settings.http.public_url,
     };
   }
 
@@ -228,7 +229,8 @@ export class Runner {
       );
       this.#deps.notify();
     }
-    await this.#consume(delivered, `refused: ${code}`);
+    // Whoever waits for this row, outside Slack, reads it there.
+    await this.#consume(delivered, `refused (${code}): ${reason} ${remedy}`.trim());
   }
 }
 

@@ -1,4 +1,5 @@
 import type { NewLedgerEntry } from '../contract/ledger.ts';
+import type { PersonGrant } from '../contract/person-token.ts';
 import type { ActionClass, Permit, ToolOutcome } from '../contract/tool.ts';
 import type { Refusal } from '../contract/verdict.ts';
 
@@ -96,6 +97,19 @@ export interface TokenStore {
   find(token_text: string): Promise<TokenGrant | null>;
   revoke(token_id: string): Promise<boolean>;
   list(limit: number): Promise<readonly TokenGrant[]>;
+}
+
+/** Tokens that persons decide with; they open nothing at the gateway, and its tokens decide nothing. */
+export interface PersonTokenStore {
+  /** Stores the hash of the text; grant and giver become an entry of the SYSTEM chain in the same transaction. */
+  mint(grant: PersonGrant, token_text: string, by: string): Promise<void>;
+  /** Whose token this is, or why it counts no more. */
+  find(token_text: string): Promise<PersonGrant | Refusal>;
+  byId(token_id: string): Promise<PersonGrant | Refusal>;
+  /** False when there is nothing to revoke. Also an entry of the SYSTEM chain, which counts even without the row. */
+  revoke(token_id: string, by: string): Promise<boolean>;
+  /** Tokens in force, newest first. */
+  list(limit: number): Promise<readonly PersonGrant[]>;
 }
 
 export interface ThrottleStore {

@@ -1,20 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { changeLines } from '../../src/contract/approval-sheet.ts';
 import { Notice, type ApprovalNotice, type IncidentNotice } from '../../src/contract/notice.ts';
 import { checkMessageBlocks } from '../../src/lab/block-kit/check-blocks.ts';
 import { piecesOf } from '../../src/lab/slack/mrkdwn.ts';
-import {
-  LIMITS,
-  cut,
-  cutMrkdwn,
-  escapeText,
-  mrkdwn,
-  textChars,
-  visible,
-} from '../../src/slack/block-limits.ts';
+import { LIMITS, cut, cutMrkdwn, escapeText, mrkdwn, textChars } from '../../src/slack/block-limits.ts';
+import { visible } from '../../src/contract/visible.ts';
 import type { Card, CardContext } from '../../src/slack/cards/card.ts';
 import { fitsMessage, plainVersion, renderNotice } from '../../src/slack/cards/index.ts';
-import { changeLines, excerptOf } from '../../src/slack/diff-excerpt.ts';
+import { excerptOf } from '../../src/slack/diff-excerpt.ts';
 import { openingMeta, reviewPages, reviewView } from '../../src/slack/views/approval-view.ts';
 import {
   approvalAction,

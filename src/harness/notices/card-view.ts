@@ -9,6 +9,8 @@ export interface CardView {
   readonly simulated: boolean;
   /** Names of people who could still approve, in words. */
   readonly approvers: string;
+  /** Address of this server for people (`http.public_url`). */
+  readonly public_url?: string | undefined;
 }
 
 export function rootKey(incident_id: string): string {

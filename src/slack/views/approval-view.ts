@@ -2,7 +2,8 @@
 // is the approval. A submit exists only when every page of the diff has been on screen. Pure.
 import type { KnownBlock, ModalView, RichTextElement } from '@slack/types';
 import type { ApprovalNotice } from '../../contract/notice.ts';
-import { LIMITS, cut, mrkdwn, oneLine, pieces, visible } from '../block-limits.ts';
+import { LIMITS, cut, mrkdwn, pieces } from '../block-limits.ts';
+import { oneLine, visible } from '../../contract/visible.ts';
 import {
   actions,
   bold,
