@@ -1,7 +1,8 @@
 import type { Delivery } from '../../src/lab/slack/deliveries.ts';
 import type { Json } from '../../src/lab/slack/json.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
-import { until } from '../../src/lab/watching.ts';
+import { DATA_CHANNEL } from '../../src/lab/people.ts';
+import { approvalCard, until } from '../../src/lab/watching.ts';
 import { refusalsIn, type RecordedRefusal } from '../scenarios/looking-in.ts';
 import type { Company } from './company.ts';
 
@@ -41,6 +42,16 @@ export async function caughtApproval(company: Company, user: string, card: Store
   return caught;
 }
 
+/** Waits for the sentence that only this person sees. */
+export function toldTo(company: Company, user: string, words: string): Promise<string> {
+  return until(`${user} to be told "${words}"`, () =>
+    company.twins.slack.store.ephemerals
+      .filter((e) => e.user === user)
+      .map((e) => e.text)
+      .find((text) => text.includes(words)),
+  );
+}
+
 let forged = 0;
 
 /** Sends a caught approval, properly signed, with its payload bent; each is a submit of its own for the inbox. */
@@ -69,6 +80,36 @@ export function withMeta(change: Record<string, unknown>): (payload: { view: Jso
     const meta = JSON.parse(String(view['private_metadata'])) as Record<string, unknown>;
     view['private_metadata'] = JSON.stringify({ ...meta, ...change });
   };
+}
+
+/** Plan again, pressed at once: a card that shows the button may take seconds under Slack's rate limits. */
+export async function planAgain(
+  company: Company,
+  activation: Delivery,
+  user: string,
+  incident_id: string,
+): Promise<void> {
+  const { status } = await company.twins.slack.deliveries.redeliver(activation, {
+    edit: (payload) => {
+      const [action] = payload['actions'] as Record<string, unknown>[];
+      const value = JSON.stringify({ v: 1, inc: incident_id, rev: 0 });
+      payload['user'] = { id: user, username: user, name: user, team_id: 'T0LAB' };
+      payload['actions'] = [{ ...action, action_id: 'incident.plan_again', value }];
+    },
+  });
+  if (status !== 200) throw new Error(`plan again was answered ${status}`);
+}
+
+/** The newest card that can be decided on, once it is another one than `old`. */
+export function newCard(company: Company, root: StoredMessage, old?: StoredMessage): Promise<StoredMessage> {
+  return until(
+    'a new approval card',
+    () => {
+      const card = approvalCard(company.twins.slack, DATA_CHANNEL, root.ts);
+      return card !== undefined && card.ts !== old?.ts ? card : undefined;
+    },
+    40_000,
+  );
 }
 
 /** Does something and waits for the refusal that it must leave in a chain. */
