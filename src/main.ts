@@ -14,6 +14,7 @@ import { createIntake, createSignedIntake } from './harness/intake.ts';
 import { readApprovalAs } from './harness/read-approval.ts';
 import { recordRefusals } from './harness/refused-requests.ts';
 import { Runner } from './harness/runner.ts';
+import { stepUpGaps } from './harness/step-up-gaps.ts';
 import { startHttpServer } from './http-server.ts';
 import type { RunningServer } from './http-server.ts';
 import { packageRoot } from './package-paths.ts';
@@ -69,6 +70,10 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
       const rewind = await store.ledger.rewind();
       if (rewind !== null)
         log.error({ ...rewind }, 'no write happens: the database is not the one that is known');
+      const guardrails = gateway.guardrails();
+      const gaps = guardrails === null ? [] : stepUpGaps(config.settings, guardrails);
+      if (gaps.length > 0)
+        log.warn({ environments: gaps }, 'http.public_url is not set: nobody can give a step-up approval');
       server = await startHttpServer({ ...config.settings.http, routes, log });
       await store.outbox.rerenderOpen();
       await slack.start();
@@ -204,7 +209,7 @@ async function wire(config: LoadedConfig, ports: Ports) {
 
 /** The page on which people approve outside Slack; without an address that they can reach there is none. */
 function stepUp(deps: HarnessDeps, runner: Runner, names: Readonly<Record<string, string>>): HttpRoute[] {
-  const { store, gateway, settings, clock, ids, log } = deps;
+  const { store, gateway, settings, clock, ids } = deps;
   const { public_url } = settings.http;
   if (public_url === undefined) return [];
   return stepUpRoutes({
@@ -216,7 +221,6 @@ function stepUp(deps: HarnessDeps, runner: Runner, names: Readonly<Record<string
     redact: (text) => gateway.redactText(text),
     clock,
     ids,
-    log,
   });
 }
 

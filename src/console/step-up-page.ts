@@ -77,6 +77,7 @@ export function donePage(approval_id: string, note: Note): string {
   );
 }
 
+/** The first button is the one that the Enter key presses, so it is one that decides nothing. */
 function decisionForm({ revision, plan_hash, effect_hash }: ApprovalNotice): Markup {
   return markup`<form method="post">
     <input type="hidden" name="revision" value="${String(revision)}" />
@@ -92,6 +93,7 @@ function decisionForm({ revision, plan_hash, effect_hash }: ApprovalNotice): Mar
       <option value="too_risky">Too risky</option>
       <option value="wrong_time">Wrong time</option>
     </select>
+    <button name="act" value="show">Read it again</button>
     <button class="yes" name="act" value="approve">Approve exactly this</button>
     <button class="no" name="act" value="deny">Deny</button>
     <button name="act" value="withdraw">Withdraw my approval</button>

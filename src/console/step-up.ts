@@ -5,7 +5,7 @@ import type { ApprovalNotice } from '../contract/notice.ts';
 import { DecisionStatement, isPersonToken, signDecision } from '../contract/person-token.ts';
 import type { PersonGrant } from '../contract/person-token.ts';
 import { isoTime } from '../contract/ports.ts';
-import type { Clock, Ids, Log } from '../contract/ports.ts';
+import type { Clock, Ids } from '../contract/ports.ts';
 import { redactTexts } from '../contract/redact-texts.ts';
 import { isRefusal, refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
@@ -27,7 +27,6 @@ export interface StepUpPorts {
   readonly redact: (text: string) => string;
   readonly clock: Clock;
   readonly ids: Ids;
-  readonly log: Log;
 }
 
 const PATH = '/approve/*';

@@ -177,7 +177,8 @@ export function createSignedIntake(
       const ended = await inbox.ended(inbox_id);
       if (ended?.state === 'pending') return { state: 'pending' };
       if (ended?.state === 'consumed' && ended.note === null) return { state: 'counted' };
-      return { state: 'refused', why: ended?.note ?? 'It could not be taken in; look at the log of Aegis.' };
+      const why = ended?.note ?? 'It could not be taken in; look at the log of Aegis.';
+      return { state: 'refused', why: why.replace(/^refused \([a-z0-9-]+\): /, '') };
     },
   };
 }

@@ -178,13 +178,14 @@ describe('tokens that do not count', () => {
     const text = `apt_${randomBytes(32).toString('base64url')}`;
     const now = Date.now();
     const grant = { token_id: 'ptok_forged', principal: 'dan', public_key: publicKeyOf(text) };
+    const before = await counted();
     forgePersonToken(place(), { ...grant, minted_at_ms: now, expires_at_ms: now + 60_000 }, text);
     await refusedHere(text, 'token-forged');
     const signed = signDecision(text, await statement({ token_id: 'ptok_forged' }));
     await refusalOf(company, 'SYSTEM', 'token-forged', () =>
       withStore((store) => createSignedIntake(store.inbox, () => undefined).put(signed)),
     );
-    expect(await counted()).not.toContain('dan approve');
+    expect(await counted()).toEqual(before);
   });
 
   it('gateway token at the command line, and a guess', async () => {
@@ -223,12 +224,13 @@ describe('tokens that do not count', () => {
 
   it('person token revoked after the decision was written down and before it is taken in', async () => {
     const lost = await mintedFor(config(), 'dan');
+    const before = await counted();
     await company.product().stop();
     const ran = await atTerminal(lost.token, 'approve', { wait: '0' });
     expect(ran).toMatchObject({ code: 1, err: expect.stringContaining('is it running?') });
     await revokeToken(config(), lost.token_id);
     await refusalOf(company, 'SYSTEM', 'token-revoked', () => company.restart());
-    expect(await counted()).not.toContain('dan approve');
+    expect(await counted()).toEqual(before);
   });
 });
 

@@ -152,6 +152,7 @@ function hire({ slack }: Awaited<ReturnType<typeof startTwins>>): void {
 
 interface Settings {
   http: Record<string, unknown>;
+  services: Record<string, unknown>[];
   identity: IdentityEntry[];
   teams: { data: { environments: { prod: Record<string, unknown> } } };
 }

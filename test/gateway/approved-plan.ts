@@ -225,6 +225,7 @@ function contextOf(knobs: PlanKnobs, incident_id: string, now: string): Incident
       tier: 'tier1',
       cluster: 'prod-1',
       namespace: 'spark-jobs',
+      service: 'nightly-settlement',
       labels: {},
     },
     on_call: [],
