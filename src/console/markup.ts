@@ -1,3 +1,5 @@
+import { visible } from '../contract/visible.ts';
+
 /** Markup that this room wrote itself; the only way to make one is the `markup` tag, which escapes every string put into it. */
 export interface Markup {
   readonly html: string;
@@ -16,7 +18,7 @@ function textOf(value: string | Markup | readonly Markup[]): string {
 }
 
 function escaped(text: string): string {
-  return text
+  return visible(text)
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')

@@ -106,7 +106,9 @@ export async function gatherFacts(
     roles_now: new Map(
       approvers.map((p) => [p, identities.has(p) ? rolesOf(identities.get(p) as never, team, env) : []]),
     ),
-    revoked_tokens: await revokedTokens(deps, input.approval),
+    revoked_tokens: await deps.store.persons.distrusted(
+      (input.approval?.decisions ?? []).flatMap((d) => d.token?.token_id ?? []),
+    ),
     digests: {
       policy_now: deps.gateway.policyDigest(),
       policy_plan: input.digests_of_plan.policy,
@@ -117,17 +119,6 @@ export async function gatherFacts(
     rounds: context.rounds,
     locks: await targetLocks(deps, incident.incident_id),
   };
-}
-
-/** One that has merely expired was in force when the decision was made; a revoked one may have been stolen before that. */
-async function revokedTokens(deps: HarnessDeps, approval: Approval | null): Promise<Set<string>> {
-  const gone = new Set<string>();
-  for (const { token } of approval?.decisions ?? []) {
-    if (token === undefined) continue;
-    const grant = await deps.store.persons.byId(token.token_id);
-    if (isRefusal(grant) && grant.code !== 'token-expired') gone.add(token.token_id);
-  }
-  return gone;
 }
 
 /** Gateway calls of an incident so far, from its ledger: two rows a call. */

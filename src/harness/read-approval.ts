@@ -4,7 +4,7 @@ import { refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import { approversInWords } from './approvers.ts';
 import type { HarnessDeps } from './deps.ts';
-import { rolesOf } from './identity.ts';
+import { rolesOf } from '../contract/settings.ts';
 import { parseSnapshot } from './machine.ts';
 import { approvalNotice } from './notices/approval-notice.ts';
 

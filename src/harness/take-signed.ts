@@ -7,7 +7,7 @@ import type { InboxRow } from '../store/store.ts';
 import { followEffect, roleFor } from './decided.ts';
 import type { HarnessDeps } from './deps.ts';
 import type { HarnessEvent } from './events.ts';
-import { rolesOf } from './identity.ts';
+import { rolesOf } from '../contract/settings.ts';
 import { signedKey } from './intake.ts';
 import { parseSnapshot } from './machine.ts';
 import type { TakenIn } from './take-in.ts';

@@ -106,6 +106,11 @@ export interface PersonTokenStore {
   /** Whose token this is, or why it counts no more. */
   find(token_text: string): Promise<PersonGrant | Refusal>;
   byId(token_id: string): Promise<PersonGrant | Refusal>;
+  /**
+   * Those of these tokens that are revoked, unknown or forged. One that has merely expired was in force when its decision
+   * was made; a revoked one may have been stolen before that.
+   */
+  distrusted(token_ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** False when there is nothing to revoke. Also an entry of the SYSTEM chain, which counts even without the row. */
   revoke(token_id: string, by: string): Promise<boolean>;
   /** Tokens in force, newest first. */

@@ -20,7 +20,7 @@ interface StoredInboxRow {
 }
 
 /** What the MAC of a row covers: all that the runner believes. */
-export type MarkedRow = Pick<
+type MarkedRow = Pick<
   StoredInboxRow,
   'dedup_key' | 'source' | 'incident_id' | 'kind' | 'payload' | 'received_at_ms'
 >;

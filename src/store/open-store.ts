@@ -8,7 +8,6 @@ import { brakes, freezeStore } from './freezes.ts';
 import { GroupCommit } from './group-commit.ts';
 import { openHome } from './home.ts';
 import { inboxAppender, inboxMac, inboxStore } from './inbox.ts';
-import type { MarkedRow } from './inbox.ts';
 import { incidentStore } from './incidents.ts';
 import { journalStore } from './journal.ts';
 import { loadKeys } from './keys.ts';
@@ -87,7 +86,7 @@ function markForMigrations(db: ReturnType<typeof connect>, keys: Keys): void {
     'aegis_inbox_mac',
     { deterministic: true },
     (dedup_key, source, incident_id, kind, payload, received_at_ms) =>
-      inboxMac(keys, { dedup_key, source, incident_id, kind, payload, received_at_ms } as MarkedRow),
+      inboxMac(keys, { dedup_key, source, incident_id, kind, payload, received_at_ms }),
   );
 }
 

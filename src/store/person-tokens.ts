@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { canonicalJson, sha256Hex } from '../contract/canonical.ts';
 import { isoTime } from '../contract/ports.ts';
 import { PersonGrant } from '../contract/person-token.ts';
-import { refuse } from '../contract/verdict.ts';
+import { isRefusal, refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { PersonTokenStore } from './authority.ts';
 import type { AppendToChain } from './chain.ts';
@@ -61,6 +61,14 @@ export function personTokenStore(core: Core, append: AppendToChain): PersonToken
     },
     async byId(token_id) {
       return grantOf(by_id.get(token_id));
+    },
+    async distrusted(token_ids) {
+      return new Set(
+        token_ids.filter((id) => {
+          const found = grantOf(by_id.get(id));
+          return isRefusal(found) && found.code !== 'token-expired';
+        }),
+      );
     },
     async revoke(token_id, by) {
       return core.immediate(() => {

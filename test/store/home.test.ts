@@ -124,10 +124,46 @@ describe('schema of the database', () => {
       const other = { incident_id: 'INC-2026-1123-002', snapshot: { context: { plan: null } } };
       await store.step.commit(step(0, other));
     });
-    change('DROP TABLE planned_effect; DELETE FROM migration WHERE number >= 8');
+    change(
+      `DROP TABLE planned_effect; DROP TABLE person_token; ALTER TABLE inbox DROP COLUMN mac;
+       DELETE FROM migration WHERE number >= 8`,
+    );
     await using(await open(), async (store) => {
       const rows = await store.incidents.planning(action, 0);
       expect(rows.map((row) => row.incident_id)).toEqual([INC]);
+    });
+  });
+
+  it('takes over what waited in the inbox at the upgrade, and believes no row that comes without its mark later', async () => {
+    const row = (dedup_key: string) => ({
+      source: 'slack' as const,
+      dedup_key,
+      incident_id: null,
+      kind: 'person',
+      payload: { n: 1, text: 'ü' },
+    });
+    await using(await open(), async (store) => void (await store.inbox.append(row('before'))));
+    change(
+      'DROP TABLE person_token; ALTER TABLE inbox DROP COLUMN mac; DELETE FROM migration WHERE number >= 9',
+    );
+    await using(await open(), async (store) => {
+      await store.inbox.append(row('after'));
+      expect((await store.inbox.pending(9)).map((r) => [r.dedup_key, r.genuine])).toEqual([
+        ['before', true],
+        ['after', true],
+      ]);
+    });
+    const copy = (mac: string, payload: string, n: number) =>
+      `INSERT INTO inbox (dedup_key, source, incident_id, kind, payload, received_at_ms, mac)
+         SELECT 'copy${n}', source, incident_id, kind, ${payload}, received_at_ms, ${mac} FROM inbox WHERE n = 1`;
+    change(copy('mac', 'payload', 1));
+    change(copy('NULL', 'payload', 2));
+    change(copy("'x'", "'not JSON'", 3));
+    change(`UPDATE inbox SET payload = '{"n":2}' WHERE dedup_key = 'before'`);
+    change(`UPDATE inbox SET received_at_ms = received_at_ms - 1 WHERE dedup_key = 'after'`);
+    await using(await open(), async (store) => {
+      const rows = await store.inbox.pending(9);
+      expect(rows.map((r) => [r.genuine, r.payload])).toEqual(Array.from({ length: 5 }, () => [false, {}]));
     });
   });
 

@@ -73,7 +73,7 @@ async function allow(
   if (isRefusal(permit)) return refused(permit);
   const entries = await readVerifiedChain(core.store.ledger, permit.incident_id);
   if (isRefusal(entries)) return refused(entries);
-  const people = await peopleNow(core, grant, permit);
+  const people = await peopleNow(core, grant, permit, entries);
   if (isRefusal(people)) return refused(people);
   const proof = proveApproval({
     entries,
