@@ -18,7 +18,7 @@ import { patches, refusalsIn, standing } from '../scenarios/looking-in.ts';
 import { openIncident, untilShown } from '../scenarios/range-for-test.ts';
 import { startCompany, type Company } from './company.ts';
 import { forgeInboxRow, forgePersonToken, involve, unrevoke } from './edit-rows.ts';
-import { newCard, planAgain, refusalOf } from './presses.ts';
+import { newCard, planAgain, refusalOf, untilHalted } from './presses.ts';
 
 /**
  * Attacks on decisions from outside Slack: on the command line, with persons' tokens, by somebody with the database file,
@@ -348,7 +348,7 @@ describe('stolen person token', () => {
     expect(await refusalOf(company, first.id, 'refused', approve)).toMatchObject({
       reason: 'Approvals: 1 of 2 approvals count: the token that dan used was revoked.',
     });
-    expect((await standing(company, first.id)).state).toBe('HALTED');
+    await untilHalted(company, first.id);
     expect(patches(company)).toEqual([]);
     await planAgain(company, activation, PEOPLE.maya, first.id);
     first.card = await newCard(company, first.root, first.card);

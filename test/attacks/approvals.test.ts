@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DATA_CHANNEL, PEOPLE } from '../../src/lab/people.ts';
+import { PEOPLE } from '../../src/lab/people.ts';
 import type { Delivery } from '../../src/lab/slack/deliveries.ts';
-import type { StoredMessage } from '../../src/lab/slack/store.ts';
-import { pressWhenThere, reviewAndSubmit, rootCard, until } from '../../src/lab/watching.ts';
+import { reviewAndSubmit, until } from '../../src/lab/watching.ts';
 import { patches, refusalsIn, standing } from '../scenarios/looking-in.ts';
-import { openIncident, untilShown } from '../scenarios/range-for-test.ts';
+import { untilShown } from '../scenarios/range-for-test.ts';
 import { JUMP_S, MORE_PEOPLE, startCompany, type Company } from './company.ts';
 import { editStanding } from './edit-rows.ts';
 import {
@@ -12,11 +11,14 @@ import {
   dialogWords,
   newCard,
   openReview,
+  openTwo,
   planAgain,
   refusalOf,
   sendBent,
   toldTo,
+  untilHalted,
   withMeta,
+  type Waiting,
 } from './presses.ts';
 
 /**
@@ -28,8 +30,8 @@ import {
  */
 let company: Company;
 /** The incident that Maya activated, its newest card, and a second one about the same job, which Lena activated. */
-let first: { id: string; root: StoredMessage; card: StoredMessage };
-let second: { id: string; root: StoredMessage; card: StoredMessage };
+let first: Waiting;
+let second: Waiting;
 let activation: Delivery;
 /** Dan's own approval of the first plan, caught before it left. */
 let dans: Delivery;
@@ -46,20 +48,7 @@ async function nothingCounts(id = first.id): Promise<void> {
 
 beforeAll(async () => {
   company = await startCompany();
-  const root = await openIncident(company);
-  const { incident_id: id } = await standing(company);
-  await pressWhenThere(slack(), 'maya', root, 'incident.activate');
-  activation = slack().deliveries.log.at(-1)!;
-  const again = company.scenario.alert(Date.now()) as Record<string, unknown>;
-  await company.webhook({ ...again, groupKey: '{}:{alertname="SparkApplicationFailed", job="again"}' });
-  const other = await until('the second root card', () => {
-    const found = rootCard(slack(), DATA_CHANNEL);
-    return found?.ts === root.ts ? undefined : found;
-  });
-  const { incident_id: other_id } = await standing(company);
-  await pressWhenThere(slack(), 'lena', other, 'incident.activate');
-  first = { id, root, card: await newCard(company, root) };
-  second = { id: other_id, root: other, card: await newCard(company, other) };
+  ({ first, second, activation } = await openTwo(company));
   dans = await caughtApproval(company, 'dan', first.card);
 }, 120_000);
 afterAll(async () => {
@@ -336,7 +325,7 @@ describe('decisions whose ground is gone', () => {
     expect(await refusalOf(company, second.id, 'approval-missing', approve)).toMatchObject({
       reason: expect.stringMatching(/approval/) as string,
     });
-    expect((await standing(company, second.id)).state).toBe('HALTED');
+    await untilHalted(company, second.id);
     expect(patches(company)).toEqual([]);
   });
 
@@ -351,7 +340,7 @@ describe('decisions whose ground is gone', () => {
       about: 'clear for execution',
       reason: 'Approvals: 1 of 2 approvals count: noor no longer is oncall.',
     });
-    expect((await standing(company, first.id)).state).toBe('HALTED');
+    await untilHalted(company, first.id);
     expect(patches(company)).toEqual([]);
     await planAgain(company, activation, PEOPLE.maya, first.id);
     first.card = await newCard(company, first.root, first.card);

@@ -2,9 +2,43 @@ import type { Delivery } from '../../src/lab/slack/deliveries.ts';
 import type { Json } from '../../src/lab/slack/json.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
 import { DATA_CHANNEL } from '../../src/lab/people.ts';
-import { approvalCard, until } from '../../src/lab/watching.ts';
-import { refusalsIn, type RecordedRefusal } from '../scenarios/looking-in.ts';
+import { approvalCard, pressWhenThere, rootCard, until } from '../../src/lab/watching.ts';
+import { refusalsIn, standing, type RecordedRefusal } from '../scenarios/looking-in.ts';
+import { openIncident } from '../scenarios/range-for-test.ts';
 import type { Company } from './company.ts';
+
+export interface Waiting {
+  readonly id: string;
+  readonly root: StoredMessage;
+  /** The newest card of its plan. */
+  card: StoredMessage;
+}
+
+/** Two incidents about the same job, each with a plan that waits: Maya activated the first one, Lena the second. */
+export async function openTwo(
+  company: Company,
+): Promise<{ first: Waiting; second: Waiting; activation: Delivery }> {
+  const { slack } = company.twins;
+  const root = await openIncident(company);
+  const { incident_id: id } = await standing(company);
+  await pressWhenThere(slack, 'maya', root, 'incident.activate');
+  const activation = slack.deliveries.log.at(-1)!;
+  const again = company.scenario.alert(Date.now()) as Record<string, unknown>;
+  await company.webhook({ ...again, groupKey: '{}:{alertname="SparkApplicationFailed", job="again"}' });
+  const other = await until('the second root card', () => {
+    const found = rootCard(slack, DATA_CHANNEL);
+    return found?.ts === root.ts ? undefined : found;
+  });
+  const { incident_id: other_id } = await standing(company);
+  await pressWhenThere(slack, 'lena', other, 'incident.activate');
+  const first = { id, root, card: await newCard(company, root) };
+  return { first, second: { id: other_id, root: other, card: await newCard(company, other) }, activation };
+}
+
+/** The refusal of a write is in the ledger a moment before the incident has halted over it. */
+export async function untilHalted(company: Company, id: string): Promise<void> {
+  await until('the halt', async () => ((await standing(company, id)).state === 'HALTED' ? true : undefined));
+}
 
 /** What attackers press, catch, bend and send again; each through the signed ingress of the twin. */
 

@@ -2,23 +2,21 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decide } from '../../src/cli/decide.ts';
 import type { Approval } from '../../src/contract/approval.ts';
-import { DATA_CHANNEL } from '../../src/lab/people.ts';
-import type { StoredMessage } from '../../src/lab/slack/store.ts';
-import { pressWhenThere, reviewAndSubmit, rootCard, until } from '../../src/lab/watching.ts';
+import { reviewAndSubmit, until } from '../../src/lab/watching.ts';
 import { mintedFor, revokeToken, withPersonToken } from '../cli/person.ts';
 import { patches, refusalsIn, standing } from '../scenarios/looking-in.ts';
-import { openIncident, shown, untilShown } from '../scenarios/range-for-test.ts';
+import { shown, untilShown } from '../scenarios/range-for-test.ts';
 import { CHROMIUM, haveBrowser, startBrowser } from '../scenarios/workspace-page.ts';
 import { startCompany, type Company } from './company.ts';
-import { newCard, refusalOf } from './presses.ts';
+import { newCard, openTwo, refusalOf, type Waiting } from './presses.ts';
 
 /**
  * The step-up of the top tier, by name: what is tried on its page and around it, on the running product; then two people
  * give what it asks for, one of them in a real browser.
  */
 let company: Company;
-let inc: { id: string; root: StoredMessage; card: StoredMessage };
-let second: typeof inc;
+let inc: Waiting;
+let second: Waiting;
 let dan: { token: string; token_id: string };
 let ines: { token: string; token_id: string };
 
@@ -72,19 +70,7 @@ beforeAll(async () => {
     teams.data.environments.prod['tier'] = 'tier1';
     for (const service of services) service['tier'] = 'tier1';
   });
-  const root = await openIncident(company);
-  const { incident_id: id } = await standing(company);
-  await pressWhenThere(slack(), 'maya', root, 'incident.activate');
-  const again = company.scenario.alert(Date.now()) as Record<string, unknown>;
-  await company.webhook({ ...again, groupKey: '{}:{alertname="SparkApplicationFailed", job="again"}' });
-  const other = await until('the second root card', () => {
-    const found = rootCard(slack(), DATA_CHANNEL);
-    return found?.ts === root.ts ? undefined : found;
-  });
-  const { incident_id: other_id } = await standing(company);
-  await pressWhenThere(slack(), 'lena', other, 'incident.activate');
-  inc = { id, root, card: await newCard(company, root) };
-  second = { id: other_id, root: other, card: await newCard(company, other) };
+  ({ first: inc, second } = await openTwo(company));
   dan = await mintedFor(company.files.config, 'dan', '5h');
   ines = await mintedFor(company.files.config, 'ines', '5h');
 }, 120_000);
