@@ -239,7 +239,9 @@ function judgeVia(approval: Approval, given: readonly Decision[], event: EventOf
     ? null
     : refuse(
         'step-up-needed',
-        `${approval_id} needs an approval over its step-up link; the others are given.`,
+        rule.people === 1
+          ? `${approval_id} must be approved over its step-up link.`
+          : `${approval_id} needs an approval over its step-up link; the others are given.`,
         step_up,
       );
 }

@@ -8,7 +8,15 @@ import { patches, refusalsIn, standing } from '../scenarios/looking-in.ts';
 import { shown, untilShown } from '../scenarios/range-for-test.ts';
 import { CHROMIUM, haveBrowser, startBrowser } from '../scenarios/workspace-page.ts';
 import { startCompany, type Company } from './company.ts';
-import { newCard, openTwo, refusalOf, type Waiting } from './presses.ts';
+import {
+  caughtApproval,
+  dialogWords,
+  newCard,
+  openTwo,
+  refusalOf,
+  sendBent,
+  type Waiting,
+} from './presses.ts';
 
 /**
  * The step-up of the top tier, by name: what is tried on its page and around it, on the running product; then two people
@@ -168,9 +176,18 @@ describe('step-up attacks', () => {
   });
 
   it('step-up left out: the last approval in Slack, or any at the terminal', async () => {
+    const caught = await caughtApproval(company, 'ines', inc.card);
     await reviewAndSubmit(slack(), 'dan', inc.card);
     await untilShown(company, inc.card, /1 of 2/);
-    const press = () => reviewAndSubmit(slack(), 'ines', inc.card);
+    await slack()
+      .as('ines')
+      .click({ channel: inc.card.channel, ts: inc.card.ts, action_id: 'approval.review' });
+    const dialog = await dialogWords(company, 'ines');
+    expect(dialog).toContain('must be given outside Slack');
+    expect(dialog).toContain('"submit":null');
+    await slack().as('ines').closeView();
+    // A dialog that was opened before Dan decided still has its button.
+    const press = () => sendBent(company, caught, () => {});
     expect((await refusalOf(company, inc.id, 'step-up-needed', press)).by).toBe('ines');
     const { approval_id, plan_hash } = await approval();
     const type = async () => {

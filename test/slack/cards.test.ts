@@ -502,3 +502,21 @@ describe('text makers', () => {
     expect(textChars([{ text: { text: 'abc' } }, { text: 'de' }])).toBe(5);
   });
 });
+
+describe('an approval that must be given outside Slack', () => {
+  const textOf = (notice: ApprovalNotice) => JSON.stringify(renderNotice(notice, context).blocks);
+
+  it('is linked on the card, which fits Slack’s limits', () => {
+    const url = 'https://aegis.example.com/approve/APR-512';
+    const notice = approvalNotice({ step_up: { given: false, url } });
+    expect(textOf(notice)).toContain(`<${url}|step-up page>`);
+    expect(checkMessageBlocks(renderNotice(notice, context).blocks)).toEqual(
+      checkMessageBlocks(renderNotice(approvalNotice(), context).blocks),
+    );
+    expect(textOf(approvalNotice({ step_up: { given: true, url } }))).not.toContain(url);
+  });
+
+  it('says what is missing when there is no page for it', () => {
+    expect(textOf(approvalNotice({ step_up: { given: false, url: null } }))).toContain('http.public_url');
+  });
+});
