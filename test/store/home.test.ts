@@ -105,6 +105,18 @@ describe('schema of the database', () => {
     db.close();
   };
 
+  /** What each migration made, undone: the database is then one of the Aegis before it. */
+  const UNDO: Readonly<Record<number, string>> = {
+    10: 'DROP TABLE person_token; ALTER TABLE inbox DROP COLUMN mac',
+    9: 'DROP TRIGGER ledger_not_again; DROP TABLE pruned_chain',
+    8: 'DROP TABLE planned_effect',
+  };
+  const backBefore = (number: number) => {
+    const newest_first = Object.entries(UNDO).toSorted(([a], [b]) => Number(b) - Number(a));
+    for (const [n, sql] of newest_first) if (Number(n) >= number) change(sql);
+    change(`DELETE FROM migration WHERE number >= ${number}`);
+  };
+
   it('stops the start when an applied migration was edited or is missing', async () => {
     await using(await open(), async () => undefined);
     change("UPDATE migration SET sha256 = 'x' WHERE number = 2");
@@ -124,10 +136,7 @@ describe('schema of the database', () => {
       const other = { incident_id: 'INC-2026-1123-002', snapshot: { context: { plan: null } } };
       await store.step.commit(step(0, other));
     });
-    change(
-      `DROP TABLE planned_effect; DROP TABLE person_token; ALTER TABLE inbox DROP COLUMN mac;
-       DELETE FROM migration WHERE number >= 8`,
-    );
+    backBefore(8);
     await using(await open(), async (store) => {
       const rows = await store.incidents.planning(action, 0);
       expect(rows.map((row) => row.incident_id)).toEqual([INC]);
@@ -143,9 +152,7 @@ describe('schema of the database', () => {
       payload: { n: 1, text: 'ü' },
     });
     await using(await open(), async (store) => void (await store.inbox.append(row('before'))));
-    change(
-      'DROP TABLE person_token; ALTER TABLE inbox DROP COLUMN mac; DELETE FROM migration WHERE number >= 9',
-    );
+    backBefore(10);
     await using(await open(), async (store) => {
       await store.inbox.append(row('after'));
       expect((await store.inbox.pending(9)).map((r) => [r.dedup_key, r.genuine])).toEqual([
