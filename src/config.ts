@@ -162,6 +162,7 @@ function endpointProblems(settings: Settings): Problem[] {
     else problems.push({ path: ['slack', 'api_url'], say: `is not Slack; remove it ${need}` });
   }
   if (settings.vault !== undefined) check(['vault', 'address'], settings.vault.address);
+  if (settings.http.public_url !== undefined) check(['http', 'public_url'], settings.http.public_url);
   if (settings.recogniser !== undefined) check(['recogniser', 'url'], settings.recogniser.url);
   for (const [name, { server }] of Object.entries(settings.clusters))
     check(['clusters', name, 'server'], server);

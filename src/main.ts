@@ -4,6 +4,7 @@ import type { HttpRoute } from './contract/http.ts';
 import { isoTime } from './contract/ports.ts';
 import type { Clock, Ids, Log } from './contract/ports.ts';
 import type { LoadedConfig } from './config.ts';
+import { stepUpRoutes } from './console/step-up.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { skillCognition } from './cognition/cognition.ts';
 import { createGateway } from './gateway/create-gateway.ts';
@@ -11,9 +12,11 @@ import { mcpRoute } from './gateway/endpoint.ts';
 import { draftPostmortem } from './evolution/postmortem.ts';
 import { createInspect } from './harness/create-inspect.ts';
 import type { HarnessDeps } from './harness/deps.ts';
-import { createIntake } from './harness/intake.ts';
+import { createIntake, createSignedIntake } from './harness/intake.ts';
+import { readApprovalAs } from './harness/read-approval.ts';
 import { recordRefusals } from './harness/refused-requests.ts';
 import { Runner } from './harness/runner.ts';
+import { stepUpGaps } from './harness/step-up-gaps.ts';
 import { startHttpServer } from './http-server.ts';
 import type { RunningServer } from './http-server.ts';
 import { packageRoot } from './package-paths.ts';
@@ -69,6 +72,10 @@ export async function compose(config: LoadedConfig, ports: Ports): Promise<Aegis
       const rewind = await store.ledger.rewind();
       if (rewind !== null)
         log.error({ ...rewind }, 'no write happens: the database is not the one that is known');
+      const guardrails = gateway.guardrails();
+      const gaps = guardrails === null ? [] : stepUpGaps(config.settings, guardrails);
+      if (gaps.length > 0)
+        log.warn({ environments: gaps }, 'http.public_url is not set: nobody can give a step-up approval');
       server = await startHttpServer({ ...config.settings.http, routes, log });
       await store.outbox.rerenderOpen();
       await slack.start();
@@ -192,12 +199,32 @@ async function wire(config: LoadedConfig, ports: Ports) {
     settings: trigger,
     secret: secrets(trigger.secret),
   }));
-  const mcp = mcpRoute({ ...ports, gateway, settings });
-  const relayed = gateway.relayRoutes(settings.http.host);
-  const routes = [...slack.routes(), alertmanagerRoute(senders, intake, log), mcp, ...relayed].map((route) =>
-    recordRefusals(route, { ledger: store.ledger, clock, log }),
-  );
+  const doors = [
+    ...slack.routes(),
+    alertmanagerRoute(senders, intake, log),
+    mcpRoute({ ...ports, gateway, settings }),
+    ...gateway.relayRoutes(settings.http.host),
+    ...stepUp(deps, runner, names),
+  ];
+  const routes = doors.map((route) => recordRefusals(route, { ledger: store.ledger, clock, log }));
   return { gateway, runner, slack, routes };
+}
+
+/** The page on which people approve outside Slack; without an address that they can reach there is none. */
+function stepUp(deps: HarnessDeps, runner: Runner, names: Readonly<Record<string, string>>): HttpRoute[] {
+  const { store, gateway, settings, clock, ids } = deps;
+  const { public_url } = settings.http;
+  if (public_url === undefined) return [];
+  return stepUpRoutes({
+    public_url,
+    persons: store.persons,
+    read: (principal, approval_id) => readApprovalAs(deps, principal, approval_id),
+    intake: createSignedIntake(store.inbox, () => runner.wake()),
+    nameOf: (principal) => names[principal] ?? principal,
+    redact: (text) => gateway.redactText(text),
+    clock,
+    ids,
+  });
 }
 
 function healthRoutes(

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import type { CredentialsOptions } from './credentials.ts';
+import type { DecideOptions } from './decide.ts';
 import type { LedgerOptions } from './ledger.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT } from './output.ts';
@@ -85,6 +86,7 @@ program
   .option('--file <file>', 'verify: an exported file instead of the database; needs nothing else')
   .option('--key <file>', 'verify --file: the public key that the file must be signed with')
   .option('--out <file>', 'export: a new file (mode 0600) instead of standard output')
+  .option('--token-file <file>', 'accept-rewind: holds your own token; default: $AEGIS_PERSON_TOKEN')
   .description(
     'verify the hash chains, show the entries of one, export them, print the public key, accept an older database',
   )
@@ -125,12 +127,15 @@ program
   .command('token')
   .argument('<action>', 'mint | list | revoke')
   .argument('[id]', 'revoke: id of the token')
+  .option('--person <principal>', 'mint: a person of the identity map, who decides with it outside Slack')
   .option('--principal <name>', 'mint: who will hold it')
   .option('--scope <team/env>', 'mint: what it may read')
   .option('--incident <id>', 'mint: the incident that its reads belong to')
   .option('--class <class>', 'mint: action class; only read can be given away', 'read')
   .option('--ttl <time>', 'mint: how long it lives, for example 30m, 8h, 2d', '1h')
-  .description('let an agent read through the gateway, see who may, take it back')
+  .description(
+    'let an agent read through the gateway or a person decide outside Slack; see who may, take it back',
+  )
   .action(async (action: string, id: string | undefined, o: TokenOptions) =>
     (await import('./token.ts')).token(globals(), action, id, o),
   );
@@ -155,6 +160,33 @@ program
     async (action: string, server: string | undefined, tool: string | undefined, o: { seen?: string }) =>
       (await import('./upstreams.ts')).upstreams(globals(), action, server, tool, o),
   );
+for (const [verb, description] of [
+  ['approve', 'approve a plan with your own token, outside Slack'],
+  ['deny', 'deny a plan; it ends, and the reason goes into the next one'],
+  ['withdraw', 'take your approval back, until the first step runs'],
+] as const) {
+  const command = program
+    .command(verb)
+    .argument('<approval>', 'approval id, for example APR-7')
+    .option(
+      '--token-file <file>',
+      'private file with your own token, - for standard input; default: $AEGIS_PERSON_TOKEN',
+    )
+    .option('--wait <seconds>', 'how long to wait for the answer', '30')
+    .description(description);
+  if (verb === 'approve')
+    command.option(
+      '--plan-hash <digits>',
+      'for scripts: 12 or more first digits of the plan that somebody has read',
+    );
+  if (verb === 'deny')
+    command
+      .option('--reason <text>', 'why, 10 to 500 characters')
+      .option('--because <kind>', 'wrong_cause, too_risky, wrong_time or other', 'other');
+  command.action(async (approval: string, o: DecideOptions) =>
+    (await import('./decide.ts')).decide(globals(), verb, approval, o),
+  );
+}
 program
   .command('freeze')
   .argument('<scope>', '"*", team, team/env or team/env/service')

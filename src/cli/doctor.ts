@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { ConfigError, configPath, loadConfig, missingSecrets } from '../config.ts';
 import type { LoadedConfig } from '../config.ts';
 import type { Log } from '../contract/ports.ts';
+import type { Guardrails } from '../contract/guardrails.ts';
 import type { Settings } from '../contract/settings.ts';
 import { buildSkillIndex, printSkillIndex } from '../cognition/skill-index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import { loadPolicySet } from '../gateway/policy/policy-set.ts';
+import { stepUpGaps } from '../harness/step-up-gaps.ts';
 import { packageRoot } from '../package-paths.ts';
 import { witnessFile } from '../store/home.ts';
 import { openStore } from '../store/open-store.ts';
@@ -78,7 +80,7 @@ async function examine(options: GlobalOptions): Promise<Check[]> {
     checks.push(
       await ledgerCheck(home.store),
       await witnessCheck(home.store, config.settings.home),
-      await policyCheck(config.settings),
+      ...(await policyChecks(config.settings)),
       skillCheck(config.settings),
     );
     checks.push(...(await outsideChecks(config, home.store, log)));
@@ -151,21 +153,45 @@ async function witnessCheck(store: Store, home: string): Promise<Check> {
   return { check, status: 'ok', detail: 'the database is the one that the witness file knows' };
 }
 
-async function policyCheck(settings: Settings): Promise<Check> {
+async function policyChecks(settings: Settings): Promise<Check[]> {
   const dir = settings.policies_dir ?? join(packageRoot(), 'policies');
   const services = { recogniser: settings.recogniser !== undefined };
   const { set, files, problems } = await loadPolicySet(dir, services);
   if (set === null)
-    return {
+    return [
+      {
+        check: 'policies',
+        status: 'failed',
+        detail: problems.join('; '),
+        next: `correct the files in ${dir}; until then nothing is allowed`,
+      },
+    ];
+  return [
+    {
       check: 'policies',
+      status: 'ok',
+      detail: `${files.length} files, digest ${set.digest.slice(0, 12)}`,
+    },
+    stepUpCheck(settings, set.guardrails),
+  ];
+}
+
+/** Does a rule want an approval that nobody could give? */
+function stepUpCheck(settings: Settings, guardrails: Guardrails): Check {
+  const check = 'step-up';
+  const gaps = stepUpGaps(settings, guardrails);
+  if (gaps.length > 0)
+    return {
+      check,
       status: 'failed',
-      detail: problems.join('; '),
-      next: `correct the files in ${dir}; until then nothing is allowed`,
+      detail: `plans of ${gaps.join(', ')} may need an approval over the step-up page, and there is no address for it`,
+      next: 'set http.public_url in aegis.yaml to the https address under which people reach this server',
     };
+  const { public_url } = settings.http;
   return {
-    check: 'policies',
+    check,
     status: 'ok',
-    detail: `${files.length} files, digest ${set.digest.slice(0, 12)}`,
+    detail: public_url === undefined ? 'no rule that applies here asks for it' : `page at ${public_url}`,
   };
 }
 

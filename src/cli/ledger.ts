@@ -1,15 +1,15 @@
 import { createWriteStream, existsSync, readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { isRefusal } from '../contract/verdict.ts';
+import { isRefusal, refuse } from '../contract/verdict.ts';
 import type { Store } from '../store/store.ts';
 import { readPublicKey } from '../store/keys.ts';
 import type { PublicKey } from '../store/keys.ts';
 import { verifyExport } from '../store/verify-export.ts';
 import { withContext } from './context.ts';
-import { localUser } from './freeze.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print } from './output.ts';
+import { personAtTerminal, refusedHere } from './person-token.ts';
 
 /** Entries that `ledger show` prints. */
 const SHOW_MAX = 10_000;
@@ -20,6 +20,7 @@ export interface LedgerOptions {
   readonly file?: string;
   readonly key?: string;
   readonly out?: string;
+  readonly tokenFile?: string;
 }
 
 export async function ledger(
@@ -33,7 +34,7 @@ export async function ledger(
   if (action === 'show') return show(options, chain);
   if (action === 'export') return exportChains(options, chain, o.out);
   if (action === 'key') return showKey(options);
-  if (action === 'accept-rewind') return acceptRewind(options, chain);
+  if (action === 'accept-rewind') return acceptRewind(options, chain, o.tokenFile);
   throw new CliError(
     `"${action}" is not a ledger action; use verify, show, export, key or accept-rewind`,
     EXIT.usage,
@@ -121,20 +122,35 @@ async function showKey(options: GlobalOptions): Promise<void> {
   });
 }
 
-/** One person at this terminal, by name and with a reason: the command line knows nobody well enough to ask for two. */
-async function acceptRewind(options: GlobalOptions, reason: string | undefined): Promise<void> {
+/** Two people, each with their own token and a reason; until both are there no write happens. */
+async function acceptRewind(
+  options: GlobalOptions,
+  reason: string | undefined,
+  token_file: string | undefined,
+): Promise<void> {
   if (reason === undefined || reason.trim() === '')
     throw new CliError('say why, in quotes: aegis ledger accept-rewind "<reason>"', EXIT.usage);
-  await withContext(options, 'write', async ({ store }) => {
-    const answer = await store.ledger.acceptRewind(localUser(), reason.trim());
-    if (isRefusal(answer)) throw new CliError(`${answer.reason} ${answer.remedy}`.trim());
+  await withContext(options, 'write', async ({ store, config }) => {
+    const about = 'ledger accept-rewind';
+    const { grant } = await personAtTerminal(store, token_file, about);
+    const known = config.settings.identity.some((i) => i.principal === grant.principal);
+    const answer = known ? await store.ledger.acceptRewind(grant, reason.trim()) : UNKNOWN_PERSON;
+    if (isRefusal(answer)) throw await refusedHere(store, answer, about);
     print(
       options,
-      { accepted: true, by: localUser() },
-      'Accepted: the database is taken as it is, and writes are possible again. What happened after the copy was made is not known here: look at the systems before anything is approved.',
+      { ...answer, by: grant.principal },
+      answer.accepted
+        ? `Accepted by ${answer.people.join(' and ')}: the database is taken as it is, and writes are possible again. What happened after the copy was made is not known here: look at the systems before anything is approved.`
+        : `Written down for ${grant.principal}. One more person must accept it with their own token within a day; until then no write happens.`,
     );
   });
 }
+
+const UNKNOWN_PERSON = refuse(
+  'unknown-person',
+  'The person of this token is no longer under `identity` in aegis.yaml.',
+  'Another person has to accept it.',
+);
 
 async function exportChains(
   options: GlobalOptions,

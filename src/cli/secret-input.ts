@@ -28,8 +28,9 @@ async function piped(): Promise<string> {
 
 function typed(question: string): Promise<string> {
   const { stdin } = process;
-  process.stderr.write(question);
+  // Before the question: whoever answers at once must not see it echoed.
   stdin.setRawMode(true);
+  process.stderr.write(question);
   stdin.setEncoding('utf8');
   stdin.resume();
   return new Promise((resolve, reject) => {

@@ -1,6 +1,7 @@
 import { nearest } from '../config-issue.ts';
 import { IncidentId, PrincipalId } from '../contract/incident.ts';
 import type { NewLedgerEntry } from '../contract/ledger.ts';
+import { isPersonToken } from '../contract/person-token.ts';
 import { isoTime } from '../contract/ports.ts';
 import type { Settings } from '../contract/settings.ts';
 import { ActionClass } from '../contract/tool.ts';
@@ -11,12 +12,15 @@ import { withContext } from './context.ts';
 import { localUser } from './freeze.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print, table } from './output.ts';
+import { mintPersonToken, shownPersonToken } from './person-token.ts';
 
 /**
  * `aegis token mint|list|revoke`: who may read through the gateway without being Aegis, for example an agent that
- * connects to `/mcp`. Only reading can be given away here: a write needs a permit, which the harness alone mints.
+ * connects to `/mcp`. Only reading can be given away here: a write needs a permit, which the harness alone mints. With
+ * `--person` it is the other kind: a person's own token, which decides on approvals and reads nothing.
  */
 export interface TokenOptions {
+  readonly person?: string;
   readonly principal?: string;
   readonly scope?: string;
   readonly incident?: string;
@@ -47,6 +51,7 @@ export async function token(
 async function mint(options: GlobalOptions, id: string | undefined, o: TokenOptions): Promise<void> {
   if (id !== undefined)
     throw new CliError('the id of a token is made by Aegis; name its holder with --principal', EXIT.usage);
+  if (o.person !== undefined) return mintForPerson(options, o.person, o);
   checkClass(o.class);
   const principal = principalOf(o.principal);
   const expires_at_ms = systemClock.now() + ttlOf(o.ttl);
@@ -73,9 +78,29 @@ async function mint(options: GlobalOptions, id: string | undefined, o: TokenOpti
   });
 }
 
+async function mintForPerson(options: GlobalOptions, person: string, o: TokenOptions): Promise<void> {
+  const given = (['principal', 'scope', 'incident'] as const).find((name) => o[name] !== undefined);
+  if (given !== undefined)
+    throw new CliError(
+      `--person and --${given} do not go together: a person’s token decides and reads nothing`,
+      EXIT.usage,
+    );
+  const ttl_ms = ttlOf(o.ttl);
+  await withContext(options, 'write', async ({ store, config }) => {
+    const { grant, text } = await mintPersonToken(store, config.settings, person, ttl_ms);
+    const row = shownPersonToken(grant);
+    print(
+      options,
+      { ...row, token: text },
+      `${text}\n\nThis is the only time that the token is shown; Aegis keeps only its hash. Give it to ${person} and to nobody else.\n${person} may decide with it outside Slack until ${row.expires_at}: aegis approve, aegis deny, and the step-up page.\nRevoke it: aegis token revoke ${row.token_id}`,
+    );
+  });
+}
+
 async function list(options: GlobalOptions): Promise<void> {
   await withContext(options, 'read', async ({ store }) => {
     const tokens = (await store.tokens.list(ROWS_MAX)).map(shown);
+    const persons = (await store.persons.list(ROWS_MAX)).map(shownPersonToken);
     const rows = tokens.map((t) => [
       t.token_id,
       t.principal,
@@ -84,9 +109,10 @@ async function list(options: GlobalOptions): Promise<void> {
       t.action_class,
       t.expires_at,
     ]);
+    for (const t of persons) rows.push([t.token_id, t.person, '-', '-', 'decide', t.expires_at]);
     print(
       options,
-      { tokens },
+      { tokens, persons },
       rows.length === 0
         ? 'No token is in force.'
         : table([['TOKEN', 'PRINCIPAL', 'SCOPE', 'INCIDENT', 'CLASS', 'EXPIRES'], ...rows]),
@@ -97,12 +123,14 @@ async function list(options: GlobalOptions): Promise<void> {
 async function revoke(options: GlobalOptions, id: string | undefined): Promise<void> {
   if (id === undefined)
     throw new CliError('name the token by its id; "aegis token list" shows the ids', EXIT.usage);
-  if (id.startsWith('agt_'))
+  if (id.startsWith('agt_') || isPersonToken(id))
     throw new CliError(
-      'that is the token itself, and it now stands in your shell history; "aegis token list" shows its id (tok_...). Nothing was revoked yet',
+      'that is the token itself, and it now stands in your shell history; "aegis token list" shows its id (tok_... or ptok_...). Nothing was revoked yet',
       EXIT.usage,
     );
   await withContext(options, 'write', async ({ store }) => {
+    if (await store.persons.revoke(id, localUser()))
+      return print(options, { revoked: id }, `${id} is revoked; it decides nothing any more.`);
     // The effect first: whatever happens to the entry, the token is dead.
     if (!(await store.tokens.revoke(id)))
       throw new CliError(

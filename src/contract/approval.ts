@@ -27,6 +27,8 @@ export const Decision = z.strictObject({
   decision: z.enum(['approve', 'deny', 'withdraw']),
   reason: z.string().max(500),
   at: IsoTime,
+  /** Outside Slack: which token it was made with, and the hash of what was signed. */
+  token: z.strictObject({ token_id: z.string(), statement_sha256: Sha256 }).optional(),
 });
 export type Decision = z.infer<typeof Decision>;
 
@@ -79,9 +81,9 @@ export function tallyDecisions(
       standing.set(decision.principal, decision);
   }
   const approvals = [...standing.values()];
-  const cli_count = approvals.filter((d) => d.via === 'cli').length;
-  // At most one of N may come from the command line: a stolen laptop must not be two people.
-  const people = approvals.length - Math.max(0, cli_count - 1);
+  // At most one of N may come from outside Slack: tokens lie in files, and two of them may lie in one drawer.
+  const outside = approvals.filter((d) => d.via !== 'slack').length;
+  const people = approvals.length - Math.max(0, outside - 1);
   const roles = new Set(approvals.map((d) => d.role));
   const satisfied =
     denied === null &&

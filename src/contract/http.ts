@@ -13,6 +13,8 @@ export interface HttpResponse {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** What the ledger notes of a refusal whose body is a page; null: it is written down already. Without it: the body. */
+  readonly refusal?: string | null;
   /** Instead of `body`: sent as it comes. It is cancelled when the asker is gone or a limit of the listener is reached. */
   readonly stream?: ReadableStream<Uint8Array>;
 }

@@ -149,6 +149,8 @@ export const ApprovalNotice = z.strictObject({
   rule: ApprovalRule,
   decisions: z.array(Decision),
   approvals_given: z.int(),
+  /** Set when the rule wants one approval over the link; `url` null: no address is configured, so nobody can give it. */
+  step_up: z.strictObject({ given: z.boolean(), url: z.string().nullable() }).optional(),
   /** Names of people or roles who can still approve. */
   who_can: z.string(),
   expires_at: IsoTime,

@@ -246,7 +246,12 @@ export const Settings = z.strictObject({
   /** Directory of the state: database, blobs, keys. */
   home: z.string().min(1).max(1000).default('./.aegis'),
   http: z
-    .strictObject({ host: z.string().default('127.0.0.1'), port: z.int().min(0).max(65_535).default(7070) })
+    .strictObject({
+      host: z.string().default('127.0.0.1'),
+      port: z.int().min(0).max(65_535).default(7070),
+      /** Under which people reach this server: the address of the step-up link on approval cards. */
+      public_url: Url.optional(),
+    })
     .default({ host: '127.0.0.1', port: 7070 }),
   log_level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   /** Allows Slack, Vault and API addresses that are not the real, encrypted ones. Every card then says SIMULATED. */

@@ -3,7 +3,7 @@ import type { EvidencePointer } from '../contract/evidence.ts';
 import type { ApprovalNotice } from '../contract/notice.ts';
 import { isoTime } from '../contract/ports.ts';
 import type { Identity } from '../contract/settings.ts';
-import { isRefusal, refuse } from '../contract/verdict.ts';
+import { isRefusal } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { FreezeRow } from '../store/authority.ts';
 import type { IncidentRow } from '../store/store.ts';
@@ -14,7 +14,7 @@ import { resolveAccount } from './identity.ts';
 import type { EvidenceItem, EvidenceView, Inspect, StatusView } from './inspect.ts';
 import type { SlackAccount } from './intake.ts';
 import { parseSnapshot } from './machine.ts';
-import { approvalNotice } from './notices/approval-notice.ts';
+import { NOT_YOURS, readApproval } from './read-approval.ts';
 import type { MachineContext } from './state.ts';
 import { withWorld } from './world-session.ts';
 import type { ReadSession } from './world-session.ts';
@@ -23,12 +23,6 @@ import type { ReadSession } from './world-session.ts';
 const CONTEXT_LINES = 2;
 /** Open incidents in a status answer. */
 const STATUS_INCIDENTS_MAX = 50;
-const NOT_YOURS = refuse(
-  'not-found',
-  'There is nothing with that id that you can see.',
-  'Check the id with /aegis status.',
-);
-
 /** The viewer's reads: the same identity map as for acts, and "not yours" looks exactly like "not there". */
 export function createInspect(deps: HarnessDeps): Inspect {
   return {
@@ -81,24 +75,8 @@ async function currentApproval(
   viewer: SlackAccount,
   approval_id: string,
 ): Promise<ApprovalNotice | Refusal> {
-  const approval = await deps.store.approvals.get(approval_id);
-  if (approval === null) return NOT_YOURS;
-  const seen = await visibleIncident(deps, viewer, approval.incident_id);
-  if (isRefusal(seen)) return seen;
-  const snapshot = parseSnapshot(seen.row.snapshot);
-  if (snapshot.context.approval?.approval_id !== approval_id)
-    return refuse(
-      'stale-approval',
-      `${approval_id} was replaced by a newer plan.`,
-      'Use the newest approval card in the thread.',
-    );
-  const view = {
-    ledger_head: '0'.repeat(64),
-    tool_calls: 0,
-    simulated: deps.settings.unsafe_endpoints,
-    approvers: await approversInWords(deps, snapshot.context),
-  };
-  return approvalNotice(snapshot, view) ?? NOT_YOURS;
+  const identity = resolveAccount(deps.settings.identity, deps.settings.slack.workspace, viewer);
+  return isRefusal(identity) ? identity : readApproval(deps, identity, approval_id);
 }
 
 async function statusView(deps: HarnessDeps, viewer: SlackAccount): Promise<StatusView | Refusal> {

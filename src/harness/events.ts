@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { ApprovalRequest, Role } from '../contract/approval.ts';
+import { ApprovalRequest, Decision, Role } from '../contract/approval.ts';
 import { Alert, IncidentContext, IncidentId, IsoTime, PrincipalId } from '../contract/incident.ts';
 import { PlanPayload, VerifyPayload } from '../contract/ledger.ts';
 import { GateLine } from '../contract/notice.ts';
+import { DenyBecause } from '../contract/person-token.ts';
 import { Findings, PlanDraft } from '../contract/plan.ts';
 import { Preview, ToolOutcome } from '../contract/tool.ts';
 import { ChangedEvidenceList } from './changed-lines.ts';
@@ -78,9 +79,10 @@ export const HarnessEvent = z.discriminatedUnion('type', [
     via: z.enum(['slack', 'cli', 'link']),
     role: Role,
     reason: z.string().max(500),
-    because: z.enum(['wrong_cause', 'too_risky', 'wrong_time', 'other']).nullable(),
+    because: DenyBecause.nullable(),
     /** Another incident in which this person took part in the same effect: then an approval does not count. */
     same_effect_in: IncidentId.optional(),
+    token: Decision.shape.token,
   }),
   z.strictObject({
     type: z.literal('cleared'),

@@ -275,6 +275,7 @@ function foldDecision(c: MachineContext, to: IncidentState, e: EventOf<'decided'
     decision: e.decision,
     reason: e.reason,
     at: e.at,
+    ...(e.token === undefined ? {} : { token: e.token }),
   };
   const decisions = [...approval.decisions, decision];
   if (e.decision === 'deny') {

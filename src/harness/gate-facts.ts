@@ -5,6 +5,7 @@ import type { RiskEnvelope } from '../contract/risk.ts';
 import type { Preview } from '../contract/tool.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import { isRefusal } from '../contract/verdict.ts';
+import { freezeRemedy } from '../store/freezes.ts';
 import { readBudgets } from './budget-facts.ts';
 import { environmentOf } from './deps.ts';
 import type { HarnessDeps } from './deps.ts';
@@ -84,13 +85,19 @@ export async function gatherFacts(
     approved_effects: new Map(
       (context.plan?.previews ?? []).map((p) => [effectKey(p.change_id, p.phase), p.preview.effect_hash]),
     ),
-    freezes: await deps.store.freezes.active({ team, env, service }),
+    freezes: (await deps.store.freezes.active({ team, env, service })).map((freeze) => ({
+      ...freeze,
+      remedy: freezeRemedy(freeze),
+    })),
     stopped: await deps.store.freezes.stopped(incident.incident_id),
     risk: input.risk,
     approval: input.approval,
     involved: new Set([...involvedSet(context), ...(await involvedThroughEffect(deps, context)).keys()]),
     roles_now: new Map(
       approvers.map((p) => [p, identities.has(p) ? rolesOf(identities.get(p) as never, team, env) : []]),
+    ),
+    revoked_tokens: await deps.store.persons.distrusted(
+      (input.approval?.decisions ?? []).flatMap((d) => d.token?.token_id ?? []),
     ),
     digests: {
       policy_now: deps.gateway.policyDigest(),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { hashOf } from '../contract/canonical.ts';
 import { Alert, Severity } from '../contract/incident.ts';
+import { DenyBecause, SignedDecision, statementHash } from '../contract/person-token.ts';
 import { Name } from '../contract/scope.ts';
 import { Refusal } from '../contract/verdict.ts';
 import type { InboxStore } from '../store/store.ts';
@@ -46,7 +47,7 @@ export const PersonAct = z.discriminatedUnion('act', [
     act: z.literal('deny'),
     ...DecisionFields,
     reason: z.string().min(10).max(500),
-    because: z.enum(['wrong_cause', 'too_risky', 'wrong_time', 'other']),
+    because: DenyBecause,
   }),
   z.strictObject({ act: z.literal('withdraw'), ...DecisionFields }),
   z.strictObject({
@@ -150,6 +151,50 @@ export function createIntake(inbox: Pick<InboxStore, 'append' | 'appendAll'>, wa
       return answers;
     },
   };
+}
+
+/** How a decision that was signed with a person's own token went. */
+export type SignedAnswer =
+  | { readonly state: 'pending' }
+  | { readonly state: 'counted' }
+  | { readonly state: 'refused'; readonly why: string };
+
+export interface SignedIntake {
+  /** Durable when it resolves. */
+  put(decision: SignedDecision): Promise<{ inbox_id: string }>;
+  answer(inbox_id: string): Promise<SignedAnswer>;
+}
+
+/** The door for decisions from outside Slack: the command line, and the page of the step-up. */
+export function createSignedIntake(
+  inbox: Pick<InboxStore, 'append' | 'ended'>,
+  wake: () => void,
+): SignedIntake {
+  return {
+    async put(decision) {
+      const { inbox_id } = await inbox.append({
+        source: decision.statement.via,
+        dedup_key: signedKey(decision),
+        incident_id: decision.statement.incident_id,
+        kind: 'signed',
+        payload: SignedDecision.parse(decision),
+      });
+      wake();
+      return { inbox_id };
+    },
+    async answer(inbox_id) {
+      const ended = await inbox.ended(inbox_id);
+      if (ended?.state === 'pending') return { state: 'pending' };
+      if (ended?.state === 'consumed' && ended.note === null) return { state: 'counted' };
+      const why = ended?.note ?? 'It could not be taken in; look at the log of Aegis.';
+      return { state: 'refused', why: why.replace(/^refused \([a-z0-9-]+\): /, '') };
+    },
+  };
+}
+
+/** The key follows from what was signed, so the same decision cannot be put in twice under another name. */
+export function signedKey({ statement }: SignedDecision): string {
+  return `signed:${statementHash(statement)}`;
 }
 
 /** A delivery says the same again when place, group and every alert's (fingerprint, startsAt, status) are the same. */

@@ -1,4 +1,5 @@
 import { tallyDecisions } from '../contract/approval.ts';
+import type { Approval, Decision } from '../contract/approval.ts';
 import { refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { EventOf, HarnessEvent } from './events.ts';
@@ -240,6 +241,8 @@ function judgePerson(snapshot: Snapshot, event: EventOf<'decided'>): Refusal | n
       'This plan already has all its approvals.',
       'Nothing to decide here any more.',
     );
+  const hats = judgeVia(approval, approvals, event);
+  if (hats !== null) return hats;
   if (approval.rule.distinct_roles && approvals.some((d) => d.role === event.role))
     return refuse(
       'same-role',
@@ -247,6 +250,35 @@ function judgePerson(snapshot: Snapshot, event: EventOf<'decided'>): Refusal | n
       `Ask one of ${listOr(approval.rule.roles.filter((r) => r !== event.role))}.`,
     );
   return null;
+}
+
+/** Which way an approval may come: at most one of N from outside Slack, and under step-up one over the link. */
+function judgeVia(approval: Approval, given: readonly Decision[], event: EventOf<'decided'>): Refusal | null {
+  const { rule, approval_id } = approval;
+  const outside = given.find((d) => d.via !== 'slack');
+  if (event.via !== 'slack' && outside !== undefined)
+    return refuse(
+      'two-hats',
+      `${outside.principal} already approved outside Slack (${outside.via}); at most one of ${rule.people} may, since two tokens can lie in one drawer.`,
+      'Give this approval in Slack, with the card in the thread.',
+    );
+  if (!rule.step_up || event.via === 'link' || given.some((d) => d.via === 'link')) return null;
+  const step_up = 'Use the step-up link on the approval card, with your own token.';
+  if (event.via === 'cli')
+    return refuse(
+      'step-up-needed',
+      `The one approval of ${approval_id} from outside Slack must come over its step-up link.`,
+      step_up,
+    );
+  return given.length + 1 < rule.people
+    ? null
+    : refuse(
+        'step-up-needed',
+        rule.people === 1
+          ? `${approval_id} must be approved over its step-up link.`
+          : `${approval_id} needs an approval over its step-up link; the others are given.`,
+        step_up,
+      );
 }
 
 function overWords(status: string, state: string): string {

@@ -23,7 +23,7 @@ export function mergeAlerts(rows: readonly InboxRow[]): Delivered[] {
   const open = new Map<string, (typeof units)[number]>();
   for (const row of rows) {
     if (row.kind !== 'alerts') {
-      if (row.kind === 'person') open.clear();
+      if (row.kind === 'person' || row.kind === 'signed') open.clear();
       units.push({ rows: [row], batch: null });
       continue;
     }

@@ -34,7 +34,7 @@ export function recordRefusals(
     const more =
       unwritten === 0 ? '' : ` ${unwritten} more were refused before it and not written one by one.`;
     unwritten = 0;
-    const words = (response.body ?? '').slice(0, REASON_CHARS_MAX);
+    const words = (response.refusal ?? response.body ?? '').slice(0, REASON_CHARS_MAX);
     const payload = {
       code: `http-${response.status}`,
       reason: `A request to ${route.path} was refused: ${words}.${more}`,
@@ -49,7 +49,7 @@ export function recordRefusals(
     ...route,
     async handle(request) {
       const response = await route.handle(request);
-      if (response.status >= 400 && response.status < 500)
+      if (response.status >= 400 && response.status < 500 && response.refusal !== null)
         await record(response).catch((error: unknown) =>
           ports.log.error(
             { path: route.path, error: String(error) },

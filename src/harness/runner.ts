@@ -212,6 +212,7 @@ export class Runner {
       simulated: this.#deps.settings.unsafe_endpoints,
       approvers: await approversInWords(this.#deps, to.context),
       ladder: ladder?.line ?? null,
+      public_url: this.#deps.settings.http.public_url,
     };
   }
 
@@ -232,7 +233,8 @@ export class Runner {
         { kind: 'refusal', actor, payload: { code, reason, remedy, by, about } },
       ]);
     if (origin !== null) await this.#putPrivate(delivered, incident_id, `${reason} ${remedy}`.trim(), origin);
-    await this.#consume(delivered, `refused: ${code}`);
+    // Whoever waits for this row, outside Slack, reads it there.
+    await this.#consume(delivered, `refused (${code}): ${reason} ${remedy}`.trim());
   }
 
   async #tell(delivered: Delivered, text: string, origin: Origin): Promise<void> {

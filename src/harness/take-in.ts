@@ -9,13 +9,13 @@ import type { HarnessDeps } from './deps.ts';
 import { HarnessEvent } from './events.ts';
 import { requireMember, resolveAccount } from './identity.ts';
 import { AlertBatch, PersonAct, RefusedPress } from './intake.ts';
+import { followEffect, roleFor } from './decided.ts';
 import { openFromAlerts, openFromPerson } from './open-incident.ts';
 import { parseSnapshot } from './machine.ts';
 import { splitBecause } from './shadow/cause.ts';
 import { underLadder } from './shadow/ladder-facts.ts';
 import { voteRaise } from './shadow/raise.ts';
-import { involvedThroughEffect } from './same-effect.ts';
-import type { Snapshot } from './state.ts';
+import { takeSigned } from './take-signed.ts';
 
 /** What an inbox row means: an event of an incident, or a refusal for the person who acted. */
 export type TakenIn =
@@ -43,10 +43,14 @@ export type Origin = PersonAct['origin'];
 
 /** Turns a durable row into an event. Reads configuration and store, decides nothing about the incident's course. */
 export async function takeIn(deps: HarnessDeps, row: InboxRow): Promise<TakenIn> {
+  if (!row.genuine) return forged('inbox row');
+  if (row.kind === 'signed') return takeSigned(deps, row);
   if (row.kind === 'alerts') return takeAlerts(deps, AlertBatch.parse(row.payload), row.received_at_ms);
   if (row.kind === 'person') return takePerson(deps, PersonAct.parse(row.payload), row.received_at_ms);
   if (row.kind === 'refused') return takeRefused(deps, RefusedPress.parse(row.payload));
   const event = HarnessEvent.parse(row.payload);
+  // What people decide is worked out here, from who they are; it never comes ready-made.
+  if (event.type === 'decided') return forged(`${event.decision} ${event.approval_id}`);
   const incident = row.incident_id === null ? null : await deps.store.incidents.get(row.incident_id);
   if (incident === null) return { kind: 'nothing', note: `no incident ${row.incident_id}` };
   return {
@@ -57,6 +61,15 @@ export async function takeIn(deps: HarnessDeps, row: InboxRow): Promise<TakenIn>
     actor: `aegis:${row.source}`,
     origin: null,
   };
+}
+
+function forged(about: string): TakenIn {
+  const refusal = refuse(
+    'forged-row',
+    'A row of the inbox was written or changed by something that is not Aegis; it counts for nothing.',
+    'Find out who can write to AEGIS_HOME, and compare the database with a backup.',
+  );
+  return { kind: 'refused', incident_id: null, refusal, by: null, about, origin: null };
 }
 
 async function takeAlerts(deps: HarnessDeps, batch: AlertBatch, at_ms: number): Promise<TakenIn> {
@@ -230,22 +243,6 @@ function eventOf(
       };
     }
   }
-}
-
-/** An approval with the other incident, if any, in which its giver took part in the same effect. */
-async function followEffect(deps: HarnessDeps, row: IncidentRow, event: HarnessEvent): Promise<HarnessEvent> {
-  if (event.type !== 'decided' || event.decision !== 'approve') return event;
-  const elsewhere = await involvedThroughEffect(deps, parseSnapshot(row.snapshot).context);
-  const same_effect_in = elsewhere.get(event.by);
-  return same_effect_in === undefined ? event : { ...event, same_effect_in };
-}
-
-/** The role that a decision counts under: one that the rule asks for, preferring one that nobody has used yet. */
-function roleFor(snapshot: Snapshot, roles: readonly string[]): string {
-  const approval = snapshot.context.approval;
-  const used = new Set(approval?.decisions.map((d) => d.role) ?? []);
-  const wanted = roles.filter((r) => approval?.rule.roles.includes(r));
-  return wanted.find((r) => !used.has(r)) ?? wanted[0] ?? roles[0] ?? 'none';
 }
 
 function channelOf(deps: HarnessDeps, place: { team: string; env: string }): string {

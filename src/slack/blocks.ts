@@ -13,7 +13,8 @@ import type {
   RichTextSection,
   SectionBlock,
 } from '@slack/types';
-import { LIMITS, cut, cutMrkdwn, oneLine, visible, type Mrkdwn } from './block-limits.ts';
+import { LIMITS, cut, cutMrkdwn, type Mrkdwn } from './block-limits.ts';
+import { oneLine, visible } from '../contract/visible.ts';
 
 /** Slack refuses an empty text; a dash says "nothing" to a reader as well. */
 function filled(text: string): string {

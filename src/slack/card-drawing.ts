@@ -5,7 +5,7 @@ import { LIMITS, cut, mrkdwn } from './block-limits.ts';
 import { context } from './blocks.ts';
 import type { Card, CardContext, Person } from './cards/card.ts';
 import { fitsMessage, plainVersion, renderNotice } from './cards/index.ts';
-import { redactTexts } from './redact-notice.ts';
+import { redactTexts } from '../contract/redact-texts.ts';
 
 export interface DrawTools {
   readonly outbox: Pick<OutboxStore, 'get'>;

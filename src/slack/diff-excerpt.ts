@@ -1,6 +1,7 @@
 // Which part of a plan's diff a card can show at first glance. A line that is cut counts as hidden: what was not on
 // screen must not be approved from there. Pure.
-import { pieces, visible } from './block-limits.ts';
+import { pieces } from './block-limits.ts';
+import { changeLines } from '../contract/approval-sheet.ts';
 import type { ApprovalNotice } from '../contract/notice.ts';
 
 type Action = ApprovalNotice['actions'][number];
@@ -9,25 +10,6 @@ const LINES_MAX = 40;
 /** All of it must fit into one preformatted block, which would otherwise be cut. */
 const CHARS_MAX = 2_800;
 const LINE_CHARS_MAX = 240;
-
-/** Everything that applying an action changes, one line each: the diff, what the server adds by itself, its canary. */
-export function changeLines(action: Action): string[] {
-  const diff = action.diff.length > 0 ? action.diff : action.changes.map((change) => fieldLine(change));
-  const side = action.side_changes.map((change) => fieldLine(change));
-  const first = action.canary?.changes.map((change) => fieldLine(change)) ?? [];
-  const lines = [
-    ...diff,
-    ...(side.length === 0 ? [] : ['# the server also changes:', ...side]),
-    ...(first.length === 0 ? [] : ['# its canary sets first:', ...first]),
-  ];
-  // A line break inside a "line" would forge a diff line of its own.
-  return lines.map((line) => visible(line).replaceAll('\n', '\\n'));
-}
-
-/** `/spec/driver/memory: "1g" -> "2g"`. */
-function fieldLine(change: Action['changes'][number]): string {
-  return `${change.path}: ${JSON.stringify(change.before ?? null)} -> ${JSON.stringify(change.after ?? null)}`;
-}
 
 export interface Excerpt {
   readonly shown: readonly { readonly change_id: string; readonly lines: readonly string[] }[];

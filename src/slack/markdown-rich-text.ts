@@ -1,7 +1,7 @@
 // Our own Markdown drafts (postmortem) as rich_text. Only headings, lists, fences, tables, bold and code are understood;
 // everything else stays literal text, so nothing quoted in a draft can become a link or a mention. Pure.
 import type { RichTextBlock, RichTextElement } from '@slack/types';
-import { visible } from './block-limits.ts';
+import { visible } from '../contract/visible.ts';
 import { bold, code, paragraph, preformatted, say } from './blocks.ts';
 
 type Part = RichTextBlock['elements'][number];

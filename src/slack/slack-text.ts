@@ -1,5 +1,5 @@
 // Text that people type to Aegis, as Slack encodes it: mentions become names, links become their address, entities signs.
-import { visible } from './block-limits.ts';
+import { visible } from '../contract/visible.ts';
 
 /** Undoes Slack's encoding. The result is foreign text like any other; ids are never taken from it. */
 export function typedText(encoded: string): string {

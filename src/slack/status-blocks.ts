@@ -2,7 +2,8 @@
 import type { RichTextBlock, RichTextElement, RichTextSection } from '@slack/types';
 import { IncidentState } from '../contract/incident.ts';
 import type { StatusView } from '../harness/inspect.ts';
-import { cut, oneLine, topText } from './block-limits.ts';
+import { cut, topText } from './block-limits.ts';
+import { oneLine } from '../contract/visible.ts';
 import { bold, code, paragraph, richText, say, when } from './blocks.ts';
 import { stateWords } from './cards/incident.ts';
 import type { Answer } from './listeners/listener.ts';

@@ -1,5 +1,6 @@
 import type { Account, Payer, Spent } from '../contract/budgets.ts';
 import type { NewLedgerEntry } from '../contract/ledger.ts';
+import type { PersonGrant } from '../contract/person-token.ts';
 import type { ActionClass, Permit, ToolOutcome } from '../contract/tool.ts';
 import type { Refusal } from '../contract/verdict.ts';
 
@@ -119,6 +120,24 @@ export interface BudgetStore {
   spent(accounts: readonly Account[]): Promise<readonly Spent[]>;
   /** Every account of one UTC day. */
   daySpent(day: string): Promise<readonly { readonly key: string; readonly spent: Spent }[]>;
+}
+
+/** Tokens that persons decide with; they open nothing at the gateway, and its tokens decide nothing. */
+export interface PersonTokenStore {
+  /** Stores the hash of the text; grant and giver become an entry of the SYSTEM chain in the same transaction. */
+  mint(grant: PersonGrant, token_text: string, by: string): Promise<void>;
+  /** Whose token this is, or why it counts no more. */
+  find(token_text: string): Promise<PersonGrant | Refusal>;
+  byId(token_id: string): Promise<PersonGrant | Refusal>;
+  /**
+   * Those of these tokens that are revoked, unknown or forged. One that has merely expired was in force when its decision
+   * was made; a revoked one may have been stolen before that.
+   */
+  distrusted(token_ids: readonly string[]): Promise<ReadonlySet<string>>;
+  /** False when there is nothing to revoke. Also an entry of the SYSTEM chain, which counts even without the row. */
+  revoke(token_id: string, by: string): Promise<boolean>;
+  /** Tokens in force, newest first. */
+  list(limit: number): Promise<readonly PersonGrant[]>;
 }
 
 export interface ThrottleStore {

@@ -16,7 +16,7 @@ export const CheckpointPayload = z.strictObject({
 export type CheckpointPayload = z.infer<typeof CheckpointPayload>;
 
 export const CHECKPOINT_CHAIN = 'CHECKPOINT';
-/** The SYSTEM event by which a person takes a database that went back for the truth. */
+/** The SYSTEM event by which people take a database that went back for the truth. */
 export const REWIND_ACCEPTED = 'rewind_accepted';
 
 /** The text that the signature covers. */

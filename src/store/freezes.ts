@@ -20,12 +20,13 @@ export interface Brakes {
   freezesOf(incident_id: string): readonly FreezeRow[];
   freezesAt(place: Place): readonly FreezeRow[];
   stopOf(incident_id: string): { by: string; reason: string } | null;
-  /** A database that went back forbids every write, until a person accepts it. */
+  /** A database that went back forbids every write, until two people accept it. */
   readonly rewound: RewindWatch;
 }
 
 /** The freeze that stands while database and witness file disagree; no row, so nobody lifts it by the way. */
-export const REWIND_FREEZE = 'rewind';
+const REWIND_FREEZE = 'rewind';
+const FILE_FREEZE = 'file';
 
 export function brakes(core: Core, rewound: RewindWatch): Brakes {
   const { db } = core;
@@ -54,7 +55,7 @@ export function brakes(core: Core, rewound: RewindWatch): Brakes {
               core.clock.now(),
             ),
           ]),
-      ...(file === null ? [] : [everywhere('file', file.reason, 'system:freeze-file', file.since_ms)]),
+      ...(file === null ? [] : [everywhere(FILE_FREEZE, file.reason, 'system:freeze-file', file.since_ms)]),
       ...rows,
     ];
   }
@@ -68,6 +69,13 @@ export function brakes(core: Core, rewound: RewindWatch): Brakes {
     },
     stopOf: (incident_id) => stop.get(incident_id) ?? null,
   };
+}
+
+/** How a freeze ends, for whoever runs into it: not every one is lifted by a command. */
+export function freezeRemedy({ freeze_id, scope }: Pick<FreezeRow, 'freeze_id' | 'scope'>): string {
+  if (freeze_id === FILE_FREEZE) return 'Remove the file FREEZE in AEGIS_HOME.';
+  if (freeze_id === REWIND_FREEZE) return 'Run "aegis doctor"; it says what to do.';
+  return `Lift it with: aegis unfreeze ${scope}`;
 }
 
 function everywhere(freeze_id: string, reason: string, by: string, created_at_ms: number): FreezeRow {

@@ -1,5 +1,6 @@
 import { canonicalJson } from '../contract/canonical.ts';
 import type { Core } from './database.ts';
+import type { Keys } from './keys.ts';
 import type { InboxRow, InboxStore, NewInboxRow } from './store.ts';
 
 const PENDING_LIMIT_MAX = 1000;
@@ -15,6 +16,25 @@ interface StoredInboxRow {
   readonly payload: string;
   readonly received_at_ms: number;
   readonly attempts: number;
+  readonly mac: string | null;
+}
+
+/** What the MAC of a row covers: all that the runner believes. */
+type MarkedRow = Pick<
+  StoredInboxRow,
+  'dedup_key' | 'source' | 'incident_id' | 'kind' | 'payload' | 'received_at_ms'
+>;
+
+/**
+ * Who can write to the database file can put a row there that says "Dan approves". It lacks this mark, whose key lies
+ * beside the database and not in it, so the runner refuses it.
+ */
+export function inboxMac(keys: Keys, row: MarkedRow): string {
+  const { dedup_key, source, incident_id, kind, payload, received_at_ms } = row;
+  return keys.rowMac(
+    'inbox',
+    JSON.stringify([dedup_key, source, incident_id, kind, payload, received_at_ms]),
+  );
 }
 
 /** Appends inside the caller's transaction. */
@@ -22,14 +42,17 @@ export type AppendToInbox = (row: NewInboxRow) => { inbox_id: string; duplicate:
 
 /** The key decides: a second row with a known key is not stored, whatever it says. Consumed keys are remembered. */
 export function inboxAppender(core: Core): AppendToInbox {
-  const insert = core.db.prepare<[string, string, string | null, string, string, number]>(
-    `INSERT INTO inbox (dedup_key, source, incident_id, kind, payload, received_at_ms) VALUES (?, ?, ?, ?, ?, ?)
+  const insert = core.db.prepare<[string, string, string | null, string, string, number, string]>(
+    `INSERT INTO inbox (dedup_key, source, incident_id, kind, payload, received_at_ms, mac) VALUES (?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (dedup_key) DO NOTHING`,
   );
   const known = core.db.prepare<[string], { n: number }>('SELECT n FROM inbox WHERE dedup_key = ?');
   return (row) => {
+    const { dedup_key, source, incident_id, kind } = row;
     const payload = canonicalJson(row.payload);
-    const done = insert.run(row.dedup_key, row.source, row.incident_id, row.kind, payload, core.clock.now());
+    const received_at_ms = core.clock.now();
+    const mac = inboxMac(core.keys, { dedup_key, source, incident_id, kind, payload, received_at_ms });
+    const done = insert.run(dedup_key, source, incident_id, kind, payload, received_at_ms, mac);
     if (done.changes === 1) return { inbox_id: inboxId(Number(done.lastInsertRowid)), duplicate: false };
     return { inbox_id: inboxId(known.get(row.dedup_key)?.n ?? 0), duplicate: true };
   };
@@ -57,6 +80,9 @@ export function inboxStore(core: Core, append: AppendToInbox): InboxStore {
     `UPDATE inbox SET attempts = attempts + 1, note = ?, state = CASE WHEN attempts + 1 >= ? THEN 'dead' ELSE state END
       WHERE n = ? AND state = 'pending' RETURNING state`,
   );
+  const ended = db.prepare<[number], { state: 'pending' | 'consumed' | 'dead'; note: string | null }>(
+    'SELECT state, note FROM inbox WHERE n = ?',
+  );
   const forget = db.prepare<[number, number]>(
     'DELETE FROM seen_once WHERE key IN (SELECT key FROM seen_once WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)',
   );
@@ -72,10 +98,13 @@ export function inboxStore(core: Core, append: AppendToInbox): InboxStore {
       return core.grouped(() => rows.map(append));
     },
     async pending(limit) {
-      return pending.all(Math.min(limit, PENDING_LIMIT_MAX)).map(rowOf);
+      return pending.all(Math.min(limit, PENDING_LIMIT_MAX)).map((row) => rowOf(core.keys, row));
     },
     async consume(inbox_id, note) {
       await core.grouped(() => consume.run(note.slice(0, 500), inboxNumber(inbox_id)));
+    },
+    async ended(inbox_id) {
+      return ended.get(inboxNumber(inbox_id)) ?? null;
     },
     async failed(inbox_id, reason, attempts_max) {
       const row = await core.grouped(() =>
@@ -93,14 +122,17 @@ export function inboxStore(core: Core, append: AppendToInbox): InboxStore {
   };
 }
 
-function rowOf(row: StoredInboxRow): InboxRow {
+function rowOf(keys: Keys, row: StoredInboxRow): InboxRow {
+  const genuine = row.mac === inboxMac(keys, row);
   return {
+    genuine,
     inbox_id: inboxId(row.n),
     source: row.source,
     dedup_key: row.dedup_key,
     incident_id: row.incident_id,
     kind: row.kind,
-    payload: JSON.parse(row.payload) as Record<string, unknown>,
+    // What somebody else wrote need not even be JSON, and must not hold up the rows behind it.
+    payload: genuine ? (JSON.parse(row.payload) as Record<string, unknown>) : {},
     received_at_ms: row.received_at_ms,
     attempts: row.attempts,
   };

@@ -6,7 +6,7 @@ import { refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type { AppendToChain } from './chain.ts';
 import type { Core } from './database.ts';
-import { REWIND_FREEZE } from './freezes.ts';
+import { freezeRemedy } from './freezes.ts';
 import type { Brakes } from './freezes.ts';
 import type { JournalRow, JournalStatus, JournalStore } from './authority.ts';
 import type { TakeLocks } from './target-locks.ts';
@@ -193,15 +193,10 @@ function refusalOf(row: JournalRow, brakes: Brakes, now: number): Refusal | null
   const freeze = brakes.freezesOf(row.incident_id)[0];
   if (freeze !== undefined) {
     const until = freeze.until_ms === null ? 'until it is lifted' : `until ${isoTime(freeze.until_ms)}`;
-    const remedies: Readonly<Record<string, string>> = {
-      file: 'Remove the file FREEZE in AEGIS_HOME.',
-      [REWIND_FREEZE]: 'Run "aegis doctor"; it says what to do.',
-    };
-    const remedy = remedies[freeze.freeze_id] ?? `Lift it with: aegis unfreeze ${freeze.scope}`;
     return refuse(
       'frozen',
       `Changes in ${freeze.scope} are frozen ${until} by ${freeze.by}: ${freeze.reason}`,
-      remedy,
+      freezeRemedy(freeze),
     );
   }
   if (now >= row.permit.expires_at_ms)

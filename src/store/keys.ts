@@ -22,6 +22,8 @@ export interface Keys {
   blobKey(tenant: { team: string; env: string }): Buffer;
   /** Lowercase hex HMAC-SHA256 under the tenant's own key. */
   hmac(tenant: { team: string; env: string }, raw: Uint8Array): string;
+  /** Lowercase hex HMAC-SHA256 of a row of the database, under a key that is not in it: only a store writes such rows. */
+  rowMac(table: 'inbox' | 'person_token', text: string): string;
   /** Ed25519 over UTF-8, base64url. */
   sign(text: string): string;
   readonly public_key: PublicKey;
@@ -59,8 +61,10 @@ export function loadKeys(home: Home): Keys {
   const private_key = createPrivateKey(pem);
   const public_key = publicKeyOf(createPublicKey(private_key));
   const derived = new Map<string, Buffer>();
-  function derive(purpose: string, tenant: { team: string; env: string }): Buffer {
-    const info = `aegis/v1/${purpose}/${tenantKey(tenant)}`;
+  const derive = (purpose: string, tenant: { team: string; env: string }): Buffer =>
+    deriveFor(`${purpose}/${tenantKey(tenant)}`);
+  function deriveFor(what: string): Buffer {
+    const info = `aegis/v1/${what}`;
     const known = derived.get(info);
     if (known !== undefined) return known;
     const key = Buffer.from(hkdfSync('sha256', master, Buffer.alloc(0), info, 32));
@@ -70,6 +74,10 @@ export function loadKeys(home: Home): Keys {
   return {
     blobKey: (tenant) => derive('blob', tenant),
     hmac: (tenant, raw) => createHmac('sha256', derive('raw-hmac', tenant)).update(raw).digest('hex'),
+    rowMac: (table, text) =>
+      createHmac('sha256', deriveFor(`row-mac/${table}`))
+        .update(text)
+        .digest('hex'),
     sign: (text) => sign(null, Buffer.from(text, 'utf8'), private_key).toString('base64url'),
     public_key,
   };

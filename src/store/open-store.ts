@@ -8,15 +8,17 @@ import { evidenceStore, expiredEraser } from './evidence.ts';
 import { brakes, freezeStore } from './freezes.ts';
 import { GroupCommit } from './group-commit.ts';
 import { openHome } from './home.ts';
-import { inboxAppender, inboxStore } from './inbox.ts';
+import { inboxAppender, inboxMac, inboxStore } from './inbox.ts';
 import { incidentStore } from './incidents.ts';
 import { journalStore } from './journal.ts';
 import { loadKeys } from './keys.ts';
+import type { Keys } from './keys.ts';
 import { ladderStore } from './ladder.ts';
 import { leaseStore } from './leases.ts';
 import { ledgerStore } from './ledger.ts';
 import { cardPutter, outboxStore } from './outbox.ts';
 import { Owner } from './owner.ts';
+import { personTokenStore } from './person-tokens.ts';
 import { rewindWatch } from './rewind.ts';
 import { resultStore } from './results.ts';
 import { stepStore } from './step.ts';
@@ -54,6 +56,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const db = connect(home, readonly);
   let owner: Owner | null = null;
   try {
+    if (!readonly) markForMigrations(db, keys);
     migrate(db, options.clock, readonly);
     const group = new GroupCommit(db);
     const core: Core = {
@@ -80,6 +83,16 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
+/** What migrations need of the keys; SQL alone cannot compute it. */
+function markForMigrations(db: ReturnType<typeof connect>, keys: Keys): void {
+  db.function(
+    'aegis_inbox_mac',
+    { deterministic: true },
+    (dedup_key, source, incident_id, kind, payload, received_at_ms) =>
+      inboxMac(keys, { dedup_key, source, incident_id, kind, payload, received_at_ms }),
+  );
+}
+
 function assemble(core: Core, owner: Owner | null, group: GroupCommit): Store {
   const append = chainAppender(core);
   const appendInbox = inboxAppender(core);
@@ -97,6 +110,7 @@ function assemble(core: Core, owner: Owner | null, group: GroupCommit): Store {
     locks,
     leases: leaseStore(core),
     tokens: tokenStore(core),
+    persons: personTokenStore(core, append),
     freezes: freezeStore(core, append, brake),
     upstream_pins: upstreamPinStore(core, append),
     throttle: throttleStore(core),

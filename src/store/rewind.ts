@@ -11,7 +11,7 @@ export interface Rewind {
   readonly what: string;
   readonly remedy: string;
   /** The newest checkpoint of the history that is no longer there; null when the witness file itself is gone. */
-  readonly witness: { readonly seq: number; readonly hash: string } | null;
+  readonly witness: { readonly seq: number; readonly hash: string; readonly at: string } | null;
   /** False where people have to do something about the file first. */
   readonly acceptable: boolean;
 }
@@ -19,8 +19,8 @@ export interface Rewind {
 /** Null while database and witness file agree. */
 export type RewindWatch = () => Rewind | null;
 
-const ACCEPT =
-  'Stop Aegis and restore the newer database. If that is lost for good: aegis ledger accept-rewind "<reason>".';
+const TWO_ACCEPT = 'two people run: aegis ledger accept-rewind "<reason>", each with their own token.';
+const ACCEPT = `Stop Aegis and restore the newer database. If that is lost for good, ${TWO_ACCEPT}`;
 
 /**
  * Compares the database with the newest line of the witness file. A line is written after its checkpoint is durable, so
@@ -45,7 +45,7 @@ export function rewindWatch(core: Core): RewindWatch {
     const head = noted.get(CHECKPOINT_CHAIN);
     if (newest === null) return (head?.checkpointed_seq ?? 0) === 0 ? null : gone(path);
     if (newest === 'unreadable') return unreadable(path);
-    const witness = { seq: newest.seq, hash: newest.hash };
+    const witness = { seq: newest.seq, hash: newest.hash, at: newest.at };
     const found = (what: string): Rewind => ({ what, remedy: ACCEPT, witness, acceptable: true });
     const last = head?.seq ?? 0;
     if (last < newest.seq)
@@ -80,7 +80,7 @@ export function rewindWatch(core: Core): RewindWatch {
 function gone(path: string): Rewind {
   return {
     what: `The witness file ${path} is gone, though this database has written checkpoints to it.`,
-    remedy: `Bring the file back from where it was copied to. If it is lost for good: aegis ledger accept-rewind "<reason>".`,
+    remedy: `Bring the file back from where it was copied to. If it is lost for good, ${TWO_ACCEPT}`,
     witness: null,
     acceptable: true,
   };

@@ -22,7 +22,7 @@ export function stepStore(core: Core, append: AppendToChain, putCard: PutCard): 
     'SELECT incident_id FROM incident WHERE identity = ? AND open = 1 AND incident_id <> ?',
   );
   const consume = db.prepare<[number]>(
-    "UPDATE inbox SET state = 'consumed' WHERE n = ? AND state = 'pending'",
+    "UPDATE inbox SET state = 'consumed', note = NULL WHERE n = ? AND state = 'pending'",
   );
   const head = db.prepare<[string], { hash: string }>('SELECT hash FROM chain_head WHERE chain = ?');
   const writeRow = rowWriter(core);

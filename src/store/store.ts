@@ -3,6 +3,7 @@ import type { EvidenceRecord } from '../contract/evidence.ts';
 import type { IncidentState } from '../contract/incident.ts';
 import type { LedgerEntry, LedgerKind, NewLedgerEntry } from '../contract/ledger.ts';
 import type { Notice } from '../contract/notice.ts';
+import type { PersonGrant } from '../contract/person-token.ts';
 import type { Score } from '../contract/shadow.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import type {
@@ -10,12 +11,14 @@ import type {
   FreezeStore,
   JournalStore,
   LeaseStore,
+  PersonTokenStore,
   ResultStore,
   ThrottleStore,
   TokenStore,
   UpstreamPinStore,
   TargetLockStore,
 } from './authority.ts';
+import type { RewindAnswer } from './checkpoint.ts';
 import type { LadderStore } from './ladder-store.ts';
 import type { Rewind } from './rewind.ts';
 
@@ -34,6 +37,7 @@ export interface Store {
   readonly locks: TargetLockStore;
   readonly leases: LeaseStore;
   readonly tokens: TokenStore;
+  readonly persons: PersonTokenStore;
   readonly freezes: FreezeStore;
   readonly upstream_pins: UpstreamPinStore;
   readonly throttle: ThrottleStore;
@@ -167,8 +171,8 @@ export interface LedgerStore {
    * What checkpoints said about their chains can still be checked, and the SYSTEM chain names each.
    */
   prune(closed_before_ms: number): Promise<PruneAnswer>;
-  /** A person takes the database as it is for the truth; the reason stands in the SYSTEM chain. */
-  acceptRewind(by: string, reason: string): Promise<Refusal | 'accepted'>;
+  /** Two people take the database as it is for the truth, each with their own token; it stands in the SYSTEM chain. */
+  acceptRewind(by: PersonGrant, reason: string): Promise<Refusal | RewindAnswer>;
   /** The stored rows of one chain, or of all, as lines that `verifyExport` checks without this store. Streams. */
   export(chain: string | null): AsyncIterable<Uint8Array>;
   /** The key that checkpoints and exports are signed with; people keep it elsewhere to check them. */
@@ -251,7 +255,7 @@ export interface EvidenceStore {
 // ---------------------------------------------------------------- inbox, outbox, timers, effects
 
 export interface NewInboxRow {
-  readonly source: 'slack' | 'alertmanager' | 'cli' | 'effect' | 'timer' | 'policies';
+  readonly source: 'slack' | 'alertmanager' | 'cli' | 'link' | 'effect' | 'timer' | 'policies';
   /** The same key a second time changes nothing (redelivery, double click, effect result after a restart). */
   readonly dedup_key: string;
   readonly incident_id: string | null;
@@ -263,6 +267,8 @@ export interface InboxRow extends NewInboxRow {
   readonly inbox_id: string;
   readonly received_at_ms: number;
   readonly attempts: number;
+  /** False for a row that this store did not write: somebody put it into the database, or changed it there. */
+  readonly genuine: boolean;
 }
 
 export interface InboxStore {
@@ -273,6 +279,8 @@ export interface InboxStore {
   pending(limit: number): Promise<readonly InboxRow[]>;
   /** Marks a row consumed without a step (handled by intake, or a recorded no-op). */
   consume(inbox_id: string, note: string): Promise<void>;
+  /** How a row ended, for whoever wrote it and waits; `note` says why when nothing came of it. Null: no such row. */
+  ended(inbox_id: string): Promise<{ state: 'pending' | 'consumed' | 'dead'; note: string | null } | null>;
   /** Counts a failed attempt; at `attempts_max` the row is set aside as dead with the reason. */
   failed(inbox_id: string, reason: string, attempts_max: number): Promise<'retry' | 'dead'>;
   /** True the first time a key is seen within its lifetime: replay cache for signatures. */

@@ -1,50 +1,44 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DATA_CHANNEL, PEOPLE } from '../../src/lab/people.ts';
+import { PEOPLE } from '../../src/lab/people.ts';
 import type { Delivery } from '../../src/lab/slack/deliveries.ts';
-import type { StoredMessage } from '../../src/lab/slack/store.ts';
-import { approvalCard, pressWhenThere, reviewAndSubmit, rootCard, until } from '../../src/lab/watching.ts';
+import { reviewAndSubmit, until } from '../../src/lab/watching.ts';
 import { patches, refusalsIn, standing } from '../scenarios/looking-in.ts';
-import { openIncident, untilShown } from '../scenarios/range-for-test.ts';
+import { untilShown } from '../scenarios/range-for-test.ts';
 import { JUMP_S, MORE_PEOPLE, startCompany, type Company } from './company.ts';
 import { editStanding } from './edit-rows.ts';
-import { caughtApproval, dialogWords, openReview, refusalOf, sendBent, withMeta } from './presses.ts';
+import {
+  caughtApproval,
+  dialogWords,
+  newCard,
+  openReview,
+  openTwo,
+  planAgain,
+  refusalOf,
+  sendBent,
+  toldTo,
+  untilHalted,
+  withMeta,
+  type Waiting,
+} from './presses.ts';
 
 /**
  * Attacks on the approval of a plan, by name, each through Slack's signed door of the running product (or through its
  * database): refused with a sentence of its own, written into the ledger, and without effect. One product carries them
  * all; they are in order, and each leaves the plan that waits as it found it unless its name says otherwise.
  *
- * Not here: two hats on the command line (there is no `aegis approve` yet; the tally that it will meet is tested beside
- * the contract), and involvement as starter or as author of a commit (no incident that a person starts reaches a plan
- * without a model, and no driver names an author yet: both are rows of test/harness/decisions.test.ts).
+ * All names stand in attack-names.ts, with the file that proves each.
  */
 let company: Company;
 /** The incident that Maya activated, its newest card, and a second one about the same job, which Lena activated. */
-let first: { id: string; root: StoredMessage; card: StoredMessage };
-let second: { id: string; root: StoredMessage; card: StoredMessage };
+let first: Waiting;
+let second: Waiting;
 let activation: Delivery;
 /** Dan's own approval of the first plan, caught before it left. */
 let dans: Delivery;
 
 const slack = () => company.twins.slack;
-const told = (user: string): string[] =>
-  slack()
-    .store.ephemerals.filter((e) => e.user === user)
-    .map((e) => e.text);
-const untilTold = (user: string, words: string) =>
-  until(`${user} to be told "${words}"`, () => told(user).find((text) => text.includes(words)));
+const untilTold = (user: string, words: string) => toldTo(company, user, words);
 const decisionsOf = async (id: string) => (await standing(company, id)).approval?.decisions ?? [];
-
-async function newCard(root: StoredMessage, old?: StoredMessage): Promise<StoredMessage> {
-  return until(
-    'a new approval card',
-    () => {
-      const card = approvalCard(slack(), DATA_CHANNEL, root.ts);
-      return card !== undefined && card.ts !== old?.ts ? card : undefined;
-    },
-    40_000,
-  );
-}
 
 /** Nobody's decision counts, and the cluster was not asked to change anything. */
 async function nothingCounts(id = first.id): Promise<void> {
@@ -54,20 +48,7 @@ async function nothingCounts(id = first.id): Promise<void> {
 
 beforeAll(async () => {
   company = await startCompany();
-  const root = await openIncident(company);
-  const { incident_id: id } = await standing(company);
-  await pressWhenThere(slack(), 'maya', root, 'incident.activate');
-  activation = slack().deliveries.log.at(-1)!;
-  const again = company.scenario.alert(Date.now()) as Record<string, unknown>;
-  await company.webhook({ ...again, groupKey: '{}:{alertname="SparkApplicationFailed", job="again"}' });
-  const other = await until('the second root card', () => {
-    const found = rootCard(slack(), DATA_CHANNEL);
-    return found?.ts === root.ts ? undefined : found;
-  });
-  const { incident_id: other_id } = await standing(company);
-  await pressWhenThere(slack(), 'lena', other, 'incident.activate');
-  first = { id, root, card: await newCard(root) };
-  second = { id: other_id, root: other, card: await newCard(other) };
+  ({ first, second, activation } = await openTwo(company));
   dans = await caughtApproval(company, 'dan', first.card);
 }, 120_000);
 afterAll(async () => {
@@ -317,7 +298,7 @@ describe('decisions whose ground is gone', () => {
       reason: 'I want it looked at again before anybody approves',
       because: 'wrong_cause',
     });
-    first.card = await newCard(first.root, old);
+    first.card = await newCard(company, first.root, old);
     expect(await untilShown(company, old, /No longer valid/)).toContain('denied by Inês Costa');
 
     const late = await refusalOf(company, first.id, 'stale-revision', () => slack().as('dan').submit());
@@ -344,7 +325,7 @@ describe('decisions whose ground is gone', () => {
     expect(await refusalOf(company, second.id, 'approval-missing', approve)).toMatchObject({
       reason: expect.stringMatching(/approval/) as string,
     });
-    expect((await standing(company, second.id)).state).toBe('HALTED');
+    await untilHalted(company, second.id);
     expect(patches(company)).toEqual([]);
   });
 
@@ -359,11 +340,11 @@ describe('decisions whose ground is gone', () => {
       about: 'clear for execution',
       reason: 'Approvals: 1 of 2 approvals count: noor no longer is oncall.',
     });
-    expect((await standing(company, first.id)).state).toBe('HALTED');
+    await untilHalted(company, first.id);
     expect(patches(company)).toEqual([]);
-    await planAgain(PEOPLE.maya, first.id);
-    first.card = await newCard(first.root, first.card);
-    await planAgain(MORE_PEOPLE.lena, second.id);
+    await planAgain(company, activation, PEOPLE.maya, first.id);
+    first.card = await newCard(company, first.root, first.card);
+    await planAgain(company, activation, MORE_PEOPLE.lena, second.id);
     // Before the job is changed: afterwards there is nothing left to plan for.
     await secondPlan();
   });
@@ -377,19 +358,6 @@ describe('decisions whose ground is gone', () => {
       },
       60_000,
     );
-
-  /** Plan again, pressed at once: a card that shows the button may take seconds under Slack's rate limits. */
-  async function planAgain(user: string, incident_id: string): Promise<void> {
-    const { status } = await slack().deliveries.redeliver(activation, {
-      edit: (payload) => {
-        const [action] = payload['actions'] as Record<string, unknown>[];
-        const value = JSON.stringify({ v: 1, inc: incident_id, rev: 0 });
-        payload['user'] = { id: user, username: user, name: user, team_id: 'T0LAB' };
-        payload['actions'] = [{ ...action, action_id: 'incident.plan_again', value }];
-      },
-    });
-    expect(status).toBe(200);
-  }
 
   it('racing clicks: two people, each twice at the same instant', async () => {
     const presses: [string, string][] = [];

@@ -38,14 +38,18 @@ interface IdentityEntry {
 export interface Company extends Range {
   /** Gives a person another role in data/prod and starts the product again, as an administrator does. */
   reassign(principal: string, role: string): Promise<void>;
+  /** Stops the product, changes aegis.yaml, starts it again. */
+  reconfigure(edit: (settings: Settings) => void): Promise<void>;
   /** Two hours pass for the product at once. */
   jumpAhead(): void;
   readonly bot_token: string;
+  /** Where the product listens. */
+  readonly url: string;
 }
 
 export const JUMP_S = 2 * 3600;
 
-export async function startCompany(): Promise<Company> {
+export async function startCompany(change: (settings: Settings) => void = () => {}): Promise<Company> {
   const dir = mkdtempSync(join(tmpdir(), 'aegis-attacks-'));
   const world = new World({ clock: Date.now, seed: 'attacks', ...sparkDriverOom.world() });
   const secrets = labSecrets();
@@ -60,7 +64,10 @@ export async function startCompany(): Promise<Company> {
   // Dozens of attacks in seconds: what Slack's rate limits do to the cards is tested elsewhere.
   twins.slack.limiter.set({ enforced: false });
   hire(twins);
-  editSettings(files.config, ({ identity, teams }) => {
+  editSettings(files.config, (settings) => {
+    const { identity, teams } = settings;
+    settings.http['public_url'] = `http://127.0.0.1:${port}`;
+    change(settings);
     // Three plans in one incident.
     teams.data.environments.prod['budget'] = {
       tokens_max: 200_000,
@@ -106,17 +113,21 @@ export async function startCompany(): Promise<Company> {
       rmSync(dir, { recursive: true, force: true });
     },
   };
+  const reconfigure: Company['reconfigure'] = async (edit) => {
+    await product.stop();
+    editSettings(files.config, edit);
+    await range.restart();
+  };
   return {
     ...range,
     bot_token: secrets.bot_token,
-    async reassign(principal, role) {
-      await product.stop();
-      editSettings(files.config, ({ identity }) => {
+    url: `http://127.0.0.1:${port}`,
+    reconfigure,
+    reassign: (principal, role) =>
+      reconfigure(({ identity }) => {
         for (const person of identity)
           if (person.principal === principal) person.roles = [{ team: 'data', env: 'prod', role }];
-      });
-      await range.restart();
-    },
+      }),
     jumpAhead: () => void process.kill(product.pid, 'SIGUSR2'),
   };
 }
@@ -140,6 +151,8 @@ function hire({ slack }: Awaited<ReturnType<typeof startTwins>>): void {
 }
 
 interface Settings {
+  http: Record<string, unknown>;
+  services: Record<string, unknown>[];
   identity: IdentityEntry[];
   teams: { data: { environments: { prod: Record<string, unknown> } } };
 }

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { canonicalJson } from '../../src/contract/canonical.ts';
+import { canonicalJson, sha256Hex } from '../../src/contract/canonical.ts';
 import type { Approval } from '../../src/contract/approval.ts';
+import type { PersonGrant } from '../../src/contract/person-token.ts';
 import type { Permit } from '../../src/contract/tool.ts';
 import type { Store } from '../../src/store/store.ts';
 import { editPayload } from '../scenarios/tampering.ts';
@@ -93,4 +94,68 @@ function withDatabase<T>({ home }: Pick<Place, 'home'>, work: (db: Database.Data
   } finally {
     db.close();
   }
+}
+
+/** A row of the inbox as somebody without our keys can write it. */
+export function forgeInboxRow(
+  place: Pick<Place, 'home'>,
+  row: { dedup_key: string; source: string; incident_id: string | null; kind: string; payload: unknown },
+  mac: string | null = null,
+): void {
+  withDatabase(place, (db) =>
+    db
+      .prepare(
+        'INSERT INTO inbox (dedup_key, source, incident_id, kind, payload, received_at_ms, mac) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      )
+      .run(
+        row.dedup_key,
+        row.source,
+        row.incident_id,
+        row.kind,
+        JSON.stringify(row.payload),
+        Date.now(),
+        mac,
+      ),
+  );
+}
+
+/** A person's token that Aegis never minted: the hash of a text that the attacker knows, with a mark that he guessed. */
+export function forgePersonToken(place: Pick<Place, 'home'>, grant: PersonGrant, text: string): void {
+  withDatabase(place, (db) =>
+    db
+      .prepare(
+        'INSERT INTO person_token (token_id, token_sha256, body, mac, expires_at_ms) VALUES (?, ?, ?, ?, ?)',
+      )
+      .run(grant.token_id, sha256Hex(text), canonicalJson(grant), 'f'.repeat(64), grant.expires_at_ms),
+  );
+}
+
+/** Makes a token look as if nobody had revoked it, and alive for longer. */
+export function unrevoke(place: Pick<Place, 'home'>, token_id: string): void {
+  withDatabase(place, (db) =>
+    db.prepare('UPDATE person_token SET revoked_at_ms = NULL WHERE token_id = ?').run(token_id),
+  );
+}
+
+/** Makes somebody involved in an incident, in the snapshot that the harness judges by. @returns how to undo it. */
+export function involve(
+  place: Pick<Place, 'home'>,
+  incident_id: string,
+  principal: string,
+  role: 'starter' | 'author',
+): () => void {
+  const write = (db: Database.Database, text: string) =>
+    db.prepare('UPDATE incident SET snapshot = ? WHERE incident_id = ?').run(text, incident_id);
+  return withDatabase(place, (db) => {
+    const row = db
+      .prepare<[string], { snapshot: string }>('SELECT snapshot FROM incident WHERE incident_id = ?')
+      .get(incident_id);
+    const snapshot = JSON.parse(row?.snapshot ?? '{}') as {
+      context: { incident: { involved: { principal: string; role: string }[] } };
+    };
+    const { incident } = snapshot.context;
+    incident.involved = [...incident.involved.filter((i) => i.principal !== principal), { principal, role }];
+    write(db, canonicalJson(snapshot));
+    return () => withDatabase(place, (again) => void write(again, row?.snapshot ?? '{}'));
+  });
 }

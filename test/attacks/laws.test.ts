@@ -28,7 +28,8 @@ afterEach(async () => {
   stage.kubernetes.faults.clear();
   await stage.vault.unseal();
   rmSync(join(stage.home, 'state', 'FREEZE'), { force: true });
-  for (const scope of ['*', 'data', 'data/prod']) await stage.store.freezes.lift(scope, 'ana', 'test over');
+  for (const scope of ['*', 'data', 'data/prod', 'data/prod/nightly-settlement'])
+    await stage.store.freezes.lift(scope, 'ana', 'test over');
   if (dir !== '') rmSync(dir, { recursive: true, force: true });
   dir = '';
 });
@@ -353,19 +354,20 @@ describe('law 12: stop always works', () => {
     return { on, approved, answer };
   }
 
-  const BRAKES: readonly [string, string, (on: Stage, approved: ApprovedPlan) => Promise<void> | void][] = [
-    [
-      'a freeze of one person',
+  type Brake = [string, string, (on: Stage, approved: ApprovedPlan) => Promise<void> | void];
+  const BRAKES: readonly Brake[] = [
+    ...['*', 'data', 'data/prod', 'data/prod/nightly-settlement'].map((scope): Brake => [
+      `a freeze of ${scope} by one person`,
       'frozen',
       (on) =>
         on.store.freezes.set({
           freeze_id: stage.ids.next('frz'),
-          scope: 'data/prod',
+          scope,
           reason: 'month end',
           by: 'ana',
           until_ms: null,
         }),
-    ],
+    ]),
     [
       'a file FREEZE in AEGIS_HOME, without Slack, Vault or database',
       'frozen',

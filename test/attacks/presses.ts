@@ -1,9 +1,44 @@
 import type { Delivery } from '../../src/lab/slack/deliveries.ts';
 import type { Json } from '../../src/lab/slack/json.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
-import { until } from '../../src/lab/watching.ts';
-import { refusalsIn, type RecordedRefusal } from '../scenarios/looking-in.ts';
+import { DATA_CHANNEL } from '../../src/lab/people.ts';
+import { approvalCard, pressWhenThere, rootCard, until } from '../../src/lab/watching.ts';
+import { refusalsIn, standing, type RecordedRefusal } from '../scenarios/looking-in.ts';
+import { openIncident } from '../scenarios/range-for-test.ts';
 import type { Company } from './company.ts';
+
+export interface Waiting {
+  readonly id: string;
+  readonly root: StoredMessage;
+  /** The newest card of its plan. */
+  card: StoredMessage;
+}
+
+/** Two incidents about the same job, each with a plan that waits: Maya activated the first one, Lena the second. */
+export async function openTwo(
+  company: Company,
+): Promise<{ first: Waiting; second: Waiting; activation: Delivery }> {
+  const { slack } = company.twins;
+  const root = await openIncident(company);
+  const { incident_id: id } = await standing(company);
+  await pressWhenThere(slack, 'maya', root, 'incident.activate');
+  const activation = slack.deliveries.log.at(-1)!;
+  const again = company.scenario.alert(Date.now()) as Record<string, unknown>;
+  await company.webhook({ ...again, groupKey: '{}:{alertname="SparkApplicationFailed", job="again"}' });
+  const other = await until('the second root card', () => {
+    const found = rootCard(slack, DATA_CHANNEL);
+    return found?.ts === root.ts ? undefined : found;
+  });
+  const { incident_id: other_id } = await standing(company);
+  await pressWhenThere(slack, 'lena', other, 'incident.activate');
+  const first = { id, root, card: await newCard(company, root) };
+  return { first, second: { id: other_id, root: other, card: await newCard(company, other) }, activation };
+}
+
+/** The refusal of a write is in the ledger a moment before the incident has halted over it. */
+export async function untilHalted(company: Company, id: string): Promise<void> {
+  await until('the halt', async () => ((await standing(company, id)).state === 'HALTED' ? true : undefined));
+}
 
 /** What attackers press, catch, bend and send again; each through the signed ingress of the twin. */
 
@@ -41,6 +76,16 @@ export async function caughtApproval(company: Company, user: string, card: Store
   return caught;
 }
 
+/** Waits for the sentence that only this person sees. */
+export function toldTo(company: Company, user: string, words: string): Promise<string> {
+  return until(`${user} to be told "${words}"`, () =>
+    company.twins.slack.store.ephemerals
+      .filter((e) => e.user === user)
+      .map((e) => e.text)
+      .find((text) => text.includes(words)),
+  );
+}
+
 let forged = 0;
 
 /** Sends a caught approval, properly signed, with its payload bent; each is a submit of its own for the inbox. */
@@ -69,6 +114,36 @@ export function withMeta(change: Record<string, unknown>): (payload: { view: Jso
     const meta = JSON.parse(String(view['private_metadata'])) as Record<string, unknown>;
     view['private_metadata'] = JSON.stringify({ ...meta, ...change });
   };
+}
+
+/** Plan again, pressed at once: a card that shows the button may take seconds under Slack's rate limits. */
+export async function planAgain(
+  company: Company,
+  activation: Delivery,
+  user: string,
+  incident_id: string,
+): Promise<void> {
+  const { status } = await company.twins.slack.deliveries.redeliver(activation, {
+    edit: (payload) => {
+      const [action] = payload['actions'] as Record<string, unknown>[];
+      const value = JSON.stringify({ v: 1, inc: incident_id, rev: 0 });
+      payload['user'] = { id: user, username: user, name: user, team_id: 'T0LAB' };
+      payload['actions'] = [{ ...action, action_id: 'incident.plan_again', value }];
+    },
+  });
+  if (status !== 200) throw new Error(`plan again was answered ${status}`);
+}
+
+/** The newest card that can be decided on, once it is another one than `old`. */
+export function newCard(company: Company, root: StoredMessage, old?: StoredMessage): Promise<StoredMessage> {
+  return until(
+    'a new approval card',
+    () => {
+      const card = approvalCard(company.twins.slack, DATA_CHANNEL, root.ts);
+      return card !== undefined && card.ts !== old?.ts ? card : undefined;
+    },
+    40_000,
+  );
 }
 
 /** Does something and waits for the refusal that it must leave in a chain. */

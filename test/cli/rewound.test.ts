@@ -17,6 +17,7 @@ import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createLog, systemClock, systemIds } from '../../src/system-ports.ts';
 import { entry } from '../store/samples.ts';
+import { personToken, withPersonToken } from './person.ts';
 import { inProcess, json } from './run-aegis.ts';
 
 const log = createLog('silent', () => null);
@@ -61,7 +62,7 @@ async function witnessCheck(): Promise<Check | undefined> {
 }
 
 describe('an older database under the running product', () => {
-  it('is said by doctor and /readyz, and writes come back when a person accepts it', async () => {
+  it('is said by doctor and /readyz, and writes come back when two people accept it', async () => {
     expect(await witnessCheck()).toMatchObject({
       status: 'failed',
       detail: expect.stringMatching(/older copy.* No write happens/),
@@ -76,13 +77,23 @@ describe('an older database under the running product', () => {
         return [answer.status, ((await answer.json()) as { writes: string }).writes];
       };
       expect(await ready()).toEqual([200, expect.stringMatching(/^stopped: .*older copy/)]);
-      const accept = (reason?: string) =>
-        inProcess(() => ledger({ config: file }, 'accept-rewind', reason, {}));
-      expect((await accept(' ')).code).toBe(2);
-      const accepted = await accept('restored after the disk died');
+      const dan = await personToken(file, 'dan');
+      const ines = await personToken(file, 'ines');
+      const accept = (token: string, reason?: string) =>
+        withPersonToken(token, () => ledger({ config: file }, 'accept-rewind', reason, {}));
+      expect((await accept(dan, ' ')).code).toBe(2);
+      const nobody = await inProcess(() => ledger({ config: file }, 'accept-rewind', 'no token', {}));
+      expect([nobody.code, nobody.err]).toEqual([2, expect.stringContaining('AEGIS_PERSON_TOKEN')]);
+      const first = await accept(dan, 'restored after the disk died');
+      expect([first.code, first.out]).toEqual([0, expect.stringContaining('One more person')]);
+      expect(await ready()).toEqual([200, expect.stringMatching(/^stopped: .*two people/)]);
+      const twice = await accept(await personToken(file, 'dan'), 'again');
+      expect([twice.code, twice.err]).toEqual([1, expect.stringContaining('dan has accepted this already')]);
+      const accepted = await accept(ines, 'I looked too');
       expect([accepted.code, accepted.out]).toEqual([0, expect.stringContaining('look at the systems')]);
+      expect(accepted.out).toContain('Accepted by dan and ines');
       expect(await ready()).toEqual([200, 'ok']);
-      const again = await accept('once more');
+      const again = await accept(ines, 'once more');
       expect([again.code, again.err]).toEqual([1, expect.stringContaining('nothing to accept')]);
     } finally {
       await aegis.stop();

@@ -186,6 +186,44 @@ describe('token revoke', () => {
   });
 });
 
+describe('tokens of persons', () => {
+  const forPerson = (person: string, more: Record<string, string> = {}) =>
+    inProcess(() =>
+      token({ config, json: true }, 'mint', undefined, { person, class: 'read', ttl: '1h', ...more }),
+    );
+
+  it('are minted for a person of the identity map, listed without the secret, and revoked', async () => {
+    const made = json(await forPerson('maya')) as { token: string; token_id: string; person: string };
+    expect([made.person, made.token]).toEqual(['maya', expect.stringMatching(/^apt_[\w-]{43}$/)]);
+    expect(await found(made.token)).toBeNull();
+    const listed = json(await list()) as { persons: unknown[] };
+    expect(JSON.stringify(listed)).not.toContain(made.token);
+    expect(listed.persons).toContainEqual(
+      expect.objectContaining({ token_id: made.token_id, person: 'maya' }),
+    );
+    const [event] = (await systemEvents('person_token_minted')).slice(-1);
+    expect(event).toMatchObject({ token_id: made.token_id, principal: 'maya' });
+    for (const file of readdirSync(home(), { recursive: true, withFileTypes: true }).filter((f) =>
+      f.isFile(),
+    ))
+      expect(readFileSync(join(file.parentPath, file.name)).includes(made.token), file.name).toBe(false);
+    const pasted = await revoke(made.token);
+    expect([pasted.code, pasted.err.includes(made.token)]).toEqual([2, false]);
+    expect((await revoke(made.token_id)).code).toBe(0);
+    expect((await revoke(made.token_id)).code).toBe(1);
+    expect(JSON.stringify(json(await list()))).not.toContain(made.token_id);
+  });
+
+  it.each<[string, string, Record<string, string>, RegExp]>([
+    ['somebody who is not in the identity map', 'mayq', {}, /no person "mayq".*did you mean "maya"/],
+    ['a scope, which is for readers', 'maya', { scope: 'data/prod' }, /do not go together/],
+    ['a month', 'maya', { ttl: '30d' }, /7d at most/],
+  ])('%s is bad usage', async (_what, person, more, reason) => {
+    const ran = await forPerson(person, more);
+    expect([ran.code, ran.err]).toEqual([2, expect.stringMatching(reason)]);
+  });
+});
+
 describe('as a process', () => {
   it('mints, lists and revokes with exit codes and JSON', async () => {
     const run = (...args: string[]) => aegis(['--json', '--config', config, 'token', ...args]);

@@ -17,6 +17,8 @@ export interface PlanKnobs {
   readonly autonomy?: Autonomy;
   readonly involved?: readonly string[];
   readonly approvers?: readonly string[];
+  /** Approvals that came from the command line, by person: the id of their token. */
+  readonly tokens?: Readonly<Record<string, string>>;
   readonly people?: number;
   readonly denied_by?: string;
   readonly approval_status?: 'open' | 'expired' | 'void';
@@ -239,6 +241,7 @@ function contextOf(knobs: PlanKnobs, incident_id: string, now: string): Incident
       tier: 'tier1',
       cluster: 'prod-1',
       namespace: 'spark-jobs',
+      service: 'nightly-settlement',
       labels: {},
     },
     on_call: [],
@@ -271,13 +274,19 @@ function approvalEntries(
     opened_at: now,
     expires_at,
   };
-  const decide = (principal: string, decision: Decision['decision']): NewLedgerEntry =>
-    entry('approval', {
+  const decide = (principal: string, decision: Decision['decision']): NewLedgerEntry => {
+    const token_id = knobs.tokens?.[principal];
+    const how =
+      token_id === undefined
+        ? { via: 'slack' }
+        : { via: 'cli', token: { token_id, statement_sha256: 'a'.repeat(64) } };
+    return entry('approval', {
       type: 'decision',
       approval_id: 'APR-1',
       plan_hash,
-      decision: { principal, via: 'slack', role: 'oncall', decision, reason: '', at: now },
+      decision: { principal, role: 'oncall', decision, reason: '', at: now, ...how },
     });
+  };
   const entries = [entry('approval', { type: 'opened', request })];
   for (const person of knobs.approvers ?? ['bo', 'cy']) entries.push(decide(person, 'approve'));
   if (knobs.denied_by !== undefined) entries.push(decide(knobs.denied_by, 'deny'));

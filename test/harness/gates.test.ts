@@ -75,6 +75,7 @@ function facts(change: Partial<GateFacts> = {}): GateFacts {
     previews: new Map([[change_id, preview]]),
     approved_effects: new Map([[change_id, preview.effect_hash]]),
     freezes: [],
+    revoked_tokens: new Set(),
     stopped: false,
     risk: prepared.payload.risk,
     approval: two.context.approval,
@@ -252,7 +253,7 @@ describe('gates', () => {
     [
       'window-and-freeze',
       'a freeze',
-      { freezes: [{ scope: 'data/prod', reason: 'audit', by: 'ines', until_ms: null }] },
+      { freezes: [{ scope: 'data/prod', reason: 'audit', by: 'ines', until_ms: null, remedy: 'Lift it.' }] },
     ],
     ['window-and-freeze', 'a stop', { stopped: true }],
     [

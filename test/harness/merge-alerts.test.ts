@@ -20,6 +20,7 @@ function row(kind: string, payload: object): InboxRow {
     payload: payload as Record<string, unknown>,
     received_at_ms: next,
     attempts: 0,
+    genuine: true,
   };
 }
 

@@ -1,20 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { changeLines } from '../../src/contract/approval-sheet.ts';
 import { Notice, type ApprovalNotice, type IncidentNotice } from '../../src/contract/notice.ts';
 import { checkMessageBlocks } from '../../src/lab/block-kit/check-blocks.ts';
 import { piecesOf } from '../../src/lab/slack/mrkdwn.ts';
-import {
-  LIMITS,
-  cut,
-  cutMrkdwn,
-  escapeText,
-  mrkdwn,
-  textChars,
-  visible,
-} from '../../src/slack/block-limits.ts';
+import { LIMITS, cut, cutMrkdwn, escapeText, mrkdwn, textChars } from '../../src/slack/block-limits.ts';
+import { visible } from '../../src/contract/visible.ts';
 import type { Card, CardContext } from '../../src/slack/cards/card.ts';
 import { fitsMessage, plainVersion, renderNotice } from '../../src/slack/cards/index.ts';
-import { changeLines, diffPages, excerptOf } from '../../src/slack/diff-excerpt.ts';
+import { diffPages, excerptOf } from '../../src/slack/diff-excerpt.ts';
 import { openingMeta, reviewPages, reviewView } from '../../src/slack/views/approval-view.ts';
 import {
   approvalAction,
@@ -554,5 +548,23 @@ describe('text makers', () => {
 
   it('count text as the checker does', () => {
     expect(textChars([{ text: { text: 'abc' } }, { text: 'de' }])).toBe(5);
+  });
+});
+
+describe('an approval that must be given outside Slack', () => {
+  const textOf = (notice: ApprovalNotice) => JSON.stringify(renderNotice(notice, context).blocks);
+
+  it('is linked on the card, which fits Slack’s limits', () => {
+    const url = 'https://aegis.example.com/approve/APR-512';
+    const notice = approvalNotice({ step_up: { given: false, url } });
+    expect(textOf(notice)).toContain(`<${url}|step-up page>`);
+    expect(checkMessageBlocks(renderNotice(notice, context).blocks)).toEqual(
+      checkMessageBlocks(renderNotice(approvalNotice(), context).blocks),
+    );
+    expect(textOf(approvalNotice({ step_up: { given: true, url } }))).not.toContain(url);
+  });
+
+  it('says what is missing when there is no page for it', () => {
+    expect(textOf(approvalNotice({ step_up: { given: false, url: null } }))).toContain('http.public_url');
   });
 });

@@ -106,10 +106,6 @@ describe('schema of the database', () => {
     db.close();
   };
 
-  /** A migration as it stands, to be run over data of before it. */
-  const migration = (name: string): string =>
-    readFileSync(join(import.meta.dirname, '../../migrations/sqlite', name), 'utf8');
-
   it('stops the start when an applied migration was edited or is missing', async () => {
     await using(await open(), async () => undefined);
     change("UPDATE migration SET sha256 = 'x' WHERE number = 2");
@@ -144,13 +140,44 @@ describe('schema of the database', () => {
       const other = step(0, { incident_id: 'INC-2026-1123-002', snapshot });
       await store.step.commit({ ...other, row: { ...other.row, state: 'HALTED' } });
     });
-    change(`DROP TABLE target_lock; ${migration('0010_target_locks.sql')}`);
+    schemaBefore(home, 'target_locks');
     await using(await open(), async (store) => {
       const held = await store.locks.held();
       expect(held.map((lock) => [lock.target, lock.incident_id])).toEqual([
         ['mcp://k8s/a', INC],
         ['mcp://k8s/b', INC],
       ]);
+    });
+  });
+
+  it('takes over what waited in the inbox at the upgrade, and believes no row that comes without its mark later', async () => {
+    const row = (dedup_key: string) => ({
+      source: 'slack' as const,
+      dedup_key,
+      incident_id: null,
+      kind: 'person',
+      payload: { n: 1, text: 'ü' },
+    });
+    await using(await open(), async (store) => void (await store.inbox.append(row('before'))));
+    schemaBefore(home, 'person_tokens_and_marked_inbox');
+    await using(await open(), async (store) => {
+      await store.inbox.append(row('after'));
+      expect((await store.inbox.pending(9)).map((r) => [r.dedup_key, r.genuine])).toEqual([
+        ['before', true],
+        ['after', true],
+      ]);
+    });
+    const copy = (mac: string, payload: string, n: number) =>
+      `INSERT INTO inbox (dedup_key, source, incident_id, kind, payload, received_at_ms, mac)
+         SELECT 'copy${n}', source, incident_id, kind, ${payload}, received_at_ms, ${mac} FROM inbox WHERE n = 1`;
+    change(copy('mac', 'payload', 1));
+    change(copy('NULL', 'payload', 2));
+    change(copy("'x'", "'not JSON'", 3));
+    change(`UPDATE inbox SET payload = '{"n":2}' WHERE dedup_key = 'before'`);
+    change(`UPDATE inbox SET received_at_ms = received_at_ms - 1 WHERE dedup_key = 'after'`);
+    await using(await open(), async (store) => {
+      const rows = await store.inbox.pending(9);
+      expect(rows.map((r) => [r.genuine, r.payload])).toEqual(Array.from({ length: 5 }, () => [false, {}]));
     });
   });
 

@@ -3,11 +3,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { PersonGrant } from '../../src/contract/person-token.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { entry, handClock, INC, permit, step } from './samples.ts';
 
-const BY = 'cli:anna';
+/** A token that was minted just now. */
+const grant = (principal: string, minted_at_ms = clock.now()): PersonGrant => ({
+  token_id: `ptok_${principal}`,
+  principal,
+  public_key: 'x',
+  minted_at_ms,
+  expires_at_ms: clock.now() + 3_600_000,
+});
+
+/** Two people, one after the other. @returns the answer to the second one. */
+async function acceptByTwo(store: Store, reason: string): Promise<unknown> {
+  const first = await store.ledger.acceptRewind(grant('anna'), reason);
+  if ('allow' in first) return first;
+  expect(first).toEqual({ accepted: false, people: ['anna'] });
+  expect(await store.ledger.rewind()).not.toBeNull();
+  return store.ledger.acceptRewind(grant('bo'), reason);
+}
+const ACCEPTED = { accepted: true, people: ['anna', 'bo'] };
 const PLACE = { team: 'data', env: 'prod' };
 let root = '';
 let home = '';
@@ -60,7 +78,7 @@ async function expectStopped(store: Store, what: RegExp): Promise<void> {
 }
 
 describe('a database that went back', () => {
-  it('is seen at start and stops every write, until a person accepts it with a reason', async () => {
+  it('is seen at start and stops every write, until two people accept it with a reason', async () => {
     await opened((store) => store.step.commit(step(0)));
     await grow(1);
     backUp();
@@ -69,12 +87,18 @@ describe('a database that went back', () => {
     await opened(async (store) => {
       await expectStopped(store, /older copy: it ends at checkpoint 1, the witness file at 3/);
       expect((await store.ledger.verify({ witness: true })).ok).toBe(false);
-      expect(await store.ledger.acceptRewind(BY, 'the disk died')).toBe('accepted');
+      expect(await acceptByTwo(store, 'the disk died')).toEqual(ACCEPTED);
       expect(await store.ledger.rewind()).toBeNull();
       expect(await tryToWrite(store)).toBe('minted');
       expect((await store.ledger.read('SYSTEM')).at(-1)).toMatchObject({
-        actor: BY,
-        payload: { type: 'rewind_accepted', reason: 'the disk died', witness: { seq: 3 }, by: BY },
+        actor: 'person:bo',
+        payload: {
+          type: 'rewind_accepted',
+          reason: 'the disk died',
+          witness: { seq: 3 },
+          people: ['anna', 'bo'],
+          by: 'bo',
+        },
       });
     });
     await opened(async (store) => {
@@ -110,7 +134,7 @@ describe('a database that went back', () => {
     const lost = readFileSync(witness());
     restore();
     rmSync(witness());
-    await opened((store) => store.ledger.acceptRewind(BY, 'no copy left'));
+    await opened((store) => acceptByTwo(store, 'no copy left'));
     await grow(2);
     writeFileSync(witness(), lost);
     await opened((store) => expectStopped(store, /another one.*checkpoint 2/));
@@ -147,7 +171,7 @@ describe('a database that went back', () => {
     restore();
     await opened(async (service) => {
       await expectStopped(service, /older copy/);
-      await opened((cli) => cli.ledger.acceptRewind(BY, 'restored on purpose'));
+      await opened((cli) => acceptByTwo(cli, 'restored on purpose'));
       expect(await service.ledger.rewind()).toBeNull();
       expect(await tryToWrite(service)).toBe('minted');
     });
@@ -159,12 +183,70 @@ describe('a database that went back', () => {
     await grow(1);
     const before = readFileSync(witness());
     restore();
-    await opened((store) => store.ledger.acceptRewind(BY, 'first try'));
+    await opened((store) => acceptByTwo(store, 'first try'));
     writeFileSync(witness(), before);
     await opened(async (store) => {
       await expectStopped(store, /another one|older copy/);
-      expect(await store.ledger.acceptRewind(BY, 'second try')).toBe('accepted');
+      expect(await acceptByTwo(store, 'second try')).toEqual(ACCEPTED);
       expect((await store.ledger.verify({ witness: true })).problems).toEqual([]);
+    });
+  });
+});
+
+describe('two people accept a rewind', () => {
+  const rewoundOnce = async (): Promise<void> => {
+    await grow(1);
+    backUp();
+    await grow(1);
+    restore();
+  };
+
+  it('one person twice is one, with any number of tokens; writes stay stopped', async () => {
+    await rewoundOnce();
+    await opened(async (store) => {
+      await store.ledger.acceptRewind(grant('anna'), 'mine');
+      const again = { ...grant('anna'), token_id: 'ptok_other' };
+      expect(await store.ledger.acceptRewind(again, 'mine again')).toMatchObject({ code: 'same-person' });
+      await expectStopped(store, /older copy/);
+      expect(await store.ledger.checkpoint('interval')).toBeNull();
+    });
+  });
+
+  it('the first one is forgotten after a day', async () => {
+    await rewoundOnce();
+    await opened(async (store) => {
+      await store.ledger.acceptRewind(grant('anna'), 'mine');
+      clock.at += 24 * 3_600_000 + 1;
+      expect(await store.ledger.acceptRewind(grant('bo'), 'mine')).toEqual({
+        accepted: false,
+        people: ['bo'],
+      });
+      await expectStopped(store, /older copy/);
+    });
+  });
+
+  it('an acceptance of one rewind does not count for the next one', async () => {
+    await rewoundOnce();
+    await opened((store) => store.ledger.acceptRewind(grant('anna'), 'mine'));
+    restore();
+    rmSync(witness());
+    await opened(async (store) => {
+      expect(await store.ledger.acceptRewind(grant('bo'), 'mine')).toEqual({
+        accepted: false,
+        people: ['bo'],
+      });
+      await expectStopped(store, /is gone/);
+    });
+  });
+
+  it('a token as old as the restored database counts for nobody: it may have been revoked since', async () => {
+    const old = grant('anna', clock.now() - 60_000);
+    await rewoundOnce();
+    await opened(async (store) => {
+      expect(await store.ledger.acceptRewind(old, 'mine')).toMatchObject({
+        code: 'token-too-old',
+        remedy: expect.stringContaining('aegis token mint --person anna'),
+      });
     });
   });
 });
@@ -187,7 +269,7 @@ describe('the witness file', () => {
       expect(await store.ledger.rewind()).toBeNull();
       lose();
       await expectStopped(store, /is gone/);
-      expect(await store.ledger.acceptRewind(BY, 'lost with the disk')).toBe('accepted');
+      expect(await acceptByTwo(store, 'lost with the disk')).toEqual(ACCEPTED);
       expect(await store.ledger.rewind()).toBeNull();
       expect((await store.ledger.verify({ witness: true })).problems).toEqual([]);
     });
@@ -198,7 +280,7 @@ describe('the witness file', () => {
     appendFileSync(witness(), 'nonsense\n');
     await opened(async (store) => {
       await expectStopped(store, /no ledger entry/);
-      expect(await store.ledger.acceptRewind(BY, 'whatever')).toMatchObject({ code: 'database-rewound' });
+      expect(await acceptByTwo(store, 'whatever')).toMatchObject({ code: 'database-rewound' });
     });
   });
 
@@ -212,7 +294,7 @@ describe('the witness file', () => {
   it('that agrees leaves nothing to accept', async () => {
     await grow(1);
     await opened(async (store) =>
-      expect(await store.ledger.acceptRewind(BY, 'by mistake')).toMatchObject({ code: 'not-rewound' }),
+      expect(await acceptByTwo(store, 'by mistake')).toMatchObject({ code: 'not-rewound' }),
     );
   });
 });

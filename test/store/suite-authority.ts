@@ -3,12 +3,14 @@ import { isoTime } from '../../src/contract/ports.ts';
 import type { TokenGrant } from '../../src/store/authority.ts';
 import { evidence, H, INC, START_MS } from './samples.ts';
 import { useBench } from './store-place.ts';
+import { describePersons } from './suite-persons.ts';
 import type { Bench, MakePlace } from './store-place.ts';
 
 export function describeAuthority(make: MakePlace): void {
   describe('freezes', () => describeFreezes(useBench(make)));
   describe('leases', () => describeLeases(useBench(make)));
   describe('tokens', () => describeTokens(useBench(make)));
+  describe('tokens of persons', () => describePersons(useBench(make)));
   describe('evidence', () => describeEvidence(useBench(make)));
 }
 

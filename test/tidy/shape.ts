@@ -18,7 +18,16 @@ const PURE = [
 ];
 /** Parts of Node that compute and nothing else. */
 const PURE_NODE: Readonly<Record<string, readonly string[]>> = {
-  'node:crypto': ['createHash', 'createHmac', 'timingSafeEqual'],
+  'node:crypto': [
+    'createHash',
+    'createHmac',
+    'createPrivateKey',
+    'createPublicKey',
+    'hkdfSync',
+    'sign',
+    'timingSafeEqual',
+    'verify',
+  ],
   'node:util': ['inspect'],
   'node:path': ['posix'],
 };

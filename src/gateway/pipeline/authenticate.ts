@@ -1,4 +1,5 @@
 import type { Clock } from '../../contract/ports.ts';
+import { PERSON_TOKEN_PREFIX } from '../../contract/person-token.ts';
 import { refuse, type Refusal } from '../../contract/verdict.ts';
 import type { TokenGrant, TokenStore } from '../../store/authority.ts';
 
@@ -8,6 +9,12 @@ export async function authenticate(
   clock: Clock,
   token: string,
 ): Promise<TokenGrant | Refusal> {
+  if (token.startsWith(PERSON_TOKEN_PREFIX))
+    return refuse(
+      'person-token',
+      'This is a person’s own token: it decides on approvals, and opens nothing at the gateway.',
+      'Mint a token that reads: aegis token mint --principal <name> --scope <team/env>.',
+    );
   const grant = token === '' ? null : await tokens.find(token);
   if (grant === null)
     return refuse(

@@ -3,6 +3,7 @@ import type { IncidentContext } from '../../contract/incident.ts';
 import { journalKey, type Permit, type ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { JournalRow, JournalStore, TokenGrant } from '../../store/authority.ts';
+import { freezeRemedy } from '../../store/freezes.ts';
 import type { Place, Precondition, TouchedField, WriteTool } from '../drivers/driver.ts';
 import type { ExecuteRequest } from '../gateway.ts';
 import { imageOfChange } from '../change-image.ts';
@@ -75,7 +76,7 @@ async function allow(
   if (isRefusal(permit)) return refused(permit);
   const entries = await readVerifiedChain(core.store.ledger, permit.incident_id);
   if (isRefusal(entries)) return refused(entries);
-  const people = await peopleNow(core, grant, permit);
+  const people = await peopleNow(core, grant, permit, entries);
   if (isRefusal(people)) return refused(people);
   const proof = proveApproval({
     entries,
@@ -108,7 +109,7 @@ async function allow(
       refuse(
         'frozen',
         `${freeze.scope} is frozen by ${freeze.by}: ${freeze.reason}.`,
-        'Lift the freeze; the gates then run again.',
+        `${freezeRemedy(freeze)} The gates then run again.`,
       ),
     );
   return denied === null ? { admission, permit, proof } : refused(denied);

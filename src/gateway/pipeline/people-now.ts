@@ -1,4 +1,6 @@
 import { EFFECT_MEMORY_MS } from '../../contract/approval.ts';
+import { ApprovalPayload } from '../../contract/ledger.ts';
+import type { LedgerEntry } from '../../contract/ledger.ts';
 import { rolesOf } from '../../contract/settings.ts';
 import type { Permit } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
@@ -11,16 +13,17 @@ import { readVerifiedChain } from './verified-chain.ts';
 const OTHERS_MAX = 200;
 
 /**
- * Roles as the identity map has them today, and who took part in the same effect through another incident: the harness
- * looks at both before it asks, and is not believed here. The store names the other incidents; who took part in them
- * comes from their verified chains. An undo asks for neither (see `proveApproval`).
+ * Roles as the identity map has them today, who took part in the same effect through another incident, and which tokens
+ * were revoked: the harness looks at all of it before it asks, and is not believed here. The store names the other incidents; who took part in them
+ * comes from their verified chains. An undo asks for none of it (see `proveApproval`).
  */
 export async function peopleNow(
   { store, settings, clock }: Pick<GatewayCore, 'store' | 'settings' | 'clock'>,
   { team, env }: Pick<TokenGrant, 'team' | 'env'>,
   { incident_id, phase, tool, target }: Permit,
+  entries: readonly LedgerEntry[],
 ): Promise<PeopleNow | Refusal> {
-  if (phase === 'undo') return { roles: new Map(), elsewhere: new Map() };
+  if (phase === 'undo') return { roles: new Map(), elsewhere: new Map(), distrusted: new Set() };
   const roles = new Map(settings.identity.map((person) => [person.principal, rolesOf(person, team, env)]));
   const elsewhere = new Map<string, string>();
   const others = (await store.incidents.planning({ tool, target }, clock.now() - EFFECT_MEMORY_MS)).filter(
@@ -39,5 +42,12 @@ export async function peopleNow(
     if (isRefusal(incident)) return incident;
     for (const principal of incident.involved) elsewhere.set(principal, other.incident_id);
   }
-  return { roles, elsewhere };
+  const distrusted = await store.persons.distrusted(entries.flatMap(tokenIdOf));
+  return { roles, elsewhere, distrusted };
+}
+
+function tokenIdOf({ kind, payload }: LedgerEntry): string[] {
+  const parsed = kind === 'approval' ? ApprovalPayload.safeParse(payload) : null;
+  const token = parsed?.data?.type === 'decision' ? parsed.data.decision.token : undefined;
+  return token === undefined ? [] : [token.token_id];
 }

@@ -48,6 +48,8 @@ export interface PeopleNow {
   readonly roles: ReadonlyMap<string, readonly string[]>;
   /** Who took part in the same effect through another incident, with that incident. */
   readonly elsewhere: ReadonlyMap<string, string>;
+  /** Tokens of decisions from outside Slack that do not count any more. */
+  readonly distrusted: ReadonlySet<string>;
 }
 
 export function proveApproval(input: ProofInput): Proof | Refusal {
@@ -274,7 +276,12 @@ function approvalOf(
 }
 
 /** Why an approval that was good when it was given does not count any more, or null. */
-function obstacleToday({ principal, role }: Decision, { roles, elsewhere }: PeopleNow): string | null {
+function obstacleToday(
+  { principal, role, token }: Decision,
+  { roles, elsewhere, distrusted }: PeopleNow,
+): string | null {
+  if (token !== undefined && distrusted.has(token.token_id))
+    return `the token that ${principal} used was revoked`;
   if (roles.get(principal)?.includes(role) !== true) return `${principal} no longer is ${role}`;
   const incident_id = elsewhere.get(principal);
   return incident_id === undefined

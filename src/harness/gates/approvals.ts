@@ -7,7 +7,7 @@ import { passed, refused } from './gate.ts';
 export const approvalsGate: Gate = {
   gate: 'approvals',
   title: 'Approvals',
-  check({ phase, approval, involved, roles_now, now_ms }) {
+  check({ phase, approval, involved, roles_now, revoked_tokens, now_ms }) {
     if (phase === 'prepare' || approval === null)
       return {
         status: 'waiting',
@@ -18,13 +18,15 @@ export const approvalsGate: Gate = {
     if (now_ms > expires_at_ms) return refused('The approval expired.', 'Press Plan again.');
     const lost = (d: Decision) => !(roles_now.get(d.principal) ?? []).includes(d.role);
     const approved = approval.decisions.filter((d) => d.decision === 'approve');
-    const current = approval.decisions.filter((d) => d.decision !== 'approve' || !lost(d));
+    const stolen = (d: Decision) => d.token !== undefined && revoked_tokens.has(d.token.token_id);
+    const current = approval.decisions.filter((d) => d.decision !== 'approve' || (!lost(d) && !stolen(d)));
     const tally = tallyDecisions(approval.rule, current, involved, expires_at_ms);
     if (tally.denied !== null)
       return refused(`${tally.denied.principal} denied the plan.`, 'Press Plan again.');
     if (!tally.satisfied) {
       const why = approved.flatMap((d) => {
         if (lost(d)) return [`${d.principal} no longer is ${d.role}`];
+        if (stolen(d)) return [`the token that ${d.principal} used was revoked`];
         return involved.has(d.principal) ? [`${d.principal} takes part in the change`] : [];
       });
       const because = why.length === 0 ? '' : `: ${[...new Set(why)].join(', ')}`;

@@ -34,6 +34,7 @@ export interface GateFacts {
     readonly reason: string;
     readonly by: string;
     readonly until_ms: number | null;
+    readonly remedy: string;
   }[];
   readonly stopped: boolean;
   readonly risk: RiskEnvelope;
@@ -41,6 +42,8 @@ export interface GateFacts {
   readonly involved: ReadonlySet<string>;
   /** Roles that each approver holds now, in this team and environment. */
   readonly roles_now: ReadonlyMap<string, readonly string[]>;
+  /** Tokens of decisions from outside Slack that were revoked since. */
+  readonly revoked_tokens: ReadonlySet<string>;
   /** Digests in force now and in the plan; null: the policy set failed to load. */
   readonly digests: {
     readonly policy_now: string | null;

@@ -14,7 +14,7 @@ export const windowAndFreezeGate: Gate = {
         freeze.until_ms === null ? 'until it is lifted' : `until ${new Date(freeze.until_ms).toISOString()}`;
       return refused(
         `${freeze.scope === '*' ? 'Everything' : freeze.scope} is frozen ${until} by ${freeze.by}: ${freeze.reason}`,
-        'Wait, or have it lifted with "aegis unfreeze".',
+        freeze.remedy,
       );
     }
     const closed = windowProblem(facts);

@@ -42,6 +42,14 @@ export function approvalNotice(snapshot: Snapshot, view: CardView): ApprovalNoti
     rule,
     decisions: approval?.decisions ?? [],
     approvals_given: tally.approvals.length,
+    ...(rule.step_up
+      ? {
+          step_up: {
+            given: tally.approvals.some((d) => d.via === 'link'),
+            url: stepUpUrl(view.public_url, approval?.approval_id),
+          },
+        }
+      : {}),
     who_can: view.approvers,
     expires_at,
     evidence: plan.evidence.map((e) => ({ id: e.id, claim: e.claim, role: e.role, pointer: e.pointer })),
@@ -50,6 +58,11 @@ export function approvalNotice(snapshot: Snapshot, view: CardView): ApprovalNoti
     gaps: plan.gaps,
     simulated: view.simulated,
   };
+}
+
+function stepUpUrl(public_url: string | undefined, approval_id: string | undefined): string | null {
+  if (public_url === undefined || approval_id === undefined) return null;
+  return `${public_url.replace(/\/+$/, '')}/approve/${approval_id}`;
 }
 
 function actionLines(c: MachineContext): ApprovalNotice['actions'] {

@@ -15,6 +15,8 @@ export interface CardView {
   readonly approvers: string;
   /** Where the place stands on the ladder, for a step that scores something. */
   readonly ladder?: string | null;
+  /** Address of this server for people (`http.public_url`). */
+  readonly public_url?: string | undefined;
 }
 
 export function rootKey(incident_id: string): string {

@@ -2,17 +2,10 @@
 // opens a modal that the server renders from its store, and only that modal's submit is a decision.
 import type { Button, KnownBlock, RichTextElement, TableBlock } from '@slack/types';
 import { ApprovalId } from '../../contract/approval.ts';
+import { radiusWord, riskWords, viaWords } from '../../contract/approval-sheet.ts';
 import type { ApprovalNotice, GateLine } from '../../contract/notice.ts';
-import {
-  LIMITS,
-  cut,
-  joinMrkdwn,
-  mrkdwn,
-  oneLine,
-  textChars,
-  topText,
-  type Mrkdwn,
-} from '../block-limits.ts';
+import { LIMITS, cut, joinMrkdwn, mrkdwn, textChars, topText, type Mrkdwn } from '../block-limits.ts';
+import { oneLine } from '../../contract/visible.ts';
 import {
   actions,
   bold,
@@ -178,51 +171,13 @@ function lines(texts: readonly string[]): RichTextElement[] {
   return [say(texts.join('\n'))];
 }
 
-/** Risk in rows of two words and a sentence; `raw_text` cells are literal, foreign text is safe in them. */
+/** Rows of the risk; `raw_text` cells are literal, foreign text is safe in them. */
 export function riskRows(
   notice: ApprovalNotice,
   cell_max: number = LIMITS.table_cell_max,
 ): [string, string][] {
-  const { risk } = notice;
-  const effect = risk.counterfactual_impact;
-  const likelihood = effect.failure_likelihood;
-  const basis = likelihood.n === 0 ? 'no past cases' : `${likelihood.n} past cases`;
-  const affected = effect.affected_services.slice(0, 6).join(', ') || 'no other service';
-  const rollback = notice.actions.map((action) => action.rollback);
-  const rows: [string, string][] = [
-    [
-      'Blast radius',
-      `${risk.blast_radius_score.toFixed(2)} ${radiusWord(risk.blast_radius_score)}: ${effect.affected_services.slice(0, 6).join(', ') || risk.impact_scope.slice(0, 6).join(', ') || 'nothing else'}`,
-    ],
-    [
-      'If applied',
-      `${effect.estimated_downtime_sec === 0 ? 'No downtime' : `${effect.estimated_downtime_sec} s of downtime`} expected for ${affected}; ${percent(likelihood.mean)} chance of failure (${percent(likelihood.low)} to ${percent(likelihood.high)}, ${basis})`,
-    ],
-    ['If not applied', `${risk.if_not_applied.slice(0, 1).toUpperCase()}${risk.if_not_applied.slice(1)}`],
-    ...(risk.why.length === 0 ? [] : [['Why', risk.why.slice(0, WHYS_SHOWN).join('; ')] as [string, string]]),
-    ['Rollback', [...new Set(rollback)].join('; ') || 'none'],
-    [
-      'Confidence',
-      `${notice.confidence.toFixed(2)}${risk.safe_alternatives.length > 0 ? `; safer way considered: ${risk.safe_alternatives[0] as string}` : ''}`,
-    ],
-  ];
-  const bake = notice.bake_s === undefined ? '' : ` (and once more after ${notice.bake_s} s)`;
-  if (notice.checks.length > 0)
-    rows.push(['Checked after', `${notice.checks.slice(0, 6).join('; ')}${bake}`]);
-  return rows.map(([name, text]) => [name, cut(oneLine(text), cell_max)]);
+  return riskWords(notice).map(([name, text]) => [name, cut(oneLine(text), cell_max)]);
 }
-
-function percent(share: number): string {
-  return `${Math.round(share * 100)} %`;
-}
-
-function radiusWord(score: number): string {
-  if (score >= 0.7) return 'HIGH';
-  return score >= 0.3 ? 'MEDIUM' : 'LOW';
-}
-
-/** Reasons of the risk that the card shows; the whole plan holds all. */
-const WHYS_SHOWN = 4;
 
 function riskTable(block_id: string, notice: ApprovalNotice, cell_max: number): TableBlock {
   const cells = [['Risk', 'Value'], ...riskRows(notice, cell_max)];
@@ -259,14 +214,25 @@ function whoLines(notice: ApprovalNotice, ctx: CardContext, caps: Caps): Mrkdwn[
   const signs = { approve: '✅', deny: '❌ denied by', withdraw: '⚠️ withdrawn by' } as const;
   const shown = notice.decisions.slice(-DECISIONS_SHOWN).map((decision) => {
     const reason = decision.reason === '' ? '' : `: ${cut(oneLine(decision.reason), caps.sentence)}`;
-    return mrkdwn`${signs[decision.decision]} ${ctx.person(decision.principal).name} (${decision.role}) ${moment(decision.at, '{time}')}${reason}`;
+    return mrkdwn`${signs[decision.decision]} ${ctx.person(decision.principal).name} (${decision.role}${viaWords(decision.via)}) ${moment(decision.at, '{time}')}${reason}`;
   });
   if (isShadow(notice)) return [mrkdwn`Nothing here can be approved; Aegis compares it with what people do`];
   if (notice.status !== 'open') return shown.length > 0 ? shown : [mrkdwn`Nobody decided`];
   const missing = notice.rule.people - notice.approvals_given;
   if (missing > 0) shown.push(mrkdwn`⏳ ${missing} more of ${cut(notice.who_can, 300)}`);
+  if (notice.step_up !== undefined && !notice.step_up.given) shown.push(stepUpLine(notice.step_up.url));
   shown.push(mrkdwn`Expires ${moment(notice.expires_at)}`);
   return shown;
+}
+
+/** An address, not a button: it leads out of Slack, and Slack is told of no press. */
+function stepUpLine(url: string | null): Mrkdwn {
+  if (url === null)
+    return mrkdwn`⚠️ One approval must be given outside Slack, and no address is configured for it: an admin sets \`http.public_url\` in aegis.yaml`;
+  const address = /^https?:\/\/[\w.:/[\]-]+$/.test(url)
+    ? { mrkdwn: `<${url}|step-up page>` }
+    : mrkdwn`${url}`;
+  return mrkdwn`🔐 One approval must be given outside Slack, with your own token: ${address}`;
 }
 
 function buttonRows(notice: ApprovalNotice, excerpt: Excerpt): Button[][] {

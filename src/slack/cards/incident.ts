@@ -2,7 +2,8 @@
 import type { Button, KnownBlock } from '@slack/types';
 import type { IncidentState } from '../../contract/incident.ts';
 import type { IncidentNotice } from '../../contract/notice.ts';
-import { cut, joinMrkdwn, mrkdwn, oneLine, topText, type Mrkdwn } from '../block-limits.ts';
+import { cut, joinMrkdwn, mrkdwn, topText, type Mrkdwn } from '../block-limits.ts';
+import { oneLine } from '../../contract/visible.ts';
 import {
   actions,
   bold,

@@ -1,7 +1,8 @@
 // Progress of execution and verification: one `plan` block, edited in place.
 import type { KnownBlock, TaskCardBlock } from '@slack/types';
 import type { ProgressNotice } from '../../contract/notice.ts';
-import { LIMITS, cut, oneLine, topText } from '../block-limits.ts';
+import { LIMITS, cut, topText } from '../block-limits.ts';
+import { oneLine } from '../../contract/visible.ts';
 import { context, paragraph, richText, say } from '../blocks.ts';
 import { SIMULATED, type Card, type CardContext } from './card.ts';
 

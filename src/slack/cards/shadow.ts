@@ -2,7 +2,8 @@
 // ladder. Everything in it is foreign (field managers, values, people's words), so it stands in raw or rich text only.
 import type { KnownBlock, TableBlock } from '@slack/types';
 import type { ShadowNotice } from '../../contract/notice.ts';
-import { cut, mrkdwn, oneLine, topText } from '../block-limits.ts';
+import { oneLine } from '../../contract/visible.ts';
+import { cut, mrkdwn, topText } from '../block-limits.ts';
 import { bold, context, header, paragraph, richText, say, utc } from '../blocks.ts';
 import { SIMULATED, type Card, type CardContext } from './card.ts';
 

@@ -4,7 +4,7 @@ import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { ApprovalNotice } from '../../contract/notice.ts';
 import type { SlackAccount } from '../../harness/intake.ts';
 import { clickKey } from '../dedup-keys.ts';
-import { redactTexts } from '../redact-notice.ts';
+import { redactTexts } from '../../contract/redact-texts.ts';
 import { originOf } from './incident-act.ts';
 import type { Click, ListenerTools } from './listener.ts';
 import { placeOrNone } from './open-modal.ts';

@@ -2,7 +2,7 @@
 import { isRefusal } from '../../contract/verdict.ts';
 import { sentence, tell } from '../answers.ts';
 import { IncidentRef, parseValue } from '../button-values.ts';
-import { redactTexts } from '../redact-notice.ts';
+import { redactTexts } from '../../contract/redact-texts.ts';
 import { evidenceView } from '../views/evidence-view.ts';
 import { UNREADABLE } from './incident-act.ts';
 import type { ButtonListener } from './listener.ts';

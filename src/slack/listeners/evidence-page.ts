@@ -1,7 +1,7 @@
 // Previous and Next in the evidence dialog. Each page is checked live again.
 import { isRefusal } from '../../contract/verdict.ts';
 import { EvidenceMeta, parseValue } from '../button-values.ts';
-import { redactTexts } from '../redact-notice.ts';
+import { redactTexts } from '../../contract/redact-texts.ts';
 import { evidencePages, evidenceView } from '../views/evidence-view.ts';
 import type { ButtonListener } from './listener.ts';
 import { fillView } from './open-modal.ts';

@@ -3,7 +3,7 @@ import { isRefusal } from '../../contract/verdict.ts';
 import { isoTime } from '../../contract/ports.ts';
 import type { StatusView } from '../../harness/inspect.ts';
 import { refusalWords } from '../answers.ts';
-import { redactTexts } from '../redact-notice.ts';
+import { redactTexts } from '../../contract/redact-texts.ts';
 import { publishHome } from '../slack-api.ts';
 import { homeView } from '../views/home-view.ts';
 import type { EventListener, ListenerTools } from './listener.ts';

@@ -4,7 +4,7 @@ import type { ModalView } from '@slack/types';
 import type { SlackAccount } from '../../harness/intake.ts';
 import { sentence, tell } from '../answers.ts';
 import { ApprovalRef, JsonMeta, parseValue } from '../button-values.ts';
-import { redactTexts } from '../redact-notice.ts';
+import { redactTexts } from '../../contract/redact-texts.ts';
 import { jsonPages, planJsonView } from '../views/approval-view.ts';
 import { UNREADABLE } from './incident-act.ts';
 import type { ButtonListener, ListenerTools } from './listener.ts';

@@ -4,7 +4,7 @@ import { isRefusal } from '../../contract/verdict.ts';
 import type { SlackAccount } from '../../harness/intake.ts';
 import { helpAnswer, refusalAnswer, sentence } from '../answers.ts';
 import { commandKey } from '../dedup-keys.ts';
-import { redactTexts } from '../redact-notice.ts';
+import { redactTexts } from '../../contract/redact-texts.ts';
 import { typedText } from '../slack-text.ts';
 import { statusAnswer } from '../status-blocks.ts';
 import { incidentIn, parseVerb, SLASH_VERBS } from '../verbs.ts';

@@ -2,7 +2,8 @@
 // is the approval. A submit exists only when every page of the diff has been on screen. Pure.
 import type { KnownBlock, ModalView, RichTextElement } from '@slack/types';
 import type { ApprovalNotice } from '../../contract/notice.ts';
-import { LIMITS, cut, mrkdwn, oneLine, pieces, visible } from '../block-limits.ts';
+import { LIMITS, cut, mrkdwn, pieces } from '../block-limits.ts';
+import { oneLine, visible } from '../../contract/visible.ts';
 import {
   actions,
   bold,
@@ -58,7 +59,7 @@ export function reviewView(notice: ApprovalNotice, meta: DecisionMeta, simulated
   if (pages.length > 1) blocks.push(actions('rv.pages', pageButtons('approval', page, pages.length)));
   const all_seen = meta.seen >= pages.length - 1;
   if (notice.status === 'open') blocks.push(...commitment(notice, all_seen, pages.length));
-  const decides = notice.status === 'open' && all_seen;
+  const decides = notice.status === 'open' && all_seen && !needsLink(notice);
   return modal({
     title: `Review ${changeNames(notice)}`,
     blocks,
@@ -111,7 +112,18 @@ function frontMatter(notice: ApprovalNotice): KnownBlock[] {
   return blocks;
 }
 
+/** The last approval of a step-up, while none came over its page: from here it would be refused. */
+function needsLink({ step_up, approvals_given, rule }: ApprovalNotice): boolean {
+  return step_up !== undefined && !step_up.given && approvals_given + 1 >= rule.people;
+}
+
 function commitment(notice: ApprovalNotice, all_seen: boolean, pages: number): KnownBlock[] {
+  if (needsLink(notice))
+    return [
+      context('rv.link', [
+        mrkdwn`🔐 *This approval must be given outside Slack*, on the step-up page that the card links to.`,
+      ]),
+    ];
   if (!all_seen)
     return [context('rv.unseen', [mrkdwn`⏳ Approve appears after all ${pages} pages have been shown.`])];
   const next = notice.approvals_given + 1;

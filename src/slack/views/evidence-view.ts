@@ -2,7 +2,8 @@
 import type { KnownBlock, ModalView, RichTextElement } from '@slack/types';
 import type { HoldsResult } from '../../contract/evidence.ts';
 import type { EvidenceItem, EvidenceView } from '../../harness/inspect.ts';
-import { LIMITS, cut, mrkdwn, oneLine, visible, type Mrkdwn } from '../block-limits.ts';
+import { LIMITS, cut, mrkdwn, type Mrkdwn } from '../block-limits.ts';
+import { oneLine, visible } from '../../contract/visible.ts';
 import {
   actions,
   bold,

@@ -1,4 +1,4 @@
-// The last filter before Slack: every text of a notice or view passes the product's redaction, ids and hashes do not
+// The last filter before people: every text of a notice or view passes the product's redaction, ids and hashes do not
 // (a hash that looked like a secret would break the button that carries it). Pure.
 
 const IDS: ReadonlySet<string> = new Set([
