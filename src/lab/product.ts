@@ -21,7 +21,7 @@ export interface ProductCommand {
   readonly args: readonly string[];
 }
 
-const READY_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 90_000;
 const STOP_TIMEOUT_MS = 10_000;
 const LOG_CHARS_MAX = 2_000_000;
 const PORT_FIRST = 20_000;

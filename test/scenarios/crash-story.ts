@@ -139,6 +139,8 @@ class Keeper {
   constructor(range: Range) {
     this.#range = range;
     this.#watch = this.#run();
+    // Told when it retires; until then the story goes on to its own end.
+    this.#watch.catch(() => undefined);
   }
 
   async retire(): Promise<void> {
