@@ -1,3 +1,5 @@
+import { skillCognition } from '../../src/cognition/cognition.ts';
+import { Budgets } from '../../src/contract/budgets.ts';
 import type { Approval } from '../../src/contract/approval.ts';
 import type { EvidencePointer } from '../../src/contract/evidence.ts';
 import { Guardrails } from '../../src/contract/guardrails.ts';
@@ -182,6 +184,8 @@ function depsOf(world: Fixture): HarnessDeps {
     identity: ['dan', 'ines'].map((principal) => ({ principal, name: principal, slack: [], roles: role })),
     slack: { workspace: 'T1' },
     unsafe_endpoints: true,
+    http: {},
+    budgets: Budgets.parse({}),
   };
   let next = 0;
   const ids = {
@@ -197,6 +201,7 @@ function depsOf(world: Fixture): HarnessDeps {
     log,
     gateway,
     settings,
+    cognition: skillCognition(),
     notify() {},
     review: () => ({ title: '', markdown: '' }),
   } as unknown as HarnessDeps;
