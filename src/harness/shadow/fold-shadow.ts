@@ -2,6 +2,7 @@ import type { IncidentState } from '../../contract/incident.ts';
 import type { ComparedPlan } from '../../contract/shadow.ts';
 import type { EventOf } from '../events.ts';
 import { start } from '../fold-parts.ts';
+import { shownPreview } from '../plan-calls.ts';
 import { madeChanges } from '../standing.ts';
 import { EFFECT_RETRIES_MAX, incidentOf, quietMs } from '../state.ts';
 import type { MachineContext } from '../state.ts';
@@ -106,7 +107,7 @@ function comparedPlan(e: EventOf<'prepared'>): ComparedPlan {
     confidence: plan.confidence,
     skill: plan.skill?.name ?? null,
     actions: plan.actions.map((action) => {
-      const preview = e.previews.find((p) => p.change_id === action.change_id)?.preview;
+      const preview = shownPreview(e, action.change_id)?.preview;
       const { change_id, tool, target, intent } = action;
       return {
         change_id,
