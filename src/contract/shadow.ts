@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Autonomy, IncidentId, IsoTime, PrincipalId } from './incident.ts';
+import { TargetUri } from './tool.ts';
 
 /**
  * Shadow mode: what people did while Aegis only proposed, and how its plan compares. Times are those of the system that
@@ -11,7 +12,7 @@ export const SeenChange = z.strictObject({
   /** Hash of (uid, manager, time, fields): the same change seen again is the same change. */
   key: z.string().max(64),
   /** `mcp://k8s/<cluster>/<ns>/<kind>/<name>` */
-  target: z.string().max(500),
+  target: TargetUri,
   uid: z.string().max(100),
   /** What the writer called itself. A name, no proof: the client chooses it. */
   manager: z.string().max(128),
@@ -48,7 +49,7 @@ export type Unseen = z.infer<typeof Unseen>;
 const ComparedAction = z.strictObject({
   change_id: z.string(),
   tool: z.string(),
-  target: z.string(),
+  target: TargetUri,
   intent: z.string(),
   uid: z.string(),
   changes: z.array(z.strictObject({ path: z.string(), before: z.unknown(), after: z.unknown() })).max(200),

@@ -28,12 +28,21 @@ export function labSecrets(): { signing_secret: string; bot_token: string; webho
   };
 }
 
+export interface LabOptions {
+  /** Another skill library than the one that the product brings along. */
+  readonly skills_dir?: string | undefined;
+  /** Autonomy of the environment; `approve` unless given. */
+  readonly autonomy?: LabAutonomy | undefined;
+  /** Without a channel for checkpoints of the ledger. */
+  readonly without_audit?: boolean | undefined;
+}
+
 export function writeLabFiles(
   dir: string,
   twins: Twins,
   secrets: ReturnType<typeof labSecrets>,
   port: number,
-  options: { readonly skills_dir?: string | undefined; readonly autonomy?: LabAutonomy | undefined } = {},
+  options: LabOptions = {},
 ): LabFiles {
   mkdirSync(join(dir, 'secrets'), { recursive: true, mode: 0o700 });
   const secret: WriteSecret = (name, value) => {
@@ -49,7 +58,7 @@ export function writeLabFiles(
   );
   const config = join(dir, 'aegis.yaml');
   const settings = {
-    ...labSettings(twins, secrets, port, secret, options.autonomy ?? 'approve'),
+    ...labSettings(twins, secrets, port, secret, options),
     ...(options.skills_dir === undefined ? {} : { skills_dir: options.skills_dir }),
   };
   writeFileSync(config, stringify(settings, { aliasDuplicateObjects: false }), { mode: 0o600 });
@@ -70,7 +79,7 @@ function labSettings(
   secrets: ReturnType<typeof labSecrets>,
   port: number,
   secret: WriteSecret,
-  autonomy: LabAutonomy,
+  { autonomy = 'approve', without_audit = false }: LabOptions,
 ): Record<string, unknown> {
   return {
     v: 1,
@@ -83,7 +92,7 @@ function labSettings(
       signing_secret: secret('slack-signing-secret', secrets.signing_secret),
       api_url: twins.slack.api_url,
       fallback_channel: DATA_CHANNEL,
-      audit_channel: AUDIT_CHANNEL,
+      ...(without_audit ? {} : { audit_channel: AUDIT_CHANNEL }),
     },
     vault: {
       address: twins.vault.url,

@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { labSecrets, writeLabFiles } from './lab-config.ts';
-import type { LabAutonomy, LabFiles } from './lab-config.ts';
+import type { LabFiles, LabOptions } from './lab-config.ts';
 import { freePort, startProduct } from './product.ts';
 import type { Product, ProductCommand } from './product.ts';
 import type { Scenario } from './scenarios/scenario.ts';
@@ -29,24 +29,14 @@ export interface Range {
 export async function startRange(
   scenario: Scenario,
   run: ProductCommand,
-  options: {
-    dir?: string;
-    env?: Readonly<Record<string, string>>;
-    /** Another skill library than the one that the product brings along. */
-    skills_dir?: string;
-    /** Autonomy of the environment; `approve` unless given. */
-    autonomy?: LabAutonomy;
-  } = {},
+  options: LabOptions & { dir?: string; env?: Readonly<Record<string, string>> } = {},
 ): Promise<Range> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'aegis-lab-'));
   const world = new World({ clock: Date.now, seed: scenario.name, ...scenario.world() });
   const secrets = labSecrets();
   const twins = await startTwins(world, secrets);
   const port = await freePort();
-  const files = writeLabFiles(dir, twins, secrets, port, {
-    skills_dir: options.skills_dir,
-    autonomy: options.autonomy,
-  });
+  const files = writeLabFiles(dir, twins, secrets, port, options);
   twins.slack.connectApp(`http://127.0.0.1:${port}/slack/events`);
   let product = await startProduct(run, files.config, port, options.env);
   return {

@@ -46,8 +46,17 @@ async function until(what: () => boolean): Promise<void> {
   await vi.waitFor(() => expect(look()).toBe(true), { timeout: 30_000, interval: 20 });
 }
 
-const plan = (canary: Record<string, unknown> = HOLD): Promise<ApprovedPlan> =>
-  approvedPlan(stage, { action: { tool: TOOL, target: API, params: {}, canary } });
+/** The controller has taken the newest spec up: until then the history of revisions does not fit the template. */
+const settled = (): Promise<void> =>
+  until(() => {
+    const { metadata, status } = deployment();
+    return (status as { observedGeneration?: number }).observedGeneration === metadata.generation;
+  });
+
+const plan = async (canary: Record<string, unknown> = HOLD): Promise<ApprovedPlan> => {
+  await settled();
+  return approvedPlan(stage, { action: { tool: TOOL, target: API, params: {}, canary } });
+};
 
 async function refusalOf(canary: Record<string, unknown>): Promise<string> {
   try {
@@ -61,7 +70,9 @@ async function refusalOf(canary: Record<string, unknown>): Promise<string> {
 async function tryCanary(approved: ApprovedPlan): Promise<unknown> {
   const { effect_hash } = approved.canary as Preview;
   const permit_id = await approved.mint({ phase: 'canary', effect_hash, args_hash: hashOf(HOLD) });
-  return execute(stage, approved, { permit_id, params: HOLD });
+  const answer = await execute(stage, approved, { permit_id, params: HOLD });
+  await settled();
+  return answer;
 }
 
 /** The second call as the harness makes it: what the canary left to do. */

@@ -98,8 +98,11 @@ function shaped(sample: HarnessEvent, snapshot: Snapshot, dice: Dice): HarnessEv
 }
 
 function openedContext(dice: Dice): ReturnType<typeof incidentContext> {
+  const autonomy = dice.chance(0.75) ? 'approve' : dice.pick(AUTONOMY_LEVELS);
+  const watched = (autonomy === 'suggest' || autonomy === 'read_only') && dice.chance(0.7);
   return incidentContext({
-    autonomy: dice.chance(0.75) ? 'approve' : dice.pick(AUTONOMY_LEVELS),
+    autonomy,
+    ...(watched ? { shadow: { quiet_s: 60, watch_s: 3600 } } : {}),
     activation: dice.pick(['auto', 'button']),
     involved: dice.chance(0.3) ? [{ principal: dice.pick(PEOPLE), role: 'starter' }] : [],
   });

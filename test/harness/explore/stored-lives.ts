@@ -1,3 +1,4 @@
+import { Budgets } from '../../../src/contract/budgets.ts';
 import { canonicalJson } from '../../../src/contract/canonical.ts';
 import type { Log } from '../../../src/contract/ports.ts';
 import { commitOf } from '../../../src/harness/commit-of.ts';
@@ -45,28 +46,64 @@ export async function storedLives(
     await store.step.commit(
       commitOf(first.from, first.event, first.stepped.snapshot, 'aegis:test', [], VIEW),
     );
-    const rest = life.slice(opened + 1);
-    await store.inbox.appendAll(
-      rest.map(({ event }, n) => ({
-        source: 'effect' as const,
-        dedup_key: `life:${seed}:${n}`,
-        incident_id,
-        kind: 'event',
-        payload: event,
-      })),
-    );
-    runner.wake();
-    await until(
-      `life ${seed} to be taken in`,
-      async () => ((await store.inbox.pending(1)).length === 0 ? true : undefined),
-      PATIENCE_MS,
-    );
-    if (errors.length > 0) throw new Error(`life ${seed}: ${errors.join('\n')}`);
-    refusals += await compare(store, incident_id, life.slice(opened));
+    const rest = life
+      .slice(opened + 1)
+      .filter(({ event, stepped }) => stepped.ok || event.type !== 'decided');
+    for (const part of partsOf(rest)) {
+      await takenIn(store, runner, incident_id, part.rows);
+      if (errors.length > 0) throw new Error(`life ${seed}: ${errors.join('\n')}`);
+      const { decision } = part;
+      if (decision?.stepped.ok === true)
+        await store.step.commit(
+          commitOf(decision.from, decision.event, decision.stepped.snapshot, 'aegis:test', [], VIEW),
+        );
+    }
+    refusals += await compare(store, incident_id, [first, ...rest]);
     events += rest.length;
   }
   await runner.stop();
   return { lives: seeds.count, events, refusals };
+}
+
+/** What people decide never comes ready-made out of the inbox: those steps are committed between the others. */
+function partsOf(life: readonly WalkStep[]): { rows: WalkStep[]; decision: WalkStep | null }[] {
+  const parts: { rows: WalkStep[]; decision: WalkStep | null }[] = [{ rows: [], decision: null }];
+  for (const taken of life) {
+    const part = parts.at(-1);
+    if (part === undefined) continue;
+    if (taken.event.type !== 'decided') part.rows.push(taken);
+    else {
+      part.decision = taken;
+      parts.push({ rows: [], decision: null });
+    }
+  }
+  return parts;
+}
+
+let rows_made = 0;
+
+async function takenIn(
+  store: Store,
+  runner: Runner,
+  incident_id: string,
+  life: readonly WalkStep[],
+): Promise<void> {
+  if (life.length === 0) return;
+  await store.inbox.appendAll(
+    life.map(({ event }) => ({
+      source: 'effect' as const,
+      dedup_key: `life:${++rows_made}`,
+      incident_id,
+      kind: 'event',
+      payload: event,
+    })),
+  );
+  runner.wake();
+  await until(
+    `${incident_id} to be taken in`,
+    async () => ((await store.inbox.pending(1)).length === 0 ? true : undefined),
+    PATIENCE_MS,
+  );
 }
 
 /** @returns how many refusals stand in the ledger. */
@@ -94,7 +131,14 @@ async function compare(store: Store, incident_id: string, life: readonly WalkSte
 
 function tellsRefusal(event: HarnessEvent): boolean {
   if (event.type === 'cleared') return event.verdict !== 'passed';
-  return ['plan_failed', 'prepare_refused', 'execute_refused', 'undo_refused'].includes(event.type);
+  return [
+    'plan_failed',
+    'prepare_refused',
+    'execute_refused',
+    'undo_refused',
+    'out_of_budget',
+    'looped',
+  ].includes(event.type);
 }
 
 /** The life under a name of its own, so that many fit into one store. */
@@ -123,7 +167,14 @@ function depsOf(store: Store, errors: string[]): HarnessDeps {
     log,
     notify: () => undefined,
     gateway: { policyDigest: () => 'a'.repeat(64) },
-    settings: { identity: [], unsafe_endpoints: true },
+    settings: {
+      identity: [],
+      services: [],
+      teams: {},
+      unsafe_endpoints: true,
+      http: {},
+      budgets: Budgets.parse({}),
+    },
   };
   return deps as unknown as HarnessDeps;
 }
