@@ -16,19 +16,14 @@ const SIDE_BY_SIDE = 5;
 const ALL_MS = 480_000;
 const UNDO_EFFECT = 8;
 
-const both = (op: string, n: number): KillPoint[] =>
-  (['before', 'after'] as const).map((when) => ({ op, n, when }));
-
 /** From the watch over the canary to the report that everything is back. */
 const POINTS: readonly KillPoint[] = [
   { op: 'effects.start', n: UNDO_EFFECT - 1, when: 'after' },
-  { op: 'effects.finish', n: UNDO_EFFECT - 1, when: 'after' },
-  ...both('effects.start', UNDO_EFFECT),
-  ...both('journal.mintPermit', 2),
-  { op: 'journal.accept', n: 2, when: 'after' },
+  { op: 'effects.start', n: UNDO_EFFECT, when: 'before' },
+  { op: 'journal.mintPermit', n: 2, when: 'after' },
   { op: 'journal.dispatch', n: 2, when: 'before' },
   { op: 'journal.finish', n: 2, when: 'after' },
-  ...both('effects.finish', UNDO_EFFECT),
+  { op: 'effects.finish', n: UNDO_EFFECT, when: 'before' },
 ];
 
 /** Killed again while it recovers. */
