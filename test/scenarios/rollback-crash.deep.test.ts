@@ -10,7 +10,7 @@ import { impatientSkills, rollbackStory } from './deploy-story.ts';
 
 /**
  * Power cuts while a canary is watched and put back: the undo is the second write and the eighth effect of its story. Wherever they
- * fall, it is put back exactly once. The two instants right around the bytes are in `crash.test.ts`.
+ * fall, it is put back exactly once.
  */
 const SIDE_BY_SIDE = 5;
 const ALL_MS = 480_000;
@@ -22,6 +22,9 @@ const POINTS: readonly KillPoint[] = [
   { op: 'effects.start', n: UNDO_EFFECT, when: 'before' },
   { op: 'journal.mintPermit', n: 2, when: 'after' },
   { op: 'journal.dispatch', n: 2, when: 'before' },
+  // Marked as dispatched, and the bytes never left; the undo is in, and its outcome stands in no journal.
+  { op: 'journal.dispatch', n: 2, when: 'after' },
+  { op: 'journal.finish', n: 2, when: 'before' },
   { op: 'journal.finish', n: 2, when: 'after' },
   { op: 'effects.finish', n: UNDO_EFFECT, when: 'before' },
 ];
