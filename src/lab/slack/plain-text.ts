@@ -119,6 +119,9 @@ function tableLines(block: Json, options: PlainOptions): string[] {
   const widths = Array.from({ length: columns }, (_, column) =>
     Math.max(...rows.map((row) => characters(row[column] ?? ''))),
   );
+  const [head, ...body] = rows;
+  const before_last = widths.slice(0, -1).reduce((sum, width) => sum + width, 0);
+  if (before_last > COLUMNS_WIDTH_MAX) return body.flatMap((row) => stacked(head ?? [], row));
   const line = (row: string[]): string =>
     row
       .map((text, column) =>
@@ -128,8 +131,15 @@ function tableLines(block: Json, options: PlainOptions): string[] {
   const rule = widths
     .map((width, column) => '─'.repeat(column === columns - 1 ? Math.min(width, 40) : width))
     .join('─┼─');
-  const [head, ...body] = rows;
   return [line(head!), rule, ...body.map(line)];
+}
+
+/** Wider columns stand side by side on no terminal: their rows are told one under the other. */
+const COLUMNS_WIDTH_MAX = 60;
+
+function stacked(head: readonly string[], [first = '', ...rest]: readonly string[]): string[] {
+  const cells = rest.map((text, at) => `   ${head[at + 1] ?? ''}: ${text}`);
+  return [first, ...cells.filter((_cell, at) => !['', '-'].includes(rest[at] ?? ''))];
 }
 
 const TASK_SIGNS: Readonly<Record<string, string>> = {

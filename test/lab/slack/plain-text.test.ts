@@ -96,6 +96,24 @@ describe('plain text for a terminal', () => {
     expect(plainText({ text: 'x', blocks: [section('a\n> b')] }, { workspace })).toBe('a\n│ b');
   });
 
+  it('tells rows of a wide table one under the other, and leaves empty cells out', () => {
+    const cell = (text: string) => ({ type: 'raw_text', text });
+    const long = 'roll it back '.repeat(8).trim();
+    const rows = [
+      ['Compared', 'Plan', 'People', 'When'],
+      ['the same', long, 'kubectl', '12:58 UTC'],
+      ['only people', '-', 'dan said so', ''],
+    ].map((row) => row.map(cell));
+    expect(plainText({ text: '', blocks: [{ type: 'table', rows }] }, { workspace }).split('\n')).toEqual([
+      'the same',
+      `   Plan: ${long}`,
+      '   People: kubectl',
+      '   When: 12:58 UTC',
+      'only people',
+      '   People: dan said so',
+    ]);
+  });
+
   it('shows a running plan', () => {
     const tasks = [
       { type: 'task_card', task_id: '1', title: 'Apply', status: 'in_progress' },
