@@ -6,6 +6,7 @@ import { Autonomy, Budget, PrincipalId, Severity } from './incident.ts';
 import { NodePattern } from './node-pattern.ts';
 import { Quota } from './quotas.ts';
 import { Name, Tier } from './scope.ts';
+import { WATCHED_KINDS } from './shadow.ts';
 import { AwsAccount } from './system-aws.ts';
 import { GitRepository } from './system-git.ts';
 import { McpUpstream } from './system-mcp.ts';
@@ -210,17 +211,6 @@ const ROBOTS = [
   'flux*',
   'spark-operator*',
 ];
-
-/** Kinds that people repair with. */
-const WATCHED_KINDS = [
-  'deployment',
-  'statefulset',
-  'daemonset',
-  'cronjob',
-  'sparkapplication',
-  'horizontalpodautoscaler',
-  'configmap',
-] as const;
 
 /** Shadow mode: how people's acts are told from those of programs, and for how long they are watched. */
 export const ShadowSettings = z.strictObject({

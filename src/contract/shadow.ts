@@ -7,6 +7,17 @@ import { TargetUri } from './tool.ts';
  * was changed, or of the person's own word; nothing here can be executed.
  */
 
+/** Kinds that people repair with; others are not looked at. */
+export const WATCHED_KINDS = [
+  'deployment',
+  'statefulset',
+  'daemonset',
+  'cronjob',
+  'sparkapplication',
+  'horizontalpodautoscaler',
+  'configmap',
+] as const;
+
 /** One write that a system shows: who claims it (the field manager), when, on what, and what stands there now. */
 export const SeenChange = z.strictObject({
   /** Hash of (uid, manager, time, fields): the same change seen again is the same change. */

@@ -227,8 +227,6 @@ export interface IncidentStore {
 
 export interface ApprovalStore {
   get(approval_id: string): Promise<Approval | null>;
-  openOf(incident_id: string): Promise<Approval | null>;
-  listOpen(limit: number): Promise<readonly Approval[]>;
   /** Incidents that have an approval which waits, or was given and not used. All of them: none may be overlooked. */
   standingIn(): Promise<readonly string[]>;
 }

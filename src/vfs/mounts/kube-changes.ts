@@ -1,3 +1,4 @@
+import { WATCHED_KINDS } from '../../contract/shadow.ts';
 import { z } from 'zod';
 import { timeBound } from '../../contract/pipeline-parser.ts';
 import { isoTime } from '../../contract/ports.ts';
@@ -14,17 +15,6 @@ import { badAnswer, kubeTarget, type Place } from './kube-reader.ts';
  * not be read stand under `unseen`, so that an empty list is never taken for "nobody did anything".
  */
 const SINCE_OTHERWISE = '1h';
-
-/** Kinds that people repair with; a kind that is not here is not looked at. */
-const KINDS = [
-  'deployment',
-  'statefulset',
-  'daemonset',
-  'cronjob',
-  'sparkapplication',
-  'horizontalpodautoscaler',
-  'configmap',
-] as const;
 
 const Answer = z.object({
   writes: z.array(
@@ -112,13 +102,13 @@ function changeView(place: Place, kind: string, write: Write): Record<string, un
 }
 
 function kindsOf(params: PathParams): readonly string[] | Refusal {
-  const names = params.get('kinds')?.split('+') ?? KINDS;
-  const unknown = names.find((name) => !(KINDS as readonly string[]).includes(name));
+  const names = params.get('kinds')?.split('+') ?? WATCHED_KINDS;
+  const unknown = names.find((name) => !(WATCHED_KINDS as readonly string[]).includes(name));
   if (unknown === undefined) return [...new Set(names)];
   return refuse(
     'bad-parameter',
     `?kinds= does not know "${unknown}".`,
-    `Name some of ${KINDS.join(', ')}, joined by +.`,
+    `Name some of ${WATCHED_KINDS.join(', ')}, joined by +.`,
   );
 }
 

@@ -1,3 +1,4 @@
+import { WATCHED_KINDS } from '../../../contract/shadow.ts';
 import { z } from 'zod';
 import { valueAt } from '../../json-pointer.ts';
 import { templateMark } from '../../template-mark.ts';
@@ -22,15 +23,7 @@ export const K8S_CHANGES = readTool({
   result_bytes_max: 4 * 1024 * 1024,
   name: 'k8s.changes',
   description: 'Lists who wrote which fields of the objects of one kind in one namespace since a moment.',
-  target_kinds: [
-    'deployment',
-    'statefulset',
-    'daemonset',
-    'cronjob',
-    'sparkapplication',
-    'horizontalpodautoscaler',
-    'configmap',
-  ],
+  target_kinds: [...WATCHED_KINDS],
   input: z.strictObject({ since: z.iso.datetime({ offset: true }) }),
   read: (handle, args) => changes(handle, Date.parse(args.since)),
 });
