@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApprovalId } from '../contract/approval.ts';
 import type { HttpRequest, HttpResponse, HttpRoute } from '../contract/http.ts';
 import type { ApprovalNotice } from '../contract/notice.ts';
-import { DecisionStatement, isPersonToken, signDecision } from '../contract/person-token.ts';
+import { DENY_REASON, DecisionStatement, isPersonToken, signDecision } from '../contract/person-token.ts';
 import type { PersonGrant } from '../contract/person-token.ts';
 import { isoTime } from '../contract/ports.ts';
 import type { Clock, Ids } from '../contract/ports.ts';
@@ -150,7 +150,7 @@ async function withPlan(
   if (!statement.success) {
     const note: Note = {
       tone: 'bad',
-      text: 'Nothing was decided. A denial says why, in 10 characters or more.',
+      text: `Nothing was decided. A denial says why, in ${DENY_REASON.chars_min} characters or more.`,
     };
     return { ...shown(400, note), refusal: `not-a-decision by ${principal}` };
   }

@@ -22,11 +22,12 @@ export function commitOf(
 ): StepCommit {
   const incident = incidentOf(to.context);
   const approval = to.context.approval;
+  const scores = scoresOf(from, event, to);
   return {
     incident_id: incident.incident_id,
     expected_step: from.context.step,
     inbox_ids,
-    entries: entriesOf(from, event, to, actor),
+    entries: [...entriesOf(from, event, to, actor), ...scores.map(scoreEntry)],
     snapshot: to,
     row: {
       state: to.state,
@@ -46,7 +47,7 @@ export function commitOf(
       event.type === 'prepared'
         ? event.payload.plan.actions.map(({ tool, target }) => ({ tool, target }))
         : [],
-    scores: scoresOf(from, event, to),
+    scores,
   };
 }
 
@@ -121,7 +122,6 @@ function entriesOf(from: Snapshot, event: HarnessEvent, to: Snapshot, actor: str
     });
   entries.push(...kindEntries(event, to));
   entries.push(...approvalEntries(from, event, to));
-  for (const score of scoresOf(from, event, to)) entries.push(scoreEntry(score));
   return entries;
 }
 

@@ -2,7 +2,7 @@ import type { IncidentState } from '../contract/incident.ts';
 import type { EventOf } from './events.ts';
 import { halt, startNext, usedUp } from './fold-parts.ts';
 import { beginRollback } from './fold-rollback.ts';
-import { canaryTitle, undoAdvice } from './halt-texts.ts';
+import { canaryTitle, undoAdvice, worstCheck } from './halt-texts.ts';
 import { rollbackObstacle, standingChanges } from './standing.ts';
 import type { MachineContext } from './state.ts';
 
@@ -18,21 +18,15 @@ export function foldCanaryChecked(
     canaries: c.canaries.map((k) => (k.change_id === e.change_id ? { ...k, checks: e.checks, passed } : k)),
   };
   if (passed) return startNext(next);
-  const bad =
-    e.checks.find((check) => check.status === 'failed') ??
-    e.checks.find((check) => check.status === 'unknown');
-  const failed = bad?.status === 'failed';
-  const said =
-    bad === undefined
-      ? 'none of its checks gave an answer.'
-      : `check "${bad.title}" ${failed ? 'failed' : 'gave no answer'}: ${bad.found}.`;
+  const bad = worstCheck(e.checks);
+  const said = bad === null ? 'none of its checks gave an answer.' : `check ${bad.words}`;
   const text = `${canaryTitle(c, e.change_id)} did not pass, ${said} The rest of it was not run.`;
   const used = usedUp(next, 'used');
   if (to === 'ROLLING_BACK') return beginRollback(used, text);
   const obstacle = rollbackObstacle(c, standingChanges(c)) ?? 'no rollback is possible';
   return halt(
     used,
-    failed ? 'verify_failed' : 'inconclusive',
+    bad?.failed === true ? 'verify_failed' : 'inconclusive',
     `${text} Nothing was put back by itself: ${obstacle}.`,
     undoAdvice(used),
     null,

@@ -3,7 +3,7 @@ import type { ToolOutcome } from '../contract/tool.ts';
 import type { EventOf } from './events.ts';
 import { ANOTHER_ROUND, usedUp, halt, start, startNext, voided } from './fold-parts.ts';
 import { beginRollback } from './fold-rollback.ts';
-import { actionTitle, canaryTitle, canaryWords, undoAdvice } from './halt-texts.ts';
+import { actionTitle, canaryTitle, canaryWords, undoAdvice, worstCheck } from './halt-texts.ts';
 import { rollbackObstacle, standingChanges } from './standing.ts';
 import type { MachineContext } from './state.ts';
 
@@ -142,14 +142,9 @@ export function foldVerified(c: MachineContext, to: IncidentState, e: EventOf<'v
       'review',
     );
   }
-  const bad =
-    e.checks.find((check) => check.status === 'failed') ??
-    e.checks.find((check) => check.status === 'unknown');
-  const failed = bad?.status === 'failed';
-  const text =
-    bad === undefined
-      ? 'No check gave an answer.'
-      : `Check "${bad.title}" ${failed ? 'failed' : 'gave no answer'}: ${bad.found}.`;
+  const bad = worstCheck(e.checks);
+  const failed = bad?.failed === true;
+  const text = bad === null ? 'No check gave an answer.' : `Check ${bad.words}`;
   if (to === 'ROLLING_BACK') return beginRollback(next, text);
   const obstacle = failed && e.rolls_back === true ? rollbackObstacle(c, standingChanges(c)) : null;
   return halt(

@@ -1,7 +1,9 @@
 import type { Approval } from '../contract/approval.ts';
 import type { EvidenceRecord, HoldsResult } from '../contract/evidence.ts';
 import type { Plan } from '../contract/plan.ts';
+import { effectKey, planCalls } from '../contract/plan-calls.ts';
 import type { RiskEnvelope } from '../contract/risk.ts';
+import { rolesOf } from '../contract/settings.ts';
 import type { Preview } from '../contract/tool.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import { isRefusal } from '../contract/verdict.ts';
@@ -10,8 +12,6 @@ import { readBudgets } from './budget-facts.ts';
 import { environmentOf } from './deps.ts';
 import type { HarnessDeps } from './deps.ts';
 import type { GateFacts } from './gates/gate.ts';
-import { rolesOf } from '../contract/settings.ts';
-import { effectKey, planCalls } from './plan-calls.ts';
 import { involvedThroughEffect } from './same-effect.ts';
 import { incidentOf, involvedSet } from './state.ts';
 import type { MachineContext } from './state.ts';

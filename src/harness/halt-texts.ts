@@ -19,6 +19,15 @@ export function canaryTitle(context: MachineContext, change_id: string): string 
   return `The canary of ${change_id}${intent === undefined ? '' : ` (${intent})`}`;
 }
 
+/** The check that speaks loudest against the change, `"Ready pods" failed: 1 of 3.`; null when none speaks against it. */
+export function worstCheck(checks: MachineContext['checks']): { failed: boolean; words: string } | null {
+  const bad =
+    checks.find((check) => check.status === 'failed') ?? checks.find((check) => check.status === 'unknown');
+  if (bad === undefined) return null;
+  const failed = bad.status === 'failed';
+  return { failed, words: `"${bad.title}" ${failed ? 'failed' : 'gave no answer'}: ${bad.found}.` };
+}
+
 /** "In force: the canary of CHG-7 (…) on mcp://….", oldest first; empty when nothing is. */
 export function inForceWords(context: MachineContext): string {
   const names = standingChanges(context)

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { hashOf } from '../contract/canonical.ts';
 import { Alert, Severity } from '../contract/incident.ts';
-import { DenyBecause, SignedDecision, statementHash } from '../contract/person-token.ts';
+import { DENY_REASON, DenyBecause, SignedDecision, statementHash } from '../contract/person-token.ts';
 import { Name } from '../contract/scope.ts';
 import { Refusal } from '../contract/verdict.ts';
 import type { InboxStore } from '../store/store.ts';
@@ -46,7 +46,7 @@ export const PersonAct = z.discriminatedUnion('act', [
   z.strictObject({
     act: z.literal('deny'),
     ...DecisionFields,
-    reason: z.string().min(10).max(500),
+    reason: z.string().min(DENY_REASON.chars_min).max(DENY_REASON.chars_max),
     because: DenyBecause,
   }),
   z.strictObject({ act: z.literal('withdraw'), ...DecisionFields }),

@@ -1,5 +1,5 @@
 import { PreviewPayload, type LedgerEntry, type PlanPayload } from '../../contract/ledger.ts';
-import type { Action } from '../../contract/plan.ts';
+import { effectKey, planCalls } from '../../contract/plan-calls.ts';
 import { combinedEffectHash, effectHashOf, type Permit, type Preview } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { Precondition } from '../drivers/driver.ts';
@@ -26,13 +26,13 @@ export function approvedEffect(
     const found = [...previews.values()].flat().find((preview) => fits(preview, permit));
     return found === undefined ? unpreviewed() : { precondition: stateOf(found), after_canary: null };
   }
-  const own = partKey(permit.change_id, permit.phase);
+  const own = effectKey(permit.change_id, permit.phase);
   const found = previews.get(own)?.find((preview) => fits(preview, permit));
   if (found === undefined) return unpreviewed();
-  const parts = plan.plan.actions.flatMap(partsOf);
+  const parts = planCalls(plan.plan).map(({ key }) => key);
   const chosen = approvedCombination(parts, new Map([...previews, [own, [found]]]), plan.effect_hash);
   if (chosen === null) return mismatch('The previewed effect is not the one that people approved.');
-  const canary = chosen.get(partKey(permit.change_id, 'canary'));
+  const canary = chosen.get(effectKey(permit.change_id, 'canary'));
   if (permit.phase === 'canary' || canary === undefined)
     return { precondition: stateOf(found), after_canary: null };
   const problem = canaryProblem(canary, found);
@@ -46,15 +46,6 @@ export function approvedEffect(
   };
 }
 
-/** What an action brings about, in the order in which it runs: its canary, then itself. */
-function partsOf({ change_id, canary }: Action): string[] {
-  return [...(canary === undefined ? [] : [partKey(change_id, 'canary')]), partKey(change_id, 'apply')];
-}
-
-function partKey(change_id: string, phase: 'canary' | 'apply'): string {
-  return `${change_id} ${phase}`;
-}
-
 /** By part. An undo is previewed when it is made: those stand apart and are part of no approval. */
 function previewsOf(entries: readonly LedgerEntry[]): Map<string, Preview[]> | Refusal {
   const found = new Map<string, Preview[]>();
@@ -63,8 +54,8 @@ function previewsOf(entries: readonly LedgerEntry[]): Map<string, Preview[]> | R
     const parsed = PreviewPayload.safeParse(entry.payload);
     if (!parsed.success || effectHashOf(parsed.data.preview) !== parsed.data.preview.effect_hash)
       return mismatch(`The preview in ledger entry ${entry.seq} does not hash to its effect.`);
-    const { change_id, preview, phase = 'apply' } = parsed.data;
-    const key = `${change_id} ${phase}`;
+    const { change_id, preview, phase } = parsed.data;
+    const key = effectKey(change_id, phase);
     found.set(key, [...(found.get(key) ?? []), preview]);
   }
   return found;

@@ -7,7 +7,7 @@ import type { Refusal } from '../../contract/verdict.ts';
 import { changesAfterCanary, valuesOf } from '../../gateway/pipeline/after-canary.ts';
 import { mintToken } from '../deps.ts';
 import type { HarnessEvent } from '../events.ts';
-import { shownPreview } from '../plan-calls.ts';
+import { shownPreview } from '../shown-preview.ts';
 import { incidentOf } from '../state.ts';
 import type { PreparedPlan } from '../state.ts';
 import { isOutage } from '../world-session.ts';

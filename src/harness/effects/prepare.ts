@@ -1,6 +1,7 @@
 import type { ApprovalRequest, ApprovalRule } from '../../contract/approval.ts';
 import type { PlanPayload } from '../../contract/ledger.ts';
 import type { GateLine } from '../../contract/notice.ts';
+import { effectHashes, effectKey, planCalls } from '../../contract/plan-calls.ts';
 import { planHashOf } from '../../contract/plan.ts';
 import type { Plan, PlanDraft } from '../../contract/plan.ts';
 import { isoTime } from '../../contract/ports.ts';
@@ -14,7 +15,6 @@ import type { HarnessEvent } from '../events.ts';
 import { freezeDraft } from '../freeze-draft.ts';
 import { gatherFacts, holdsAll, previewAll } from '../gate-facts.ts';
 import { checkGates } from '../gates/index.ts';
-import { effectHashes, effectKey, planCalls } from '../plan-calls.ts';
 import { readQuota } from '../quota-facts.ts';
 import { incidentOf } from '../state.ts';
 import { isOutage, withWorld } from '../world-session.ts';

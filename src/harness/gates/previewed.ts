@@ -1,7 +1,7 @@
+import { effectKey, planCalls } from '../../contract/plan-calls.ts';
 import { isRefusal } from '../../contract/verdict.ts';
 import type { FieldChange } from '../../contract/tool.ts';
 import { canaryProblem } from '../../gateway/pipeline/after-canary.ts';
-import { effectKey, planCalls } from '../plan-calls.ts';
 import type { Gate } from './gate.ts';
 import { passed, refused } from './gate.ts';
 

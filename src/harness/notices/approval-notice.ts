@@ -1,7 +1,7 @@
 import { tallyDecisions } from '../../contract/approval.ts';
 import type { ApprovalNotice } from '../../contract/notice.ts';
 import type { Action } from '../../contract/plan.ts';
-import { shownPreview } from '../plan-calls.ts';
+import { shownPreview } from '../shown-preview.ts';
 import { incidentOf, involvedSet } from '../state.ts';
 import type { MachineContext, PreparedPlan, Snapshot } from '../state.ts';
 import type { CardView } from './card-view.ts';

@@ -2,7 +2,7 @@ import type { IncidentState } from '../../contract/incident.ts';
 import type { ComparedPlan } from '../../contract/shadow.ts';
 import type { EventOf } from '../events.ts';
 import { start } from '../fold-parts.ts';
-import { shownPreview } from '../plan-calls.ts';
+import { shownPreview } from '../shown-preview.ts';
 import { madeChanges } from '../standing.ts';
 import { EFFECT_RETRIES_MAX, incidentOf, quietMs } from '../state.ts';
 import type { MachineContext } from '../state.ts';

@@ -1,8 +1,10 @@
-import type { Action, Plan } from '../contract/plan.ts';
-import type { Preview } from '../contract/tool.ts';
-import type { PreparedPlan } from './state.ts';
+import type { Action, Plan } from './plan.ts';
+import type { Phase, Preview } from './tool.ts';
 
-/** The calls that a plan makes, in the order in which they run: each action after its canary. Pure. */
+/**
+ * The calls that a plan makes, in the order in which they run: each action after its canary. The harness asks approval for
+ * their effects in this order, and the gateway proves that approval in the same one. Pure.
+ */
 export interface PlanCall {
   readonly action: Action;
   readonly phase: 'canary' | 'apply';
@@ -21,17 +23,8 @@ export function planCalls(plan: Plan): PlanCall[] {
   });
 }
 
-export function effectKey(change_id: string, phase?: 'canary' | 'apply'): string {
-  return phase === 'canary' ? `${change_id}#canary` : change_id;
-}
-
-/** The dry run that people were shown. */
-export function shownPreview(
-  plan: PreparedPlan | null,
-  change_id: string,
-  phase?: 'canary',
-): PreparedPlan['previews'][number] | undefined {
-  return plan?.previews.find((p) => p.change_id === change_id && p.phase === phase);
+export function effectKey(change_id: string, phase: Phase = 'apply'): string {
+  return phase === 'apply' ? change_id : `${change_id}#${phase}`;
 }
 
 /** What the approval binds to, in the order of the calls. */
