@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SeenChange, Unseen } from '../../contract/shadow.ts';
-import { readLook, watchedPlaces } from '../shadow/look.ts';
-import type { Look } from '../shadow/look.ts';
+import { SHADOW_SOURCES } from '../shadow-sources/all-sources.ts';
+import type { Looked } from '../shadow-sources/source.ts';
 import { incidentOf, quietMs } from '../state.ts';
-import { isOutage, withWorld } from '../world-session.ts';
+import { withWorld } from '../world-session.ts';
 import type { ReadSession } from '../world-session.ts';
 import type { Effect, EffectInput } from './effect.ts';
 
@@ -71,59 +71,14 @@ function watchEndMs({ context }: EffectInput): number {
   return Date.parse(opened_at) + (shadow?.watch_s ?? 0) * 1000;
 }
 
-interface Looked extends Look {
-  /** A source did not answer: another try may see more. */
-  readonly outage: boolean;
-}
-
 async function lookAround(input: EffectInput, read: ReadSession): Promise<Looked> {
-  const { scope } = incidentOf(input.context);
-  const targets = input.context.shadow?.compared?.actions.map((action) => action.target) ?? [];
-  const places = watchedPlaces(scope, targets);
-  if (places.length === 0)
-    return {
-      changes: [],
-      unseen: [{ place: '*', why: 'the incident names no namespace, so nobody could be watched' }],
-      outage: false,
-    };
-  const changes: SeenChange[] = [];
-  const unseen: Unseen[] = [];
-  let outage = false;
-  for (const place of places) {
-    const seen = await lookAt(input, read, place, new Set(targets));
-    changes.push(...seen.changes);
-    unseen.push(...seen.unseen);
-    outage ||= seen.outage;
-  }
-  return { changes, unseen, outage };
-}
-
-async function lookAt(
-  input: EffectInput,
-  read: ReadSession,
-  place: { readonly cluster: string; readonly namespace: string },
-  targets: ReadonlySet<string>,
-): Promise<Looked> {
-  const { scope, opened_at } = incidentOf(input.context);
-  const kinds = input.deps.settings.shadow.kinds.join('+');
-  const path = `/teams/${scope.team}/${scope.env}/k8s/clusters/${place.cluster}/namespaces/${place.namespace}/changes.yaml`;
-  const response = await read.world.call(
-    {
-      op: 'run',
-      command: `read ${path}?since=${opened_at}&kinds=${kinds}`,
-      why_needed: 'shadow: what people do by hand',
-    },
-    input.signal,
-  );
-  const blind = (why: string, outage: boolean): Looked => ({
-    changes: [],
-    unseen: [{ place: `${place.cluster}/${place.namespace}/*`, why: why.slice(0, 300) }],
-    outage,
-  });
-  if (!response.ok) return blind(response.refusal.reason, isOutage(response.refusal.code));
-  if (response.op !== 'run') return blind('the answer is no file', false);
-  const opened = await input.deps.store.evidence.open(response.capture.pointer.evidence_id);
-  if ('problem' in opened) return blind(`what was read cannot be opened (${opened.problem})`, false);
-  const look = readLook(opened.text, input.deps.settings.shadow.robots, targets);
-  return look === null ? blind('the file of changes has another form', false) : { ...look, outage: false };
+  const actions = input.context.shadow?.compared?.actions ?? [];
+  const targets = new Set(actions.map((action) => action.target));
+  const all: Looked[] = [];
+  for (const source of SHADOW_SOURCES) all.push(await source.look(input, read, targets));
+  return {
+    changes: all.flatMap((look) => look.changes),
+    unseen: all.flatMap((look) => look.unseen),
+    outage: all.some((look) => look.outage),
+  };
 }
