@@ -29,6 +29,7 @@ const Call = z.discriminatedUnion('action', [
     permit_valid: z.boolean(),
     approvals: z.int().min(0),
     people_required: z.int().min(0),
+    unattended: z.boolean().default(false),
     denied: z.boolean(),
   }),
 ]);

@@ -137,7 +137,9 @@ function decisionWords(notice: ApprovalNotice): string[] {
   const missing = rule.people - approvals_given;
   return [
     ...done,
-    `${approvals_given} of ${rule.people} approvals given${missing > 0 ? `; who can: ${who_can}` : ''}`,
+    rule.people === 0
+      ? `Nobody is asked: rule ${rule.name}, autonomy limited`
+      : `${approvals_given} of ${rule.people} approvals given${missing > 0 ? `; who can: ${who_can}` : ''}`,
     ...(step_up === undefined || step_up.given ? [] : ['One of them must come over the step-up link']),
   ];
 }

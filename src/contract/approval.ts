@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { IncidentId, IsoTime, PrincipalId, Sha256 } from './incident.ts';
+import type { Autonomy } from './incident.ts';
 
 export const Role = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/);
 
@@ -16,6 +17,11 @@ export const ApprovalRule = z.strictObject({
   expires_after_s: z.int().min(30).max(86_400),
 });
 export type ApprovalRule = z.infer<typeof ApprovalRule>;
+
+/** A rule that asks nobody counts under `limited` only; anywhere else nobody's approval is never enough. */
+export function asksNobody(rule: Pick<ApprovalRule, 'people'>, autonomy: Autonomy): boolean {
+  return rule.people === 0 && autonomy === 'limited';
+}
 
 export const ApprovalId = z.string().regex(/^APR-\d{1,9}$/);
 

@@ -140,11 +140,16 @@ function describeApproval(payload: Readonly<Record<string, unknown>>, names: Nam
   if (!parsed.success) return null;
   const data = parsed.data;
   if (data.type === 'opened')
-    return `${data.request.approval_id} opened: ${data.request.rule.people} approval${data.request.rule.people === 1 ? '' : 's'} needed`;
+    return `${data.request.approval_id} opened: ${neededWords(data.request.rule.people)}`;
   if (data.type === 'status') return `${data.approval_id} is **${data.status}**`;
   const { principal, role, decision, reason } = data.decision;
   const verb = { approve: 'approved', deny: 'denied', withdraw: 'withdrew from' }[decision];
   return `${whoIs(`person:${principal}`, names)} (${plain(role, 40)}) **${verb}** ${data.approval_id}${reason === '' ? '' : `: ${plain(reason)}`}`;
+}
+
+function neededWords(people: number): string {
+  if (people === 0) return 'nobody is asked, under autonomy limited';
+  return `${people} approval${people === 1 ? '' : 's'} needed`;
 }
 
 function describeRefusal(payload: Readonly<Record<string, unknown>>, names: Names): string | null {

@@ -1,3 +1,4 @@
+import type { Approval } from '../contract/approval.ts';
 import { hashOf } from '../contract/canonical.ts';
 import type { NewLedgerEntry } from '../contract/ledger.ts';
 import type { NewEffect, NewTimer, StepCommit } from '../store/store.ts';
@@ -207,8 +208,11 @@ function approvalEntries(from: Snapshot, event: HarnessEvent, to: Snapshot): New
   const approval = to.context.approval;
   if (approval === null) return [];
   const actor = 'aegis:harness';
-  if (event.type === 'prepared')
-    return [{ kind: 'approval', actor, payload: { type: 'opened', request: event.request } }];
+  if (event.type === 'prepared') {
+    const opened = { kind: 'approval', actor, payload: { type: 'opened', request: event.request } } as const;
+    if (approval.status === 'open') return [opened];
+    return [opened, statusEntry(approval, `Nobody is asked: rule ${approval.rule.name}, autonomy limited.`)];
+  }
   const entries: NewLedgerEntry[] = [];
   if (event.type === 'decided') {
     const decision = approval.decisions.at(-1);
@@ -224,15 +228,14 @@ function approvalEntries(from: Snapshot, event: HarnessEvent, to: Snapshot): New
     });
   }
   if (from.context.approval !== null && from.context.approval.status !== approval.status)
-    entries.push({
-      kind: 'approval',
-      actor,
-      payload: {
-        type: 'status',
-        approval_id: approval.approval_id,
-        status: approval.status,
-        reason: reasonOf(event, to).slice(0, 500),
-      },
-    });
+    entries.push(statusEntry(approval, reasonOf(event, to)));
   return entries;
+}
+
+function statusEntry({ approval_id, status }: Approval, reason: string): NewLedgerEntry {
+  return {
+    kind: 'approval',
+    actor: 'aegis:harness',
+    payload: { type: 'status', approval_id, status, reason: reason.slice(0, 500) },
+  };
 }

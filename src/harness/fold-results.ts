@@ -22,7 +22,7 @@ export function foldCleared(c: MachineContext, to: IncidentState, e: EventOf<'cl
       next,
       'dependency',
       `Not run: ${e.reason}`,
-      `${e.remedy} Then press Resume: all gates run again.`,
+      e.remedy.includes('Press ') ? e.remedy : `${e.remedy} Then press Resume: all gates run again.`,
       'PENDING_APPROVAL',
     );
   const reason: HaltReason = e.verdict === 'conflict' ? 'conflict' : 'inconclusive';

@@ -1,4 +1,4 @@
-import { tallyDecisions } from '../contract/approval.ts';
+import { asksNobody, tallyDecisions } from '../contract/approval.ts';
 import type { Approval } from '../contract/approval.ts';
 import type { IncidentState } from '../contract/incident.ts';
 import type { EventOf, HarnessEvent } from './events.ts';
@@ -87,21 +87,13 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
   plan_failed: (c, _to, e) => halt(c, 'inconclusive', `No plan: ${e.reason}`, e.remedy, 'DIAGNOSING'),
   prepared: (c, to, e) => {
     const plan = { payload: e.payload, previews: e.previews, gates: e.gates };
-    const approval: Approval = { ...e.request, decisions: [], status: 'open' };
+    const alone = asksNobody(e.request.rule, incidentOf(c).autonomy);
+    const approval: Approval = { ...e.request, decisions: [], status: alone ? 'approved' : 'open' };
     // The round that a person granted ends with its plan.
     const round = { ...withCompared(c, e), shared_budget: 'kept' as const };
     if (to === 'OBSERVING') return watchOn({ ...round, plan, approval: null, retries: 0 });
-    return {
-      ...round,
-      plan,
-      approval,
-      running: null,
-      retries: 0,
-      done: [],
-      checks: [],
-      canaries: [],
-      rollback: null,
-    };
+    const next = { ...round, plan, approval, done: [], checks: [], canaries: [], rollback: null };
+    return alone ? start(next, 'clear') : { ...next, running: null, retries: 0 };
   },
   prepare_refused: (c, _to, e) =>
     e.code === 'budget'

@@ -1,10 +1,11 @@
-import type { Approval } from '../contract/approval.ts';
+import type { Approval, ApprovalRule } from '../contract/approval.ts';
 import type { EvidenceRecord, HoldsResult } from '../contract/evidence.ts';
 import type { Plan } from '../contract/plan.ts';
 import { effectKey, planCalls } from '../contract/plan-calls.ts';
 import type { RiskEnvelope } from '../contract/risk.ts';
 import { rolesOf } from '../contract/settings.ts';
 import type { Preview } from '../contract/tool.ts';
+import type { Unattended } from '../contract/unattended.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import { isRefusal } from '../contract/verdict.ts';
 import { freezeRemedy } from '../store/freezes.ts';
@@ -50,6 +51,8 @@ export async function gatherFacts(
     readonly plan: Plan;
     readonly risk: RiskEnvelope;
     readonly approval: Approval | null;
+    readonly rule: ApprovalRule;
+    readonly unattended: Unattended | null;
     readonly previews: ReadonlyMap<string, Preview | Refusal>;
     readonly holds: ReadonlyMap<string, HoldsResult>;
     readonly digests_of_plan: { readonly policy: string; readonly tools: string };
@@ -65,11 +68,6 @@ export async function gatherFacts(
       reason: 'The policy set failed to load, so writes are stopped.',
       remedy: 'Run "aegis policy check" and mend the file it names.',
     };
-  const records = new Map<string, EvidenceRecord>();
-  for (const cited of input.plan.evidence) {
-    const record = await deps.store.evidence.record(cited.pointer.evidence_id);
-    if (record !== null) records.set(cited.id, record);
-  }
   const identities = new Map(deps.settings.identity.map((i) => [i.principal, i]));
   const approvers = input.approval?.decisions.map((d) => d.principal) ?? [];
   return {
@@ -79,7 +77,7 @@ export async function gatherFacts(
     plan: input.plan,
     mounts: environmentOf(deps.settings, incident.scope).mounts,
     guardrails,
-    records,
+    records: await recordsOf(deps, input.plan),
     holds: input.holds,
     previews: input.previews,
     approved_effects: new Map(
@@ -92,6 +90,8 @@ export async function gatherFacts(
     stopped: await deps.store.freezes.stopped(incident.incident_id),
     risk: input.risk,
     approval: input.approval,
+    rule: input.rule,
+    unattended: input.unattended,
     involved: new Set([...involvedSet(context), ...(await involvedThroughEffect(deps, context)).keys()]),
     roles_now: new Map(
       approvers.map((p) => [p, identities.has(p) ? rolesOf(identities.get(p) as never, team, env) : []]),
@@ -108,6 +108,15 @@ export async function gatherFacts(
     budgets: await readBudgets(deps, context),
     locks: await targetLocks(deps, incident.incident_id),
   };
+}
+
+async function recordsOf({ store }: HarnessDeps, plan: Plan): Promise<Map<string, EvidenceRecord>> {
+  const records = new Map<string, EvidenceRecord>();
+  for (const cited of plan.evidence) {
+    const record = await store.evidence.record(cited.pointer.evidence_id);
+    if (record !== null) records.set(cited.id, record);
+  }
+  return records;
 }
 
 /** Targets that other incidents hold; the permit takes them for good, in the transaction that mints it. */

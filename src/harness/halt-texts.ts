@@ -94,8 +94,14 @@ export function modeWords(context: MachineContext): string {
     case 'approve':
       return people === undefined
         ? 'Execute with approval'
-        : `Execute with approval (${people === 1 ? '1 person' : `${people} people`})`;
+        : `Execute with approval (${peopleWords(people)})`;
     case 'limited':
-      return 'Limited autonomy';
+      return people === undefined || people === 0
+        ? 'Limited autonomy: within its caps nobody is asked'
+        : `Limited autonomy, ${peopleWords(people)} asked for this plan`;
   }
+}
+
+function peopleWords(people: number): string {
+  return people === 1 ? '1 person' : `${people} people`;
 }

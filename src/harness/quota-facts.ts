@@ -3,7 +3,7 @@ import type { Plan } from '../contract/plan.ts';
 import type { Scope } from '../contract/scope.ts';
 import { parseTarget } from '../contract/tool.ts';
 import type { World } from '../contract/world.ts';
-import { kubernetesQuantity } from '../gateway/quantity.ts';
+import { kubernetesQuantity } from '../contract/quantity.ts';
 import type { QuotaFacts } from '../risk/envelope.ts';
 
 /** Names under which a ResourceQuota may limit memory and CPU; limits bind first, so they are asked first. */

@@ -2,6 +2,7 @@ import type { Account, Payer, Spent } from '../contract/budgets.ts';
 import type { NewLedgerEntry } from '../contract/ledger.ts';
 import type { PersonGrant } from '../contract/person-token.ts';
 import type { ActionClass, Permit, ToolOutcome } from '../contract/tool.ts';
+import type { PastChange, UnattendedEntry } from '../contract/unattended.ts';
 import type { Refusal } from '../contract/verdict.ts';
 
 /** Who may act, what has acted, what forbids it: journal, permits, leases, tokens, freezes (see store.ts for the rules). */
@@ -25,6 +26,16 @@ export interface JournalRow {
   readonly updated_at_ms: number;
 }
 
+export type AcceptAnswer =
+  | {
+      readonly result: 'accepted' | 'existing' | 'conflict' | 'permit_used' | 'permit_expired';
+      readonly row: JournalRow | null;
+    }
+  | { readonly result: 'refused'; readonly refusal: Refusal; readonly row: JournalRow | null };
+
+/** Pure: it runs inside a transaction. */
+export type Attendance = (past: readonly PastChange[]) => Refusal | readonly UnattendedEntry[];
+
 export interface JournalStore {
   /**
    * Writes permit, ledger entry and the locks of the targets together; refused while the incident's own ledger says
@@ -35,11 +46,18 @@ export interface JournalStore {
   /**
    * One transaction: consumes the permit, writes the journal row `accepted` and the audit row. When the key exists:
    * same args -> `existing` (the permit is consumed, nothing else), other args -> `conflict`. `permit_used`: not again.
+   * `attendance` decides in that transaction, from all that ran without a person so far, whether this change may, and what
+   * the SYSTEM chain says of it; its refusal leaves everything as it was.
    */
-  accept(input: { permit_id: string; key: string; args_hash: string; audit: NewLedgerEntry }): Promise<{
-    result: 'accepted' | 'existing' | 'conflict' | 'permit_used' | 'permit_expired';
-    row: JournalRow | null;
-  }>;
+  accept(input: {
+    permit_id: string;
+    key: string;
+    args_hash: string;
+    audit: NewLedgerEntry;
+    attendance?: Attendance;
+  }): Promise<AcceptAnswer>;
+  /** What ran without a person, and what ended such a row, oldest first. */
+  unattended(): Promise<readonly PastChange[]>;
   /**
    * The last thing before bytes leave, one transaction: reads freezes (rows and the FREEZE file), stop and expiry, and
    * marks the row `dispatched`; or refuses.

@@ -10,6 +10,7 @@ import { freezeRemedy } from './freezes.ts';
 import type { Brakes } from './freezes.ts';
 import type { JournalRow, JournalStatus, JournalStore } from './authority.ts';
 import type { TakeLocks } from './target-locks.ts';
+import { unattendedReader } from './unattended.ts';
 
 interface StoredJournalRow {
   readonly key: string;
@@ -49,12 +50,16 @@ export function journalStore(
 ): JournalStore {
   const { db } = core;
   const get = db.prepare<[string], StoredJournalRow>('SELECT * FROM journal WHERE key = ?');
+  const past = unattendedReader(core);
   const unfinished = db.prepare<[], StoredJournalRow>(
     "SELECT * FROM journal WHERE status IN ('accepted', 'dispatched') ORDER BY n",
   );
   return {
     ...permitMethods(core, append, brakes, takeLocks),
     accept: acceptMethod(core, append),
+    async unattended() {
+      return past();
+    },
     dispatch: dispatchMethod(core, brakes),
     finish: finishMethod(core),
     reopen: reopenMethod(core),
@@ -127,7 +132,8 @@ function acceptMethod(core: Core, append: AppendToChain): JournalStore['accept']
   const again = db.prepare<[string, number, string]>(
     'UPDATE journal SET permit = ?, updated_at_ms = ? WHERE key = ?',
   );
-  return ({ permit_id, key, args_hash, audit }) =>
+  const past = unattendedReader(core);
+  return ({ permit_id, key, args_hash, audit, attendance }) =>
     core.grouped(() => {
       const known = get.get(key);
       const row = known === undefined ? null : rowOf(known);
@@ -137,6 +143,9 @@ function acceptMethod(core: Core, append: AppendToChain): JournalStore['accept']
       const now = core.clock.now();
       if (found.used_at_ms !== null) return { result: 'permit_used', row };
       if (now >= permit.expires_at_ms) return { result: 'permit_expired', row };
+      const will_run = row === null || (row.args_hash === args_hash && row.status === 'accepted');
+      const attended = attendance === undefined || !will_run ? [] : attendance(past());
+      if ('allow' in attended) return { result: 'refused', refusal: attended, row };
       use.run(now, permit_id);
       if (row !== null && row.args_hash !== args_hash) return { result: 'conflict', row };
       if (row !== null && row.status !== 'accepted') return { result: 'existing', row };
@@ -154,6 +163,10 @@ function acceptMethod(core: Core, append: AppendToChain): JournalStore['accept']
           now,
         );
       append(permit.incident_id, [audit]);
+      append(
+        'SYSTEM',
+        attended.map((payload) => ({ kind: 'permit', actor: 'aegis:gateway', payload })),
+      );
       return { result: 'accepted', row: rowOf(requireRow(get.get(key), key)) };
     });
 }

@@ -5,6 +5,7 @@ import type { NewLedgerEntry } from '../../src/contract/ledger.ts';
 import { planHashOf, type Action, type Plan } from '../../src/contract/plan.ts';
 import { isoTime } from '../../src/contract/ports.ts';
 import type { RiskEnvelope } from '../../src/contract/risk.ts';
+import type { Tier } from '../../src/contract/scope.ts';
 import { combinedEffectHash, type Permit, type Preview, type ToolOutcome } from '../../src/contract/tool.ts';
 import { isRefusal, type Refusal } from '../../src/contract/verdict.ts';
 import { JOB, type Stage } from './stage.ts';
@@ -29,6 +30,11 @@ export interface PlanKnobs {
   readonly events?: readonly Readonly<Record<string, unknown>>[];
   readonly tampered_preview?: (preview: Preview) => Preview;
   readonly env?: string;
+  readonly tier?: Tier;
+  readonly rule?: Partial<ApprovalRule>;
+  readonly risk?: Partial<RiskEnvelope>;
+  /** Left out: CHG-7. */
+  readonly change_id?: string;
   /** When the incident opened; left out: now. */
   readonly opened_at?: string;
 }
@@ -65,19 +71,20 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
     params: { changes: [{ path: '/spec/driver/memory', value: knobs.value ?? '2g' }] },
   };
   const { tool, target, params } = action;
+  const { change_id = 'CHG-7' } = knobs;
   const now = isoTime(clock.now());
   const context = contextOf(knobs, incident_id, knobs.opened_at ?? now);
   await store.ledger.append(incident_id, [event({ type: 'opened', at: now, context, channel: 'C0123' })]);
   const dryRun = async (args: Record<string, unknown>): Promise<Preview> => {
     const token = await stage.token({ incident_id });
-    const asked = { token, tool, target, params: args, change_id: 'CHG-7', why: 'test' };
+    const asked = { token, tool, target, params: args, change_id, why: 'test' };
     const previewed = await gateway.preview(asked);
     if (isRefusal(previewed)) throw new Error(`preview refused: ${previewed.reason}`);
     return previewed.preview;
   };
   const preview = await dryRun(params);
   const canary = action.canary === undefined ? null : await dryRun(action.canary);
-  const plan = planOf(incident_id, action);
+  const plan = planOf(incident_id, action, change_id);
   const rule: ApprovalRule = {
     name: 'test',
     people: knobs.people ?? 2,
@@ -85,10 +92,11 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
     distinct_roles: false,
     step_up: false,
     expires_after_s: 900,
+    ...knobs.rule,
   };
   const bound = {
     plan,
-    risk: RISK,
+    risk: { ...RISK, ...knobs.risk },
     policy_digest: knobs.policy_digest ?? (gateway.policyDigest() as string),
     tool_definitions_digest: knobs.tool_definitions_digest ?? gateway.toolDefinitionsDigest(),
   };
@@ -100,9 +108,8 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
   for (const later of knobs.events ?? []) entries.push(event({ at: now, ...later }));
   if (knobs.without !== 'plan') entries.push(entry('plan', { ...bound, rule, plan_hash, effect_hash }));
   const shown = knobs.tampered_preview?.(preview) ?? preview;
-  if (knobs.without !== 'preview') entries.push(entry('preview', { change_id: 'CHG-7', preview: shown }));
-  if (canary !== null)
-    entries.push(entry('preview', { change_id: 'CHG-7', phase: 'canary', preview: canary }));
+  if (knobs.without !== 'preview') entries.push(entry('preview', { change_id, preview: shown }));
+  if (canary !== null) entries.push(entry('preview', { change_id, phase: 'canary', preview: canary }));
   if (knobs.without !== 'approval')
     entries.push(
       ...approvalEntries(knobs, incident_id, {
@@ -117,7 +124,7 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
   const permit: Permit = {
     permit_id: '',
     incident_id,
-    change_id: 'CHG-7',
+    change_id,
     phase: 'apply',
     revision: 1,
     plan_hash,
@@ -175,7 +182,11 @@ const RISK: RiskEnvelope = {
   safe_alternatives: [],
 };
 
-function planOf(incident_id: string, { tool, target, params, rollback, canary }: PlannedAction): Plan {
+function planOf(
+  incident_id: string,
+  { tool, target, params, rollback, canary }: PlannedAction,
+  change_id: string,
+): Plan {
   const pointer = {
     evidence_id: 'EV-abcdefgh',
     path: '/x',
@@ -196,7 +207,7 @@ function planOf(incident_id: string, { tool, target, params, rollback, canary }:
     actions: [
       {
         id: 'a1',
-        change_id: 'CHG-7',
+        change_id,
         action_class: 'write',
         tool,
         target,
@@ -238,7 +249,7 @@ function contextOf(knobs: PlanKnobs, incident_id: string, now: string): Incident
     scope: {
       team: 'data',
       env: knobs.env ?? 'prod',
-      tier: 'tier1',
+      tier: knobs.tier ?? 'tier1',
       cluster: 'prod-1',
       namespace: 'spark-jobs',
       service: 'nightly-settlement',

@@ -7,7 +7,7 @@ import { parseYamlText } from '../../src/contract/parse.ts';
 import { parseTarget } from '../../src/contract/tool.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { classifyFields, factorProblem, forbiddenClass } from '../../src/gateway/pipeline/classify.ts';
-import { fieldQuantity, kubernetesQuantity, sparkMemoryBytes } from '../../src/gateway/quantity.ts';
+import { fieldQuantity, kubernetesQuantity, sparkMemoryBytes } from '../../src/contract/quantity.ts';
 import { JOB, POLICIES_DIR } from './stage.ts';
 
 const parsed = parseYamlText(readFileSync(join(POLICIES_DIR, 'guardrails.yaml'), 'utf8'));

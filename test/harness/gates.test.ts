@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { EvidenceRecord, HoldsResult } from '../../src/contract/evidence.ts';
 import { Guardrails } from '../../src/contract/guardrails.ts';
 import { refuse } from '../../src/contract/verdict.ts';
-import { selectRule } from '../../src/harness/approval-rule.ts';
+import { selectRule } from '../../src/contract/approval-rule.ts';
 import type { GateFacts } from '../../src/harness/gates/gate.ts';
 import { checkGates, GATES } from '../../src/harness/gates/index.ts';
 import {
@@ -79,6 +79,8 @@ function facts(change: Partial<GateFacts> = {}): GateFacts {
     stopped: false,
     risk: prepared.payload.risk,
     approval: two.context.approval,
+    rule: prepared.payload.rule,
+    unattended: null,
     involved: new Set(['maya']),
     roles_now: new Map([
       ['dan', ['oncall']],
@@ -271,11 +273,23 @@ describe('gates', () => {
       'a risk that wants two people under a rule for one',
       {
         risk: { ...prepared.payload.risk, blast_radius_score: 0.6 },
-        approval: {
-          ...(facts().approval as NonNullable<GateFacts['approval']>),
-          rule: { ...RULE, people: 1 },
-        },
+        rule: { ...RULE, people: 1 },
       },
+    ],
+    [
+      'risk',
+      'a risk that wants an approval outside Slack under a rule without one',
+      { risk: { ...prepared.payload.risk, required_gates: ['step_up_required'] } },
+    ],
+    [
+      'approvals',
+      'a plan that asks nobody in an incident that asks people',
+      { rule: { ...RULE, people: 0 } },
+    ],
+    [
+      'approvals',
+      'a plan that asks nobody when the caps are used up',
+      { rule: { ...RULE, people: 0 }, unattended: { may: false, words: 'It was changed twice today.' } },
     ],
     [
       'approvals',
@@ -316,6 +330,28 @@ describe('gates', () => {
     expect(line?.status).toBe('warning');
   });
 
+  it('let a plan run alone within its caps, and say how much of them it uses', () => {
+    const rule = { ...RULE, people: 0 };
+    const unattended = { may: true, words: '1 of 2 of deployment/x' };
+    for (const phase of ['prepare', 'clear'] as const)
+      expect(
+        checkGates(facts({ phase, rule, unattended })).find((l) => l.gate === 'approvals'),
+      ).toMatchObject({
+        status: 'passed',
+        reason: `nobody is asked: rule ${RULE.name}; 1 of 2 of deployment/x`,
+      });
+  });
+
+  it('say why people are asked although the incident may act alone', () => {
+    const unattended = { may: false, words: 'The ladder went down to approve.' };
+    expect(
+      checkGates(facts({ phase: 'prepare', approval: null, unattended })).find((l) => l.gate === 'approvals'),
+    ).toMatchObject({
+      status: 'waiting',
+      reason: 'nobody has been asked yet; people are asked: The ladder went down to approve.',
+    });
+  });
+
   it('wait for people before anybody was asked', () => {
     expect(
       checkGates(facts({ phase: 'prepare', approval: null })).find((l) => l.gate === 'approvals')?.status,
@@ -323,24 +359,30 @@ describe('gates', () => {
   });
 });
 
+const scaled = { tool: 'k8s.scale', action_class: 'write' } as const;
+
 describe('the approval rule', () => {
   it('comes from the first row that matches, and no row means no approval', () => {
-    expect(selectRule(guardrails, incidentContext(), prepared.payload.risk, ['write'])).toMatchObject({
+    expect(selectRule(guardrails, incidentContext(), prepared.payload.risk, [scaled])).toMatchObject({
       people: 1,
     });
-    expect(selectRule(guardrails, incidentContext(), prepared.payload.risk, ['destroy'])).toMatchObject({
+    expect(
+      selectRule(guardrails, incidentContext(), prepared.payload.risk, [
+        { ...scaled, action_class: 'destroy' },
+      ]),
+    ).toMatchObject({
       allow: false,
       code: 'no-approval-rule',
     });
     expect(
-      selectRule(guardrails, incidentContext({ approval_policy: 'other' }), prepared.payload.risk, ['write']),
+      selectRule(guardrails, incidentContext({ approval_policy: 'other' }), prepared.payload.risk, [scaled]),
     ).toMatchObject({ allow: false });
   });
 
   it('gets a second person from the risk, never fewer', () => {
     expect(
       selectRule(guardrails, incidentContext(), { ...prepared.payload.risk, blast_radius_score: 0.55 }, [
-        'write',
+        scaled,
       ]),
     ).toMatchObject({ people: 2 });
     expect(
@@ -348,7 +390,7 @@ describe('the approval rule', () => {
         guardrails,
         incidentContext(),
         { ...prepared.payload.risk, required_gates: ['two_person_approval_required'] },
-        ['write'],
+        [scaled],
       ),
     ).toMatchObject({ people: 2 });
   });

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AUTONOMY_LEVELS } from '../../src/contract/incident.ts';
+import { minLevel, standingOf } from '../../src/contract/ladder.ts';
 import type { Score } from '../../src/contract/shadow.ts';
 import { ShadowScore } from '../../src/contract/shadow.ts';
 import { splitBecause } from '../../src/harness/shadow/cause.ts';
 import { CONFIDENT_MIN, scoreShadow } from '../../src/harness/shadow/compare.ts';
-import { ladderOf, minLevel, proposalOf, standingOf } from '../../src/harness/shadow/ladder.ts';
+import { ladderOf, proposalOf } from '../../src/harness/shadow/ladder.ts';
 import { isRobot } from '../../src/harness/shadow/people.ts';
 import { leadWords } from '../../src/harness/shadow/report-words.ts';
 import { runStatistics, shadowStatistics, wilson } from '../../src/harness/shadow/statistics.ts';

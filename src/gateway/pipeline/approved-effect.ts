@@ -10,6 +10,8 @@ export interface ApprovedEffect {
   readonly precondition: Omit<Precondition, 'origin'>;
   /** For an action that follows its canary: the effect that the canary must have had. */
   readonly after_canary: string | null;
+  /** What each action of the plan was approved to bring about, by change id; empty for an undo. */
+  readonly approved: ReadonlyMap<string, Preview>;
 }
 
 const COMBINATIONS_MAX = 256;
@@ -24,7 +26,9 @@ export function approvedEffect(
   if (isRefusal(previews)) return previews;
   if (permit.phase === 'undo') {
     const found = [...previews.values()].flat().find((preview) => fits(preview, permit));
-    return found === undefined ? unpreviewed() : { precondition: stateOf(found), after_canary: null };
+    return found === undefined
+      ? unpreviewed()
+      : { precondition: stateOf(found), after_canary: null, approved: new Map() };
   }
   const own = effectKey(permit.change_id, permit.phase);
   const found = previews.get(own)?.find((preview) => fits(preview, permit));
@@ -32,9 +36,12 @@ export function approvedEffect(
   const parts = planCalls(plan.plan).map(({ key }) => key);
   const chosen = approvedCombination(parts, new Map([...previews, [own, [found]]]), plan.effect_hash);
   if (chosen === null) return mismatch('The previewed effect is not the one that people approved.');
+  const approved = new Map(
+    plan.plan.actions.map(({ change_id }) => [change_id, chosen.get(effectKey(change_id)) as Preview]),
+  );
   const canary = chosen.get(effectKey(permit.change_id, 'canary'));
   if (permit.phase === 'canary' || canary === undefined)
-    return { precondition: stateOf(found), after_canary: null };
+    return { precondition: stateOf(found), after_canary: null, approved };
   const problem = canaryProblem(canary, found);
   if (problem !== null) return mismatch(`${permit.change_id}: ${problem}.`);
   return {
@@ -43,6 +50,7 @@ export function approvedEffect(
       changes: changesAfterCanary(canary.changes, found.changes),
     },
     after_canary: canary.effect_hash,
+    approved,
   };
 }
 

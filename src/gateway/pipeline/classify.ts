@@ -4,7 +4,7 @@ import { refuse, type Refusal } from '../../contract/verdict.ts';
 import type { TouchedField } from '../drivers/driver.ts';
 import type { Classification } from '../gateway.ts';
 import { isAbovePattern, matchesPattern } from '../json-pointer.ts';
-import { fieldQuantity } from '../quantity.ts';
+import { fieldQuantity } from '../../contract/quantity.ts';
 
 /**
  * The class of an action by tool, kind and touched paths. Pure: what a model or a server says about a tool has no

@@ -2,7 +2,7 @@ import { hashOf } from '../../contract/canonical.ts';
 import type { IncidentContext } from '../../contract/incident.ts';
 import { journalKey, type Permit, type ToolOutcome } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
-import type { JournalRow, JournalStore, TokenGrant } from '../../store/authority.ts';
+import type { AcceptAnswer, Attendance, JournalRow, TokenGrant } from '../../store/authority.ts';
 import { freezeRemedy } from '../../store/freezes.ts';
 import type { Place, Precondition, TouchedField, WriteTool } from '../drivers/driver.ts';
 import type { ExecuteRequest } from '../gateway.ts';
@@ -25,6 +25,7 @@ import { compareObservation, conflictOutcome, differences } from './outcome.ts';
 import { checkPermit } from './permit.ts';
 import { peopleNow } from './people-now.ts';
 import { proveApproval, type Proof } from './prove-approval.ts';
+import { proveAttendance } from './prove-unattended.ts';
 import { settleEarlier } from './reconcile-call.ts';
 import { restorationRefusal } from './restoration.ts';
 import type { Guarded } from './throttle.ts';
@@ -47,6 +48,7 @@ interface Allowed {
   readonly admission: Admission;
   readonly permit: Permit;
   readonly proof: Proof;
+  readonly attendance: Attendance | undefined;
 }
 
 export async function executeCall(
@@ -91,6 +93,8 @@ async function allow(
     (await contentProblem(core, admission, permit, proof)) ??
     (await canaryRefusal(core.store.journal, entries, permit, proof));
   if (mismatch !== null) return refused(mismatch);
+  const attendance = await proveAttendance(core, admission, permit, proof);
+  if (attendance !== undefined && isRefusal(attendance)) return refused(attendance);
   const { team, env, service } = proof.context.scope;
   const freezes = await core.store.freezes.active({ team, env, service });
   const denied = authorize(admission, {
@@ -101,6 +105,7 @@ async function allow(
     permit_valid: true,
     approvals: proof.approvals,
     people_required: proof.people_required,
+    unattended: proof.people_required === 0,
     denied: proof.denied,
   });
   const [freeze] = freezes;
@@ -112,7 +117,7 @@ async function allow(
         `${freezeRemedy(freeze)} The gates then run again.`,
       ),
     );
-  return denied === null ? { admission, permit, proof } : refused(denied);
+  return denied === null ? { admission, permit, proof, attendance } : refused(denied);
 }
 
 /** The arguments must set exactly what the approved preview showed, for the incident's own tenant. */
@@ -189,8 +194,9 @@ async function accepted(
     why: `approved change ${permit.change_id}`,
     write: { journal_key: key, journal_phase: permit.phase, permit_id: permit.permit_id },
   });
-  const taken = await take(core, permit, facts, key);
+  const taken = await take(core, allowed, facts, key);
   if (isRefusal(taken)) return { value: taken, ill: false };
+  if (taken.result === 'refused') return { value: taken.refusal, ill: false };
   const { result, row } = taken;
   if (result === 'accepted') return { value: await run(core, allowed, request, facts, key), ill: false };
   if (result === 'existing' && row !== null)
@@ -201,12 +207,19 @@ async function accepted(
 /** Permit, journal row and audit row in one transaction. When it cannot be written, nothing is called. */
 async function take(
   core: GatewayCore,
-  { permit_id, args_hash }: Permit,
+  { permit: { permit_id, args_hash }, attendance }: Allowed,
   facts: CallFacts,
   key: string,
-): Promise<Awaited<ReturnType<JournalStore['accept']>> | Refusal> {
+): Promise<AcceptAnswer | Refusal> {
+  const audit = beforeEntry(facts);
   try {
-    return await core.store.journal.accept({ permit_id, key, args_hash, audit: beforeEntry(facts) });
+    return await core.store.journal.accept({
+      permit_id,
+      key,
+      args_hash,
+      audit,
+      ...(attendance === undefined ? {} : { attendance }),
+    });
   } catch (error) {
     return auditUnavailable(core, facts.call_id, error);
   }

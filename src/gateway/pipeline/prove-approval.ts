@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { tallyDecisions, type Decision } from '../../contract/approval.ts';
+import { asksNobody, tallyDecisions, type Decision } from '../../contract/approval.ts';
 import { hashOf } from '../../contract/canonical.ts';
 import {
   AUTONOMY_LEVELS,
@@ -14,6 +14,7 @@ import { journalKey, type Permit } from '../../contract/tool.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { Precondition } from '../drivers/driver.ts';
 import { approvedEffect } from './approved-effect.ts';
+import type { ApprovedEffect } from './approved-effect.ts';
 import { originOf, plannedCall } from './planned-call.ts';
 
 /**
@@ -27,6 +28,9 @@ export interface Proof {
   readonly precondition: Precondition;
   /** For an action that follows its canary: the effect that the canary must have had. */
   readonly after_canary: string | null;
+  readonly plan: PlanPayload;
+  /** By change id, as in `ApprovedEffect`. */
+  readonly approved: ApprovedEffect['approved'];
   /** Distinct people whose approval counts. */
   readonly approvals: number;
   readonly people_required: number;
@@ -80,8 +84,17 @@ export function proveApproval(input: ProofInput): Proof | Refusal {
   if (isRefusal(tally)) return tally;
   const { context, autonomy } = incident;
   const origin = originOf(input.entries, input.permit);
-  const { precondition, after_canary } = effect;
-  return { context, autonomy, action, precondition: { ...precondition, origin }, after_canary, ...tally };
+  const { precondition, after_canary, approved } = effect;
+  return {
+    context,
+    autonomy,
+    action,
+    precondition: { ...precondition, origin },
+    after_canary,
+    plan,
+    approved,
+    ...tally,
+  };
 }
 
 const Minted = z.looseObject({ permit: z.looseObject({ permit_id: z.string() }) });
@@ -242,19 +255,15 @@ function approvalOf(
   incident: IncidentFacts,
 ): Pick<Proof, 'approvals' | 'people_required' | 'denied'> | Refusal {
   const people_required = plan.rule.people;
-  if (people_required === 0 && incident.autonomy === 'limited')
-    return { approvals: 0, people_required, denied: false };
   const missing = (reason: string): Refusal =>
     refuse('approval-missing', reason, 'Ask for approval; the card shows who may give it.');
   const approval_id = lastApprovalId(entries, permit);
   const approval = approval_id === null ? null : approvalFromLedger(entries, approval_id);
   if (approval === null) return missing('Nobody was asked to approve this plan.');
-  if (
-    approval.effect_hash !== plan.effect_hash ||
-    hashOf(approval.rule) !== hashOf(plan.rule) ||
-    people_required < 1
-  )
+  if (approval.effect_hash !== plan.effect_hash || hashOf(approval.rule) !== hashOf(plan.rule))
     return missing('The approval is for another effect or another rule.');
+  if (people_required === 0 && !asksNobody(plan.rule, incident.autonomy) && permit.phase !== 'undo')
+    return missing(`The plan asks nobody, and the incident runs with autonomy ${incident.autonomy}.`);
   const expires_at_ms = Date.parse(approval.expires_at);
   if (['denied', 'expired', 'void'].includes(approval.status))
     return missing(`The approval is ${approval.status}.`);

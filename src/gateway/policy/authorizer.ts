@@ -32,6 +32,8 @@ interface ExecuteFacts {
   readonly permit_valid: boolean;
   readonly approvals: number;
   readonly people_required: number;
+  /** Nobody was asked, and the bounds of `limited` allow it. */
+  readonly unattended: boolean;
   readonly denied: boolean;
 }
 

@@ -7,6 +7,7 @@ import { gatherFacts, holdsAll, previewAll } from '../gate-facts.ts';
 import { checkGates } from '../gates/index.ts';
 import { incidentOf } from '../state.ts';
 import type { PreparedPlan } from '../state.ts';
+import { readUnattended } from '../unattended-facts.ts';
 import { isOutage, withWorld } from '../world-session.ts';
 import type { Effect } from './effect.ts';
 import { failed } from './effect.ts';
@@ -28,11 +29,18 @@ export const clearEffect: Effect = (input) =>
     const holds = await holdsAll(read, payload.plan);
     const unreachable = [...holds.values()].find((h) => h.status === 'unreachable');
     if (unreachable !== undefined) return failed(input, unreachable.detail);
+    const { plan, rule } = payload;
+    const guardrails = deps.gateway.guardrails();
+    // Without guardrails no gate can be checked; `gatherFacts` says so.
+    const unattended =
+      guardrails === null ? null : await readUnattended(deps, context, guardrails, plan, previews);
     const facts = await gatherFacts(deps, context, {
       phase: 'clear',
-      plan: payload.plan,
+      plan,
       risk: payload.risk,
       approval: context.approval,
+      rule,
+      unattended,
       previews,
       holds,
       digests_of_plan: { policy: payload.policy_digest, tools: payload.tool_definitions_digest },

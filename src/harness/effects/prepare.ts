@@ -1,4 +1,5 @@
 import type { ApprovalRequest, ApprovalRule } from '../../contract/approval.ts';
+import { selectRule } from '../../contract/approval-rule.ts';
 import type { PlanPayload } from '../../contract/ledger.ts';
 import type { GateLine } from '../../contract/notice.ts';
 import { effectHashes, effectKey, planCalls } from '../../contract/plan-calls.ts';
@@ -10,13 +11,13 @@ import type { ActionClass, Preview } from '../../contract/tool.ts';
 import { isRefusal, refuse } from '../../contract/verdict.ts';
 import type { Refusal } from '../../contract/verdict.ts';
 import { assessRisk } from '../../risk/envelope.ts';
-import { selectRule } from '../approval-rule.ts';
 import type { HarnessEvent } from '../events.ts';
 import { freezeDraft } from '../freeze-draft.ts';
 import { gatherFacts, holdsAll, previewAll } from '../gate-facts.ts';
 import { checkGates } from '../gates/index.ts';
 import { readQuota } from '../quota-facts.ts';
 import { incidentOf } from '../state.ts';
+import { readUnattended } from '../unattended-facts.ts';
 import { isOutage, withWorld } from '../world-session.ts';
 import type { ReadSession } from '../world-session.ts';
 import type { Effect, EffectInput } from './effect.ts';
@@ -71,12 +72,8 @@ async function judgePlan(
         'Run "aegis policy check" and mend the file it names.',
       ),
     );
-  const rule = selectRule(
-    guardrails,
-    incident,
-    risk,
-    plan.actions.map((a) => a.action_class),
-  );
+  const unattended = await readUnattended(deps, context, guardrails, plan, previews);
+  const rule = selectRule(guardrails, incident, risk, plan.actions, unattended?.may ?? false);
   if (isRefusal(rule)) return refusedBy(input, [], rule);
   const tools = deps.gateway.toolDefinitionsDigest();
   const holds = await holdsAll(read, plan);
@@ -87,6 +84,8 @@ async function judgePlan(
     plan,
     risk,
     approval: null,
+    rule,
+    unattended,
     previews,
     holds,
     digests_of_plan: { policy, tools },

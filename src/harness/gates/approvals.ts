@@ -1,17 +1,22 @@
 import { tallyDecisions } from '../../contract/approval.ts';
 import type { Decision } from '../../contract/approval.ts';
-import type { Gate } from './gate.ts';
+import type { Unattended } from '../../contract/unattended.ts';
+import type { Gate, GateResult } from './gate.ts';
 import { passed, refused } from './gate.ts';
 
-/** Enough distinct people, none involved, each still holding the role that the decision counts under. */
+/**
+ * Enough distinct people, none involved, each still holding the role that the decision counts under. Under `limited` a rule may
+ * ask nobody: then level and caps must still allow it.
+ */
 export const approvalsGate: Gate = {
   gate: 'approvals',
   title: 'Approvals',
-  check({ phase, approval, involved, roles_now, revoked_tokens, now_ms }) {
+  check({ phase, approval, rule, unattended, involved, roles_now, revoked_tokens, now_ms }) {
+    if (rule.people === 0) return nobodyAsked(rule.name, unattended);
     if (phase === 'prepare' || approval === null)
       return {
         status: 'waiting',
-        reason: 'nobody has been asked yet',
+        reason: `nobody has been asked yet${unattended === null ? '' : `; people are asked: ${whyAsked(unattended)}`}`,
         remedy: '',
       };
     const expires_at_ms = Date.parse(approval.expires_at);
@@ -38,3 +43,16 @@ export const approvalsGate: Gate = {
     return passed(`${tally.approvals.length} of ${approval.rule.people} given`);
   },
 };
+
+function nobodyAsked(rule_name: string, unattended: Unattended | null): GateResult {
+  if (unattended?.may === true) return passed(`nobody is asked: rule ${rule_name}; ${unattended.words}`);
+  return refused(
+    unattended?.words ?? 'The plan asks nobody, and the incident asks people.',
+    'Press Plan again: the new plan asks people.',
+  );
+}
+
+/** Under `limited`, and asked all the same. */
+function whyAsked({ may, words }: Unattended): string {
+  return may ? 'no rule of guardrails.yaml lets this plan run alone' : words;
+}

@@ -1,4 +1,4 @@
-import type { Approval } from '../../contract/approval.ts';
+import type { Approval, ApprovalRule } from '../../contract/approval.ts';
 import type { EvidenceRecord, HoldsResult } from '../../contract/evidence.ts';
 import type { Guardrails } from '../../contract/guardrails.ts';
 import type { IncidentContext } from '../../contract/incident.ts';
@@ -7,6 +7,7 @@ import type { Plan } from '../../contract/plan.ts';
 import type { RiskEnvelope } from '../../contract/risk.ts';
 import type { Mount } from '../../contract/settings.ts';
 import type { Preview } from '../../contract/tool.ts';
+import type { Unattended } from '../../contract/unattended.ts';
 import type { Refusal } from '../../contract/verdict.ts';
 import type { BudgetLine } from '../budget-accounts.ts';
 
@@ -39,6 +40,10 @@ export interface GateFacts {
   readonly stopped: boolean;
   readonly risk: RiskEnvelope;
   readonly approval: Approval | null;
+  /** Who must approve. */
+  readonly rule: ApprovalRule;
+  /** Whether it may run without them; null: the incident always asks people. */
+  readonly unattended: Unattended | null;
   readonly involved: ReadonlySet<string>;
   /** Roles that each approver holds now, in this team and environment. */
   readonly roles_now: ReadonlyMap<string, readonly string[]>;

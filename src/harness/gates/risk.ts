@@ -5,7 +5,7 @@ import { passed, refused } from './gate.ts';
 export const riskGate: Gate = {
   gate: 'risk',
   title: 'Risk is within limits',
-  check({ risk, guardrails, approval, phase }) {
+  check({ risk, guardrails, rule }) {
     const score = risk.blast_radius_score;
     if (score > guardrails.risk.blast_radius_max)
       return refused(
@@ -14,8 +14,13 @@ export const riskGate: Gate = {
       );
     const two =
       score >= guardrails.risk.two_people_at || risk.required_gates.includes('two_person_approval_required');
-    if (phase === 'clear' && two && (approval?.rule.people ?? 0) < 2)
+    if (two && rule.people < 2)
       return refused('This risk needs two people, the rule asked for fewer.', 'Press Plan again.');
+    if (risk.required_gates.includes('step_up_required') && !rule.step_up)
+      return refused(
+        'This risk needs an approval outside Slack, the rule asked for none.',
+        'Press Plan again.',
+      );
     return passed(`blast radius ${score.toFixed(2)}`);
   },
 };

@@ -31,7 +31,7 @@ export function approvalNotice(snapshot: Snapshot, view: CardView): ApprovalNoti
     confidence: plan.confidence,
     risk,
     gates: c.plan.gates.map((g) =>
-      g.gate === 'approvals'
+      g.gate === 'approvals' && rule.people > 0
         ? {
             ...g,
             status: tally.satisfied ? ('passed' as const) : ('waiting' as const),
@@ -119,10 +119,15 @@ function statusText(snapshot: Snapshot): string {
   switch (c.approval.status) {
     case 'open':
       return 'Waiting for approval.';
-    case 'approved':
+    case 'approved': {
+      const asked =
+        c.approval.rule.people > 0
+          ? 'Approved'
+          : `Nobody is asked (autonomy limited, rule ${c.approval.rule.name})`;
       return snapshot.state === 'HALTED'
-        ? `Approved, but not run: ${c.halt?.text ?? ''}`
-        : 'Approved; every gate is checked again, then it runs.';
+        ? `${asked}, but not run: ${c.halt?.text ?? ''}`
+        : `${asked}; every gate is checked again, then it runs.`;
+    }
     case 'denied':
       return 'Denied; nothing ran.';
     case 'expired':
@@ -130,7 +135,10 @@ function statusText(snapshot: Snapshot): string {
     case 'void':
       return `Void; nothing ran. ${c.halt?.text ?? c.status_text}`;
     case 'used':
-      if (snapshot.state === 'ROLLING_BACK') return 'Executed as approved; it is being put back now.';
-      return snapshot.state === 'HALTED' ? (c.halt?.text ?? 'Halted.') : 'Executed as approved.';
+      if (snapshot.state === 'ROLLING_BACK') return 'It was executed, and is being put back now.';
+      if (snapshot.state === 'HALTED') return c.halt?.text ?? 'Halted.';
+      return c.approval.rule.people > 0
+        ? 'Executed as approved.'
+        : 'Executed as planned, without a person’s approval (autonomy limited).';
   }
 }

@@ -137,7 +137,8 @@ function observingWords(c: MachineContext): string {
 }
 
 function pendingWords(c: MachineContext): string {
-  if (c.running?.kind === 'clear') return 'Approved: checking every gate again before anything runs';
+  if (c.running?.kind === 'clear')
+    return `${c.approval?.rule.people === 0 ? 'Nobody is asked' : 'Approved'}: checking every gate again before anything runs`;
   if (c.approval?.status === 'expired') return 'The approval expired; nothing ran';
   if (c.approval?.status === 'void') return c.status_text;
   return 'Waiting for approval';

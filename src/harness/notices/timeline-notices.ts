@@ -71,7 +71,7 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
     case 'investigated':
       return [foundLine(event)];
     case 'prepared':
-      return [];
+      return to.context.approval?.status === 'approved' ? [aloneLine(event)] : [];
     case 'decided':
       return [decisionLine(event, to)];
     case 'cleared':
@@ -110,6 +110,21 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
     default:
       return [];
   }
+}
+
+/** Nobody will press anything, so whoever is awake is told before it runs, not after. */
+function aloneLine({ payload }: EventOf<'prepared'>): Line {
+  const intents = payload.plan.actions.map(({ change_id, intent }) => `${change_id} ${intent}`).join('; ');
+  return {
+    topic: 'decision',
+    segments: [
+      bold('Nobody is asked: '),
+      plain(
+        `${intents}. Rule ${payload.rule.name}, autonomy limited. If it must not run, press Stop on the incident’s card.`,
+      ),
+    ],
+    broadcast: true,
+  };
 }
 
 function foundLine(event: EventOf<'investigated'>): Line {

@@ -1,9 +1,11 @@
 import { AUTONOMY_LEVELS } from '../../contract/incident.ts';
 import type { Autonomy, IncidentContext } from '../../contract/incident.ts';
+import { minLevel, standingOf } from '../../contract/ladder.ts';
+import type { Standing } from '../../contract/ladder.ts';
 import type { Settings } from '../../contract/settings.ts';
 import type { Score } from '../../contract/shadow.ts';
 import type { Store } from '../../store/store.ts';
-import { ladderOf, minLevel, standingOf } from './ladder.ts';
+import { ladderOf } from './ladder.ts';
 import type { LadderView, Place } from './ladder.ts';
 
 /** The ladder as it stands now: the record from the store, the ceiling from configuration. */
@@ -33,12 +35,15 @@ export async function underLadder(
   { store, settings }: LadderDeps,
   opened: IncidentContext,
 ): Promise<IncidentContext> {
-  const place = placeOf(opened);
-  const { cap } = standingOf(await store.ladder.scores(place, SCORES_MAX), await store.ladder.raises(place));
+  const { cap } = await ladderStanding({ store }, placeOf(opened));
   const autonomy = minLevel(opened.autonomy, cap);
   const { quiet_s, watch_h } = settings.shadow;
   const shadow = mayExecute(autonomy) ? {} : { shadow: { quiet_s, watch_s: watch_h * 3600 } };
   return { ...opened, autonomy, ...shadow };
+}
+
+export async function ladderStanding({ store }: Pick<LadderDeps, 'store'>, place: Place): Promise<Standing> {
+  return standingOf(await store.ladder.scores(place, SCORES_MAX), await store.ladder.raises(place));
 }
 
 export function placeOf({ scope }: Pick<IncidentContext, 'scope'>): Place {

@@ -33,6 +33,12 @@ const STATUS_HEAD: Readonly<Record<ApprovalNotice['status'], string>> = {
   used: 'Approved and carried out',
 };
 
+/** Under autonomy `limited`, where a rule may ask nobody. */
+const UNATTENDED_HEAD: Partial<typeof STATUS_HEAD> = {
+  approved: 'Runs without approval',
+  used: 'Carried out without approval',
+};
+
 const GATE_SIGNS: Readonly<Record<GateLine['status'], string>> = {
   passed: '✅',
   refused: '❌',
@@ -96,13 +102,17 @@ function isShadow(notice: ApprovalNotice): boolean {
   return !ApprovalId.safeParse(notice.approval_id).success;
 }
 
+function headWords({ status, rule }: ApprovalNotice): string {
+  return (rule.people === 0 ? UNATTENDED_HEAD[status] : undefined) ?? STATUS_HEAD[status];
+}
+
 function headline(notice: ApprovalNotice): string {
   if (isShadow(notice)) return `SHADOW · Plan, not to be run · ${changeNames(notice)}`;
   const given =
     notice.status === 'open' && notice.rule.people > 0
       ? ` · ${notice.approvals_given} of ${notice.rule.people} given`
       : '';
-  return `${STATUS_HEAD[notice.status]} · ${changeNames(notice)}${given}`;
+  return `${headWords(notice)} · ${changeNames(notice)}${given}`;
 }
 
 function what(block_id: string, notice: ApprovalNotice, ctx: CardContext, caps: Caps): KnownBlock {
@@ -217,12 +227,23 @@ function whoLines(notice: ApprovalNotice, ctx: CardContext, caps: Caps): Mrkdwn[
     return mrkdwn`${signs[decision.decision]} ${ctx.person(decision.principal).name} (${decision.role}${viaWords(decision.via)}) ${moment(decision.at, '{time}')}${reason}`;
   });
   if (isShadow(notice)) return [mrkdwn`Nothing here can be approved; Aegis compares it with what people do`];
-  if (notice.status !== 'open') return shown.length > 0 ? shown : [mrkdwn`Nobody decided`];
+  if (notice.status !== 'open' && shown.length === 0)
+    return [
+      notice.rule.people === 0
+        ? mrkdwn`${cut(unattendedWords(notice), caps.gate_reason)}`
+        : mrkdwn`Nobody decided`,
+    ];
+  if (notice.status !== 'open') return shown;
   const missing = notice.rule.people - notice.approvals_given;
   if (missing > 0) shown.push(mrkdwn`⏳ ${missing} more of ${cut(notice.who_can, 300)}`);
   if (notice.step_up !== undefined && !notice.step_up.given) shown.push(stepUpLine(notice.step_up.url));
   shown.push(mrkdwn`Expires ${moment(notice.expires_at)}`);
   return shown;
+}
+
+function unattendedWords({ gates, rule }: ApprovalNotice): string {
+  const reason = gates.find(({ gate, status }) => gate === 'approvals' && status === 'passed')?.reason;
+  return oneLine(`Autonomy limited, ${reason ?? `nobody is asked: rule ${rule.name}`}`);
 }
 
 /** An address, not a button: it leads out of Slack, and Slack is told of no press. */
@@ -297,7 +318,9 @@ function withdrawButton(names: string, value: string): Button {
 function pinLines(notice: ApprovalNotice, ctx: CardContext): Mrkdwn[] {
   const tail = isShadow(notice)
     ? 'In shadow nothing is executed.'
-    : 'You approve exactly this; a changed plan is a new card and voids approvals.';
+    : notice.rule.people === 0
+      ? 'Exactly this runs; a changed plan is a new card.'
+      : 'You approve exactly this; a changed plan is a new card and voids approvals.';
   const pin = mrkdwn`Plan \`sha256:${hashWords(notice.plan_hash)}\` rev ${notice.revision} · effect \`${hashWords(notice.effect_hash)}\`. ${tail}`;
   return notice.simulated || ctx.simulated ? [SIMULATED, pin] : [pin];
 }
@@ -308,7 +331,7 @@ function summary(notice: ApprovalNotice): string {
   if (isShadow(notice))
     return topText(`SHADOW plan: ${changeNames(notice)}, ${count}. ${notice.status_text}`);
   if (notice.status !== 'open')
-    return topText(`${STATUS_HEAD[notice.status]}: ${changeNames(notice)}, ${count}. ${notice.status_text}`);
+    return topText(`${headWords(notice)}: ${changeNames(notice)}, ${count}. ${notice.status_text}`);
   const next = Math.min(notice.approvals_given + 1, Math.max(1, notice.rule.people));
   const risk = `blast radius ${radiusWord(notice.risk.blast_radius_score).toLowerCase()}`;
   return topText(

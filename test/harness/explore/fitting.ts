@@ -98,7 +98,7 @@ function shaped(sample: HarnessEvent, snapshot: Snapshot, dice: Dice): HarnessEv
 }
 
 function openedContext(dice: Dice): ReturnType<typeof incidentContext> {
-  const autonomy = dice.chance(0.75) ? 'approve' : dice.pick(AUTONOMY_LEVELS);
+  const autonomy = dice.chance(0.6) ? 'approve' : dice.pick(AUTONOMY_LEVELS);
   const watched = (autonomy === 'suggest' || autonomy === 'read_only') && dice.chance(0.7);
   return incidentContext({
     autonomy,

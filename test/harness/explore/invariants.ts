@@ -150,6 +150,8 @@ function entersExecuting(from: Snapshot, event: HarnessEvent, to: Snapshot): str
   const { approval, plan } = to.context;
   if (approval === null) return 'without an approval';
   if (approval.status !== 'approved' || !satisfied(to.context)) return `approval is ${approval.status}`;
+  const nobody = approval.decisions.every((d) => d.decision !== 'approve');
+  if (nobody && to.context.incident?.autonomy !== 'limited') return 'nobody approved';
   return approval.plan_hash === plan?.payload.plan_hash ? null : 'of another plan';
 }
 

@@ -1,6 +1,6 @@
 import type { Preview } from '../../../contract/tool.ts';
 import { valueAt } from '../../json-pointer.ts';
-import { kubernetesQuantity } from '../../quantity.ts';
+import { kubernetesQuantity } from '../../../contract/quantity.ts';
 import { resourceChange, type Demand } from './resource-change.ts';
 
 /** What an object with a pod template asks of its namespace: replicas times the containers' limits, else requests. */

@@ -1,4 +1,4 @@
-import { sparkMemoryBytes } from '../../quantity.ts';
+import { sparkMemoryBytes } from '../../../contract/quantity.ts';
 import { valueAt } from '../../json-pointer.ts';
 import type { Preview } from '../../../contract/tool.ts';
 import { resourceChange, type Demand } from './resource-change.ts';

@@ -1,0 +1,108 @@
+import { selectRule } from '../../contract/approval-rule.ts';
+import { hashOf } from '../../contract/canonical.ts';
+import { standingOf } from '../../contract/ladder.ts';
+import type { Permit } from '../../contract/tool.ts';
+import {
+  attendedEntries,
+  judgeUnattended,
+  levelProblem,
+  pastChanges,
+  unattendedEntries,
+  type UnattendedLimits,
+  type UnattendedPlan,
+} from '../../contract/unattended.ts';
+import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
+import type { Attendance } from '../../store/authority.ts';
+import type { Admission } from './admit.ts';
+import type { GatewayCore } from './core.ts';
+import type { Proof } from './prove-approval.ts';
+import { readVerifiedChain } from './verified-chain.ts';
+
+/** Scores of one place that count, as on the ladder. */
+const SCORES_MAX = 1000;
+const ASK_PEOPLE = 'Press Plan again: the new plan asks people.';
+
+/**
+ * May this change run although nobody was asked? The level is looked up anew in configuration and on the ladder, the rule
+ * is chosen anew from the policies in force, and what ran alone so far comes from the verified SYSTEM chain; the
+ * harness is believed in none of it. The answer is judged once more in the transaction that consumes the permit.
+ *
+ * @returns what that transaction has to ask; undefined for an undo, which never waits for room under a cap.
+ */
+export async function proveAttendance(
+  core: GatewayCore,
+  admission: Admission,
+  permit: Permit,
+  proof: Proof,
+): Promise<Attendance | Refusal | undefined> {
+  if (permit.phase === 'undo') return undefined;
+  const { incident_id, change_id, target } = permit;
+  if (proof.people_required > 0) return (past) => attendedEntries({ incident_id, change_id, target }, past);
+  const limits = admission.policy.guardrails.limited;
+  if (limits === undefined || !isChosenRule(admission, proof))
+    return refuse(
+      'approval-missing',
+      'The plan asks nobody, and no rule of the policies in force allows that for it.',
+      ASK_PEOPLE,
+    );
+  const plan = planOf(proof);
+  const level = await levelNow(core, plan, proof);
+  if (level !== null) return refuse('autonomy-forbids', level, ASK_PEOPLE);
+  const system = await readVerifiedChain(core.store.ledger, 'SYSTEM');
+  if (isRefusal(system)) return system;
+  const verdict = judgeUnattended(limits, plan, pastChanges(system), core.clock.now());
+  return verdict.may ? attendanceOf(core, limits, plan) : exceeded(verdict.words);
+}
+
+function attendanceOf(
+  { clock }: Pick<GatewayCore, 'clock'>,
+  limits: UnattendedLimits,
+  plan: UnattendedPlan,
+): Attendance {
+  return (past) => {
+    const verdict = judgeUnattended(limits, plan, past, clock.now());
+    return verdict.may ? unattendedEntries(plan, past) : exceeded(verdict.words);
+  };
+}
+
+/** The row of `guardrails.yaml` that the plan names is the one that would be chosen today, for the tier of today. */
+function isChosenRule({ policy, tier }: Admission, { context, plan }: Proof): boolean {
+  const { approval_policy, scope } = context;
+  const place = { approval_policy, scope: { ...scope, tier } };
+  const chosen = selectRule(policy.guardrails, place, plan.risk, plan.plan.actions, true);
+  return !isRefusal(chosen) && hashOf(chosen) === hashOf(plan.rule);
+}
+
+async function levelNow(
+  { store, settings }: Pick<GatewayCore, 'store' | 'settings'>,
+  { team, env, service }: UnattendedPlan,
+  { autonomy }: Proof,
+): Promise<string | null> {
+  const place = { team, env, service };
+  const standing = standingOf(await store.ladder.scores(place, SCORES_MAX), await store.ladder.raises(place));
+  return levelProblem(place, {
+    incident: autonomy,
+    configured: settings.teams[team]?.environments[env]?.autonomy ?? 'read_only',
+    earned: standing.cap,
+    lowered: standing.lowered?.why ?? null,
+  });
+}
+
+function planOf({ context, plan, approved }: Proof): UnattendedPlan {
+  const { incident_id, scope } = context;
+  return {
+    incident_id,
+    team: scope.team,
+    env: scope.env,
+    service: scope.service ?? '-',
+    actions: plan.plan.actions.map(({ change_id, target }) => ({
+      change_id,
+      target,
+      changes: approved.get(change_id)?.changes ?? [],
+    })),
+  };
+}
+
+function exceeded(words: string): Refusal {
+  return refuse('unattended-limit', words, ASK_PEOPLE);
+}

@@ -1,0 +1,48 @@
+import type { Guardrails } from '../contract/guardrails.ts';
+import { levelProblem, judgeUnattended } from '../contract/unattended.ts';
+import type { Unattended } from '../contract/unattended.ts';
+import type { Plan } from '../contract/plan.ts';
+import { effectKey } from '../contract/plan-calls.ts';
+import type { Preview } from '../contract/tool.ts';
+import { isRefusal } from '../contract/verdict.ts';
+import type { Refusal } from '../contract/verdict.ts';
+import { environmentOf } from './deps.ts';
+import type { HarnessDeps } from './deps.ts';
+import { ladderStanding, placeOf } from './shadow/ladder-facts.ts';
+import { incidentOf } from './state.ts';
+import type { MachineContext } from './state.ts';
+
+/**
+ * May this plan run without a person, by level and caps as they stand now? The gateway looks all of it up again.
+ *
+ * @returns null when that is no question: the incident asks people whatever its plan is.
+ */
+export async function readUnattended(
+  deps: Pick<HarnessDeps, 'store' | 'settings' | 'clock'>,
+  context: MachineContext,
+  { limited }: Pick<Guardrails, 'limited'>,
+  plan: Plan,
+  previews: ReadonlyMap<string, Preview | Refusal>,
+): Promise<Unattended | null> {
+  const incident = incidentOf(context);
+  if (incident.autonomy !== 'limited') return null;
+  if (limited === undefined)
+    return { may: false, words: 'guardrails.yaml has no section "limited", so nothing runs alone.' };
+  const place = placeOf(incident);
+  const { cap, lowered } = await ladderStanding(deps, place);
+  const level = levelProblem(place, {
+    incident: incident.autonomy,
+    configured: environmentOf(deps.settings, incident.scope).autonomy,
+    earned: cap,
+    lowered: lowered?.why ?? null,
+  });
+  if (level !== null) return { may: false, words: level };
+  const actions = plan.actions.map(({ change_id, target }) => {
+    const preview = previews.get(effectKey(change_id));
+    const seen = preview !== undefined && !isRefusal(preview);
+    return { change_id, target, changes: seen ? preview.changes : [] };
+  });
+  const past = await deps.store.journal.unattended();
+  const { incident_id } = incident;
+  return judgeUnattended(limited, { incident_id, ...place, actions }, past, deps.clock.now());
+}
