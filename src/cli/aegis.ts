@@ -38,9 +38,11 @@ program
   .description('run the unchanged product against simulated systems on this machine')
   .option('--hands-off', 'simulated people act; ends by itself')
   .option('--shadow', 'Aegis only proposes and simulated people repair by hand; ends by itself')
+  .option('--limited', 'nobody is asked: Aegis acts alone within its caps; ends by itself')
   .option('--port <n>', 'port of the page of the simulated workspace', '7007')
-  .action(async (scenario: string, o: { handsOff?: boolean; shadow?: boolean; port: string }) =>
-    (await import('./lab.ts')).lab(globals(), scenario, o),
+  .action(
+    async (scenario: string, o: { handsOff?: boolean; shadow?: boolean; limited?: boolean; port: string }) =>
+      (await import('./lab.ts')).lab(globals(), scenario, o),
   );
 program
   .command('doctor')

@@ -6,13 +6,14 @@ import { CliError, EXIT } from './output.ts';
 import { nearest } from '../config-issue.ts';
 
 /**
- * Runs the unchanged product against simulated systems; `--hands-off` lets simulated people act and ends by itself, and
+ * Runs the unchanged product against simulated systems; `--hands-off` lets simulated people act and ends by itself.
  * `--shadow` does the same with autonomy `suggest`: there is no approval to press, so somebody must repair by hand.
+ * `--limited` does it with autonomy `limited`: nobody is asked.
  */
 export async function lab(
   _options: GlobalOptions,
   name: string,
-  o: { handsOff?: boolean; shadow?: boolean; port: string },
+  o: { handsOff?: boolean; shadow?: boolean; limited?: boolean; port: string },
 ): Promise<void> {
   const { SCENARIOS } = await import('../lab/scenarios/index.ts');
   const scenario = SCENARIOS.find((s) => s.name === name);
@@ -26,11 +27,7 @@ export async function lab(
       EXIT.usage,
     );
   }
-  const shadow = o.shadow === true;
-  if (shadow && scenario.shadow === undefined) {
-    const known = SCENARIOS.filter((s) => s.shadow !== undefined).map((s) => s.name);
-    throw new CliError(`"${name}" has no story in shadow. With --shadow: ${known.join(', ')}`, EXIT.usage);
-  }
+  const told = storyOf(scenario, SCENARIOS, o);
   const port = Number(o.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new CliError(`--port ${o.port} is not a port`, EXIT.usage);
@@ -38,11 +35,12 @@ export async function lab(
   const interrupted = interruption();
   // The product is started the way this process was: from dist, or from the sources through a loader.
   const run = { command: process.execPath, args: [...process.execArgv, process.argv[1] ?? ''] };
-  const range = await startRange(scenario, run, shadow ? { autonomy: 'suggest' } : {});
-  const hands_off = o.handsOff === true || shadow;
+  const range = await startRange(scenario, run, told === null ? {} : { autonomy: told.autonomy });
+  const hands_off = told !== null;
   let cut_short = false;
   try {
-    if (hands_off) cut_short = (await Promise.race([handsOff(range, shadow), interrupted])) === 'interrupted';
+    if (told !== null)
+      cut_short = (await Promise.race([handsOff(range, told), interrupted])) === 'interrupted';
     else await interactive(range, scenario, port, interrupted);
   } finally {
     await range.close();
@@ -51,6 +49,37 @@ export async function lab(
   if (cut_short) process.exit(EXIT_INTERRUPTED);
   if (hands_off) tellOutcome(range);
   await verifyLedger(range);
+}
+
+/** A story that ends by itself, and what Aegis may do in it. */
+interface Told {
+  readonly autonomy: 'approve' | 'suggest' | 'limited';
+  readonly words: string;
+  readonly play: Scenario['handsOff'];
+}
+
+/** Null: no story, a person plays along. */
+function storyOf(
+  scenario: Scenario,
+  all: readonly Scenario[],
+  o: { handsOff?: boolean; shadow?: boolean; limited?: boolean },
+): Told | null {
+  if (o.shadow === true && o.limited === true)
+    throw new CliError('--shadow and --limited are two stories: choose one', EXIT.usage);
+  const kind = o.shadow === true ? 'shadow' : o.limited === true ? 'limited' : null;
+  if (kind === null)
+    return o.handsOff === true ? { autonomy: 'approve', words: '', play: scenario.handsOff } : null;
+  const play = scenario[kind];
+  if (play === undefined) {
+    const known = all.filter((s) => s[kind] !== undefined).map((s) => s.name);
+    throw new CliError(
+      `"${scenario.name}" has no story with --${kind}. Those that have: ${known.join(', ')}`,
+      EXIT.usage,
+    );
+  }
+  return kind === 'shadow'
+    ? { autonomy: 'suggest', words: ' in shadow', play }
+    : { autonomy: 'limited', words: ' with limited autonomy', play };
 }
 
 /** Ctrl-C or SIGTERM, listened for from the start: whatever has been started by then is ended in order. */
@@ -70,10 +99,10 @@ const say = (line: string): void => {
 /** Widest line of the story: longer ones are hard to read even on a wide terminal. */
 const WIDTH_MAX = 120;
 
-async function handsOff(range: Range, shadow: boolean): Promise<void> {
+async function handsOff(range: Range, { words, play }: Told): Promise<void> {
   const { printThread } = await import('../lab/thread-printer.ts');
   const { stdout } = process;
-  say(`Aegis lab "${range.scenario.name}"${shadow ? ' in shadow' : ''}: ${range.scenario.summary}`);
+  say(`Aegis lab "${range.scenario.name}"${words}: ${range.scenario.summary}`);
   say('Everything outside Aegis is simulated on this machine; Aegis itself is the unchanged product.');
   say('Every card says SIMULATED; below, each card is printed once, then only what an edit changes.');
   const printer = printThread(range.twins.slack, {
@@ -82,9 +111,7 @@ async function handsOff(range: Range, shadow: boolean): Promise<void> {
     colours: stdout.isTTY && stdout.hasColors(),
   });
   try {
-    const tell = (line: string): void => printer.tell(line);
-    if (shadow) await range.scenario.shadow?.(range, tell);
-    else await range.scenario.handsOff(range, tell);
+    await play(range, (line) => printer.tell(line));
   } finally {
     printer.stop();
   }

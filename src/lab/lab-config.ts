@@ -33,6 +33,8 @@ export interface LabOptions {
   readonly skills_dir?: string | undefined;
   /** Autonomy of the environment; `approve` unless given. */
   readonly autonomy?: LabAutonomy | undefined;
+  /** Other policies than those that the product brings along. */
+  readonly policies_dir?: string | undefined;
   /** Without a channel for checkpoints of the ledger. */
   readonly without_audit?: boolean | undefined;
 }
@@ -60,14 +62,18 @@ export function writeLabFiles(
   const settings = {
     ...labSettings(twins, secrets, port, secret, options),
     ...(options.skills_dir === undefined ? {} : { skills_dir: options.skills_dir }),
+    ...(options.policies_dir === undefined ? {} : { policies_dir: options.policies_dir }),
   };
   writeFileSync(config, stringify(settings, { aliasDuplicateObjects: false }), { mode: 0o600 });
   chmodSync(dir, 0o700);
   return { dir, config, home: join(dir, 'home'), kubeconfig, webhook_secret: secrets.webhook_secret };
 }
 
-/** `approve` shows the whole way; the lower ones are shadow. */
-export type LabAutonomy = 'read_only' | 'suggest' | 'approve';
+/**
+ * `approve` shows the whole way; the lower ones are shadow. With `limited` the environment is of the lowest tier, where a
+ * company lets Aegis go alone first, and nobody has to press Activate.
+ */
+export type LabAutonomy = 'read_only' | 'suggest' | 'approve' | 'limited';
 
 /** How long a resolved incident of the lab stays quiet before it is reported. */
 const QUIET_S = 4;
@@ -122,7 +128,7 @@ function labSettings(
       data: { environments: { prod: labEnvironment(autonomy) } },
       fraud: { environments: { prod: fraudEnvironment() } },
     },
-    services: labServices(),
+    services: labServices(tierOf(autonomy)),
     // Nobody watches a story for five quiet minutes; the kinds are those that the simulated cluster has.
     shadow: { quiet_s: QUIET_S, kinds: ['deployment', 'daemonset', 'sparkapplication', 'configmap'] },
     identity: labIdentity(),
@@ -142,13 +148,17 @@ const LOG_FILES = {
   'settlement-api': { app: 'settlement-api' },
 };
 
+function tierOf(autonomy: LabAutonomy): 'tier2' | 'tier3' {
+  return autonomy === 'limited' ? 'tier3' : 'tier2';
+}
+
 function labEnvironment(autonomy: LabAutonomy): Record<string, unknown> {
   const namespaces = ['spark-jobs'];
   return {
-    tier: 'tier2',
+    tier: tierOf(autonomy),
     region: 'us-west-2',
     autonomy,
-    activation: 'button',
+    activation: autonomy === 'limited' ? 'auto' : 'button',
     channel: DATA_CHANNEL,
     on_call: ['maya'],
     mounts: [
@@ -170,8 +180,8 @@ function fraudEnvironment(): Record<string, unknown> {
 }
 
 /** Topology: what depends on the nightly settlement, for blast radius and "if nothing is done". */
-function labServices(): readonly Record<string, unknown>[] {
-  const here = { team: 'data', env: 'prod', tier: 'tier2', namespace: 'spark-jobs', cluster: 'prod-1' };
+function labServices(tier: string): readonly Record<string, unknown>[] {
+  const here = { team: 'data', env: 'prod', tier, namespace: 'spark-jobs', cluster: 'prod-1' };
   return [
     {
       ...here,

@@ -8,7 +8,7 @@ import type { ImageBehaviour, TimedChange } from '../world/definition.ts';
 import type { KubeObject } from '../world/kube-object.ts';
 import { objectAt } from '../world/kube-object.ts';
 import { prod1 } from '../world/prod-1.ts';
-import { reviewAndSubmit, until } from '../watching.ts';
+import { reviewAndSubmit, until, rootCard } from '../watching.ts';
 import type { Scenario } from './scenario.ts';
 
 /** The release went out this long before the story begins. */
@@ -95,6 +95,7 @@ export const badDeploy: Scenario = {
   alert: crashLoopAlert,
   handsOff: (range, say) => story(range, say, 'the incident to close', /closed/i),
   shadow: shadowStory,
+  limited: limitedStory,
 };
 
 /** The same, and the earlier release does not come up any more either: its canary fails, and is put back. */
@@ -190,6 +191,20 @@ async function shadowStory(range: Range, say: (line: string) => void): Promise<v
     () => (/closed/i.test(newest(range, root).text) ? true : undefined),
     STORY_TIMEOUT_MS,
   );
+}
+
+/** Nobody is asked and nobody presses: the rule of the lowest tier lets the rollback run within its caps. */
+async function limitedStory(range: Range, say: (line: string) => void): Promise<void> {
+  say('Alertmanager posts KubePodCrashLooping; everybody is asleep …');
+  const posted = await range.webhook(crashLoopAlert(Date.now()));
+  if (posted.status !== 200) throw new Error(`the webhook was answered ${posted.status}: ${posted.body}`);
+  const root = await until('the root card', () => rootCard(range.twins.slack, DATA_CHANNEL));
+  await until(
+    'the incident to close',
+    () => (/closed/i.test(newest(range, root).text) ? true : undefined),
+    STORY_TIMEOUT_MS,
+  );
+  await untilPostmortem(range, root, STORY_TIMEOUT_MS);
 }
 
 function threadSays(range: Range, ts: string, pattern: RegExp): true | undefined {

@@ -13,4 +13,6 @@ export interface Scenario {
   handsOff(range: Range, say: (line: string) => void): Promise<void>;
   /** The same in shadow: Aegis proposes, a simulated person repairs by hand. */
   readonly shadow?: (range: Range, say: (line: string) => void) => Promise<void>;
+  /** The same under autonomy `limited`: nobody presses anything. */
+  readonly limited?: (range: Range, say: (line: string) => void) => Promise<void>;
 }
