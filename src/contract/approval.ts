@@ -38,6 +38,14 @@ export const Decision = z.strictObject({
 });
 export type Decision = z.infer<typeof Decision>;
 
+/** A plan that asks nobody has been shown for as long as it must be. */
+export function hasBeenShown(
+  { runs_from }: { readonly runs_from?: string | undefined },
+  at: string,
+): boolean {
+  return runs_from === undefined || Date.parse(at) >= Date.parse(runs_from);
+}
+
 export const ApprovalStatus = z.enum(['open', 'approved', 'denied', 'expired', 'void', 'used']);
 export type ApprovalStatus = z.infer<typeof ApprovalStatus>;
 
@@ -51,6 +59,8 @@ export const ApprovalRequest = z.strictObject({
   rule: ApprovalRule,
   opened_at: IsoTime,
   expires_at: IsoTime,
+  /** When nobody is asked: it does not run before this moment. */
+  runs_from: IsoTime.optional(),
 });
 export type ApprovalRequest = z.infer<typeof ApprovalRequest>;
 

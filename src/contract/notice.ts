@@ -154,6 +154,8 @@ export const ApprovalNotice = z.strictObject({
   /** Names of people or roles who can still approve. */
   who_can: z.string(),
   expires_at: IsoTime,
+  /** Set when nobody is asked: it runs from then on, unless somebody denies it or presses Stop. */
+  runs_from: IsoTime.optional(),
   evidence: z.array(
     z.strictObject({
       id: z.string(),

@@ -27,6 +27,8 @@ export const UnattendedLimits = z.strictObject({
    * person. Small steps add up; this bounds their sum.
    */
   drift_factor_max: z.number().gt(1).max(100),
+  /** How long such a plan is shown before it runs, so that whoever is awake can deny it or press Stop. */
+  announce_s: z.int().min(0).max(600).default(30),
 });
 export type UnattendedLimits = z.infer<typeof UnattendedLimits>;
 

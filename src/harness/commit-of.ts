@@ -100,16 +100,19 @@ function timersOf(
   else if (from.context.retries > 0 && to.context.retries === 0) cancel.push('retry');
   if (event.type === 'prepared' && to.state === 'PENDING_APPROVAL')
     arm.push({ kind: 'approval_expiry', due_at_ms: Date.parse(event.request.expires_at) });
+  const { approval } = to.context;
+  if (event.type === 'prepared' && approval?.runs_from !== undefined && to.context.running === null)
+    arm.push({ kind: 'announced', due_at_ms: Date.parse(approval.runs_from) });
   const waits = (s: Snapshot) =>
     s.context.approval !== null && ['open', 'approved'].includes(s.context.approval.status);
-  if (waits(from) && !waits(to)) cancel.push('approval_expiry');
+  if (waits(from) && !waits(to)) cancel.push('approval_expiry', 'announced');
   if (to.context.resolved_at !== null && from.context.resolved_at === null)
     arm.push({ kind: 'quiet', due_at_ms: at + quietMs(to.context) });
   if (to.context.resolved_at === null && from.context.resolved_at !== null) cancel.push('quiet');
   if (from.state !== 'DIAGNOSING' && to.state === 'DIAGNOSING')
     arm.push({ kind: 'minutes', due_at_ms: at + incidentOf(to.context).budget.minutes_max * 60_000 });
   if (to.state === 'CLOSED' && from.state !== 'CLOSED')
-    cancel.push('minutes', 'quiet', 'approval_expiry', 'retry');
+    cancel.push('minutes', 'quiet', 'approval_expiry', 'announced', 'retry');
   return { arm_timers: arm, cancel_timers: [...new Set(cancel)] };
 }
 

@@ -177,7 +177,7 @@ export const HarnessEvent = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('timer'),
     ...base,
-    kind: z.enum(['retry', 'approval_expiry', 'quiet', 'minutes']),
+    kind: z.enum(['retry', 'approval_expiry', 'announced', 'quiet', 'minutes']),
     armed_step: z.int(),
   }),
   /** Another policy set is in force than the one that the plan of this approval was made under. */

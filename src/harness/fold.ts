@@ -1,4 +1,4 @@
-import { asksNobody, tallyDecisions } from '../contract/approval.ts';
+import { asksNobody, hasBeenShown, tallyDecisions } from '../contract/approval.ts';
 import type { Approval } from '../contract/approval.ts';
 import type { IncidentState } from '../contract/incident.ts';
 import type { EventOf, HarnessEvent } from './events.ts';
@@ -93,7 +93,9 @@ const HANDLERS: { [T in HarnessEvent['type']]: Handler<T> } = {
     const round = { ...withCompared(c, e), shared_budget: 'kept' as const };
     if (to === 'OBSERVING') return watchOn({ ...round, plan, approval: null, retries: 0 });
     const next = { ...round, plan, approval, done: [], checks: [], canaries: [], rollback: null };
-    return alone ? start(next, 'clear') : { ...next, running: null, retries: 0 };
+    return alone && hasBeenShown(approval, e.at)
+      ? start(next, 'clear')
+      : { ...next, running: null, retries: 0 };
   },
   prepare_refused: (c, _to, e) =>
     e.code === 'budget'
@@ -298,6 +300,7 @@ function foldDecision(c: MachineContext, to: IncidentState, e: EventOf<'decided'
 function foldTimer(c: MachineContext, to: IncidentState, e: EventOf<'timer'>): MachineContext {
   if (e.kind === 'retry' && c.running !== null)
     return start(c, c.running.kind, c.running.change_id, c.retries);
+  if (e.kind === 'announced') return start(c, 'clear');
   if (e.kind === 'approval_expiry') {
     const running = c.running?.kind === 'clear' ? null : c.running;
     return { ...c, running, approval: c.approval === null ? null : { ...c.approval, status: 'expired' } };

@@ -1,4 +1,4 @@
-import { tallyDecisions } from '../contract/approval.ts';
+import { hasBeenShown, tallyDecisions } from '../contract/approval.ts';
 import type { Approval, Decision } from '../contract/approval.ts';
 import { refuse } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
@@ -82,6 +82,12 @@ function judgeTimer(snapshot: Snapshot, event: EventOf<'timer'>): Refusal | null
       ['open', 'approved'].includes(context.approval.status) &&
       at >= Date.parse(context.approval.expires_at) &&
       state !== 'EXECUTING',
+    announced:
+      state === 'PENDING_APPROVAL' &&
+      context.running === null &&
+      context.approval?.status === 'approved' &&
+      context.approval.runs_from !== undefined &&
+      hasBeenShown(context.approval, event.at),
     // What is closed stays as it was closed, and a write under way may still change something.
     quiet:
       state !== 'CLOSED' &&

@@ -55,9 +55,12 @@ const memoryIs = (memory: string): void =>
     spec: { driver: { memory } },
   });
 
-function plan(knobs: PlanKnobs = {}): Promise<ApprovedPlan> {
+/** A plan that has been shown for as long as it must be. */
+async function plan(knobs: PlanKnobs = {}, shown_s = 31): Promise<ApprovedPlan> {
   changes += 1;
-  return approvedPlan(stage, { ...UNATTENDED, change_id: `CHG-${changes}`, ...knobs });
+  const made = await approvedPlan(stage, { ...UNATTENDED, change_id: `CHG-${changes}`, ...knobs });
+  stage.clock.skip(shown_s * 1000);
+  return made;
 }
 
 async function refused(code: string, approved: ApprovedPlan): Promise<void> {
@@ -246,6 +249,10 @@ describe('without the right to act alone', () => {
     await refused('approval-missing', await plan({ denied_by: 'dee' }));
     await refused('approval-missing', await plan({ approval_status: 'void' }));
     await refused('approval-missing', await plan({ approval_status: 'expired' }));
+  });
+
+  it('nobody had the time to say no', async () => {
+    await refused('not-shown-yet', await plan({}, 28));
   });
 
   it('nothing was ever written down about who is asked', async () => {

@@ -21,6 +21,7 @@ const LIMITS: UnattendedLimits = {
   per_environment_day_max: 5,
   since_approval_max: 3,
   drift_factor_max: 2,
+  announce_s: 30,
 };
 let changes = 0;
 

@@ -135,7 +135,8 @@ export async function approvedPlan(stage: Stage, knobs: PlanKnobs = {}): Promise
     expires_at_ms: clock.now() + 60_000,
   };
   const mint: ApprovedPlan['mint'] = async (change = {}) => {
-    const minted = { ...permit, permit_id: stage.ids.next('prm'), ...change };
+    const expires_at_ms = clock.now() + 60_000;
+    const minted = { ...permit, expires_at_ms, permit_id: stage.ids.next('prm'), ...change };
     const answer = await store.journal.mintPermit(minted, entry('permit', { permit: minted }));
     if (isRefusal(answer)) throw new Error(answer.reason);
     return minted.permit_id;

@@ -348,7 +348,8 @@ describe('gates', () => {
       checkGates(facts({ phase: 'prepare', approval: null, unattended })).find((l) => l.gate === 'approvals'),
     ).toMatchObject({
       status: 'waiting',
-      reason: 'nobody has been asked yet; people are asked: The ladder went down to approve.',
+      reason: 'nobody has been asked yet',
+      remedy: 'People are asked: The ladder went down to approve.',
     });
   });
 

@@ -93,7 +93,7 @@ async function allow(
     (await contentProblem(core, admission, permit, proof)) ??
     (await canaryRefusal(core.store.journal, entries, permit, proof));
   if (mismatch !== null) return refused(mismatch);
-  const attendance = await proveAttendance(core, admission, permit, proof);
+  const attendance = await proveAttendance(core, admission, permit, proof, entries);
   if (attendance !== undefined && isRefusal(attendance)) return refused(attendance);
   const { team, env, service } = proof.context.scope;
   const freezes = await core.store.freezes.active({ team, env, service });

@@ -1,6 +1,7 @@
 import { selectRule } from '../../contract/approval-rule.ts';
 import { hashOf } from '../../contract/canonical.ts';
 import { standingOf } from '../../contract/ladder.ts';
+import { ApprovalPayload, type LedgerEntry } from '../../contract/ledger.ts';
 import type { Permit } from '../../contract/tool.ts';
 import {
   attendedEntries,
@@ -34,6 +35,7 @@ export async function proveAttendance(
   admission: Admission,
   permit: Permit,
   proof: Proof,
+  entries: readonly LedgerEntry[],
 ): Promise<Attendance | Refusal | undefined> {
   if (permit.phase === 'undo') return undefined;
   const { incident_id, change_id, target } = permit;
@@ -46,6 +48,12 @@ export async function proveAttendance(
       ASK_PEOPLE,
     );
   const plan = planOf(proof);
+  if (!wasShown(entries, permit, limits.announce_s, core.clock.now()))
+    return refuse(
+      'not-shown-yet',
+      `A plan that asks nobody is shown for ${limits.announce_s} s before it runs, and this one was not.`,
+      'Wait until then; the plan’s card says when.',
+    );
   const level = await levelNow(core, plan, proof);
   if (level !== null) return refuse('autonomy-forbids', level, ASK_PEOPLE);
   const system = await readVerifiedChain(core.store.ledger, 'SYSTEM');
@@ -71,6 +79,26 @@ function isChosenRule({ policy, tier }: Admission, { context, plan }: Proof): bo
   const place = { approval_policy, scope: { ...scope, tier } };
   const chosen = selectRule(policy.guardrails, place, plan.risk, plan.plan.actions, true);
   return !isRefusal(chosen) && hashOf(chosen) === hashOf(plan.rule);
+}
+
+/** Ledger times are those of the store; what a request says of itself may be this much earlier, and no more. */
+const COMMIT_DELAY_MAX_MS = 60_000;
+
+/** People had the time that the policies give them to deny the plan or press Stop. */
+function wasShown(
+  entries: readonly LedgerEntry[],
+  { plan_hash, revision }: Permit,
+  announce_s: number,
+  now_ms: number,
+): boolean {
+  return entries.some((entry) => {
+    const parsed = entry.kind === 'approval' ? ApprovalPayload.safeParse(entry.payload) : null;
+    if (parsed?.data?.type !== 'opened') return false;
+    const { request } = parsed.data;
+    if (request.plan_hash !== plan_hash || request.revision !== revision) return false;
+    const shown_ms = Math.max(Date.parse(request.opened_at), Date.parse(entry.at) - COMMIT_DELAY_MAX_MS);
+    return now_ms >= shown_ms + announce_s * 1000;
+  });
 }
 
 async function levelNow(

@@ -1,3 +1,4 @@
+import { asksNobody } from '../../contract/approval.ts';
 import type { ApprovalRequest, ApprovalRule } from '../../contract/approval.ts';
 import { selectRule } from '../../contract/approval-rule.ts';
 import type { PlanPayload } from '../../contract/ledger.ts';
@@ -95,7 +96,9 @@ async function judgePlan(
   const bad = gates.find((g) => g.status === 'refused');
   if (bad !== undefined)
     return refusedBy(input, gates, refuse(bad.gate, `${bad.title}: ${bad.reason}`, bad.remedy));
-  return prepared(input, { plan, risk, rule, policy, tools, gates }, previews as Map<string, Preview>);
+  const announce_s = guardrails.limited?.announce_s ?? 0;
+  const parts = { plan, risk, rule, policy, tools, announce_s, gates };
+  return prepared(input, parts, previews as Map<string, Preview>);
 }
 
 async function prepared(
@@ -106,6 +109,7 @@ async function prepared(
     rule: ApprovalRule;
     policy: string;
     tools: string;
+    announce_s: number;
     gates: GateLine[];
   },
   previews: ReadonlyMap<string, Preview>,
@@ -126,6 +130,9 @@ async function prepared(
     rule,
     opened_at: at,
     expires_at: isoTime(Date.parse(at) + rule.expires_after_s * 1000),
+    ...(asksNobody(rule, incidentOf(input.context).autonomy)
+      ? { runs_from: isoTime(Date.parse(at) + parts.announce_s * 1000) }
+      : {}),
   };
   return {
     type: 'prepared',

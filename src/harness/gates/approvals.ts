@@ -16,8 +16,8 @@ export const approvalsGate: Gate = {
     if (phase === 'prepare' || approval === null)
       return {
         status: 'waiting',
-        reason: `nobody has been asked yet${unattended === null ? '' : `; people are asked: ${whyAsked(unattended)}`}`,
-        remedy: '',
+        reason: 'nobody has been asked yet',
+        remedy: unattended === null ? '' : `People are asked: ${whyAsked(unattended)}`,
       };
     const expires_at_ms = Date.parse(approval.expires_at);
     if (now_ms > expires_at_ms) return refused('The approval expired.', 'Press Plan again.');
@@ -54,5 +54,5 @@ function nobodyAsked(rule_name: string, unattended: Unattended | null): GateResu
 
 /** Under `limited`, and asked all the same. */
 function whyAsked({ may, words }: Unattended): string {
-  return may ? 'no rule of guardrails.yaml lets this plan run alone' : words;
+  return may ? 'no rule of guardrails.yaml lets this plan run alone.' : words;
 }

@@ -52,6 +52,7 @@ export function approvalNotice(snapshot: Snapshot, view: CardView): ApprovalNoti
       : {}),
     who_can: view.approvers,
     expires_at,
+    ...(approval?.runs_from === undefined ? {} : { runs_from: approval.runs_from }),
     evidence: plan.evidence.map((e) => ({ id: e.id, claim: e.claim, role: e.role, pointer: e.pointer })),
     checks: plan.verify.map((v) => v.title),
     ...(plan.bake_s === undefined ? {} : { bake_s: plan.bake_s }),

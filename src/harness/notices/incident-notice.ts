@@ -64,10 +64,14 @@ export function incidentNotice(snapshot: Snapshot, view: CardView): IncidentNoti
 
 function waitingFor(snapshot: Snapshot, view: CardView): IncidentNotice['waiting_for'] {
   const c = snapshot.context;
-  if (snapshot.state === 'TRIAGE' && !c.activated) return { who: 'somebody to press Activate', until: null };
+  if (waitsForActivation(snapshot)) return { who: 'somebody to press Activate', until: null };
   if (snapshot.state === 'PENDING_APPROVAL' && c.approval?.status === 'open')
     return { who: approvalsLeft(c, view), until: c.approval.expires_at };
   return null;
+}
+
+function waitsForActivation({ state, context }: Snapshot): boolean {
+  return state === 'TRIAGE' && !context.activated && incidentOf(context).activation !== 'auto';
 }
 
 function approvalsLeft(c: MachineContext, view: CardView): string {
@@ -139,6 +143,8 @@ function observingWords(c: MachineContext): string {
 function pendingWords(c: MachineContext): string {
   if (c.running?.kind === 'clear')
     return `${c.approval?.rule.people === 0 ? 'Nobody is asked' : 'Approved'}: checking every gate again before anything runs`;
+  if (c.approval?.status === 'approved' && c.approval.runs_from !== undefined)
+    return `Nobody is asked: it runs at ${c.approval.runs_from.slice(11, 19)} UTC unless somebody denies it or presses Stop`;
   if (c.approval?.status === 'expired') return 'The approval expired; nothing ran';
   if (c.approval?.status === 'void') return c.status_text;
   return 'Waiting for approval';
@@ -151,7 +157,7 @@ function steps(c: MachineContext): number {
 function buttons(snapshot: Snapshot): IncidentNotice['buttons'] {
   const c = snapshot.context;
   const list: IncidentNotice['buttons'] = [];
-  if (snapshot.state === 'TRIAGE' && !c.activated) list.push('activate');
+  if (waitsForActivation(snapshot)) list.push('activate');
   if ((c.findings?.evidence.length ?? 0) > 0) list.push('evidence');
   if (snapshot.state === 'HALTED' && c.halt?.resume_to != null) list.push('resume');
   const over = c.approval !== null && ['expired', 'void', 'denied'].includes(c.approval.status);

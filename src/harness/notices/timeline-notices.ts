@@ -71,7 +71,7 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
     case 'investigated':
       return [foundLine(event)];
     case 'prepared':
-      return to.context.approval?.status === 'approved' ? [aloneLine(event)] : [];
+      return to.context.approval?.status === 'approved' ? [aloneLine(event, to)] : [];
     case 'decided':
       return [decisionLine(event, to)];
     case 'cleared':
@@ -113,14 +113,15 @@ function linesOf(from: Snapshot, event: HarnessEvent, to: Snapshot): Line[] {
 }
 
 /** Nobody will press anything, so whoever is awake is told before it runs, not after. */
-function aloneLine({ payload }: EventOf<'prepared'>): Line {
+function aloneLine({ at, payload }: EventOf<'prepared'>, to: Snapshot): Line {
+  const shown_ms = Date.parse(to.context.approval?.runs_from ?? at) - Date.parse(at);
   const intents = payload.plan.actions.map(({ change_id, intent }) => `${change_id} ${intent}`).join('; ');
   return {
     topic: 'decision',
     segments: [
       bold('Nobody is asked: '),
       plain(
-        `${intents}. Rule ${payload.rule.name}, autonomy limited. If it must not run, press Stop on the incident’s card.`,
+        `${intents}. Rule ${payload.rule.name}, autonomy limited. It runs in ${lengthWords(shown_ms)}; if it must not, deny the plan or press Stop on the incident’s card.`,
       ),
     ],
     broadcast: true,

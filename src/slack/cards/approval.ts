@@ -228,11 +228,7 @@ function whoLines(notice: ApprovalNotice, ctx: CardContext, caps: Caps): Mrkdwn[
   });
   if (isShadow(notice)) return [mrkdwn`Nothing here can be approved; Aegis compares it with what people do`];
   if (notice.status !== 'open' && shown.length === 0)
-    return [
-      notice.rule.people === 0
-        ? mrkdwn`${cut(unattendedWords(notice), caps.gate_reason)}`
-        : mrkdwn`Nobody decided`,
-    ];
+    return notice.rule.people === 0 ? unattendedLines(notice, caps.gate_reason) : [mrkdwn`Nobody decided`];
   if (notice.status !== 'open') return shown;
   const missing = notice.rule.people - notice.approvals_given;
   if (missing > 0) shown.push(mrkdwn`⏳ ${missing} more of ${cut(notice.who_can, 300)}`);
@@ -241,9 +237,13 @@ function whoLines(notice: ApprovalNotice, ctx: CardContext, caps: Caps): Mrkdwn[
   return shown;
 }
 
-function unattendedWords({ gates, rule }: ApprovalNotice): string {
-  const reason = gates.find(({ gate, status }) => gate === 'approvals' && status === 'passed')?.reason;
-  return oneLine(`Autonomy limited, ${reason ?? `nobody is asked: rule ${rule.name}`}`);
+function unattendedLines({ gates, rule, status, runs_from }: ApprovalNotice, reason_max: number): Mrkdwn[] {
+  const reason = gates.find((line) => line.gate === 'approvals' && line.status === 'passed')?.reason;
+  const why = oneLine(`Autonomy limited, ${reason ?? `nobody is asked: rule ${rule.name}`}`);
+  const found = [mrkdwn`${cut(why, reason_max)}`];
+  if (status === 'approved' && runs_from !== undefined)
+    found.push(mrkdwn`⏳ Runs at ${moment(runs_from, '{time_secs}')} unless somebody denies it or presses Stop`);
+  return found;
 }
 
 /** An address, not a button: it leads out of Slack, and Slack is told of no press. */
@@ -277,6 +277,14 @@ function buttonRows(notice: ApprovalNotice, excerpt: Excerpt): Button[][] {
     label: `Show the whole plan of ${names} as JSON`,
   });
   if (isShadow(notice)) return [[evidence]];
+  const deny = button({
+    action_id: 'approval.deny',
+    text: 'Deny…',
+    value,
+    style: 'danger',
+    label: `Deny ${names} and give a reason`,
+  });
+  if (notice.status === 'approved' && notice.runs_from !== undefined) return [[deny, evidence, json]];
   if (notice.status !== 'open') return [[evidence, json]];
   const whole = excerpt.hidden === 0 && notice.actions.length <= ACTIONS_SHOWN;
   const review = button({
@@ -287,13 +295,6 @@ function buttonRows(notice: ApprovalNotice, excerpt: Excerpt): Button[][] {
     label: whole
       ? `Review ${names} and decide, in a dialog`
       : `Open the full plan of ${names} before deciding`,
-  });
-  const deny = button({
-    action_id: 'approval.deny',
-    text: 'Deny…',
-    value,
-    style: 'danger',
-    label: `Deny ${names} and give a reason`,
   });
   const second = notice.approvals_given > 0 ? [json, withdrawButton(names, value)] : [json];
   return [[review, deny, evidence], second];

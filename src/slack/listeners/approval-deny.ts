@@ -23,7 +23,8 @@ export const approvalDeny: ButtonListener = {
     return fillView(shown, click, tools, 'Deny this plan', async (account) => {
       const notice = await pressedApproval(click, account, ref, tools);
       if (isRefusal(notice)) return notice;
-      if (notice.status !== 'open')
+      // Also one that nobody has to approve, while it is shown.
+      if (!['open', 'approved'].includes(notice.status))
         return refuse(
           'not-open',
           `This plan can no longer be denied: ${notice.status_text}`,

@@ -132,7 +132,10 @@ function preparedFor(snapshot: Snapshot, dice: Dice): EventOf<'prepared'> {
 export function withExpiry(event: HarnessEvent): HarnessEvent {
   if (event.type !== 'prepared') return event;
   const expires_at = isoTime(Date.parse(event.at) + event.request.rule.expires_after_s * 1000);
-  return { ...event, request: { ...event.request, opened_at: event.at, expires_at } };
+  const { rule, revision } = event.request;
+  const runs_from = isoTime(Date.parse(event.at) + (revision % 2) * 20_000);
+  const shown = rule.people === 0 ? { runs_from } : {};
+  return { ...event, request: { ...event.request, opened_at: event.at, expires_at, ...shown } };
 }
 
 function withoutWayBack(event: EventOf<'prepared'>): EventOf<'prepared'> {

@@ -152,6 +152,7 @@ function entersExecuting(from: Snapshot, event: HarnessEvent, to: Snapshot): str
   if (approval.status !== 'approved' || !satisfied(to.context)) return `approval is ${approval.status}`;
   const nobody = approval.decisions.every((d) => d.decision !== 'approve');
   if (nobody && to.context.incident?.autonomy !== 'limited') return 'nobody approved';
+  if (nobody && (approval.runs_from === undefined || event.at < approval.runs_from)) return 'not shown yet';
   return approval.plan_hash === plan?.payload.plan_hash ? null : 'of another plan';
 }
 
@@ -188,6 +189,8 @@ function approvalStatus(_from: Snapshot, _event: HarnessEvent, to: Snapshot): st
 function wayOn(_from: Snapshot, _event: HarnessEvent, { state, context: c }: Snapshot): string | null {
   if (state === 'CLOSED' || state === 'HALTED' || state === 'OBSERVING' || c.running !== null) return null;
   if (state === 'TRIAGE') return c.activated ? 'activated, and nothing runs' : null;
+  if (state === 'PENDING_APPROVAL' && c.approval?.status === 'approved' && c.approval.runs_from !== undefined)
+    return null;
   const over = ['expired', 'void', 'denied', 'open'];
   return state === 'PENDING_APPROVAL' && over.includes(c.approval?.status ?? '')
     ? null

@@ -65,6 +65,7 @@ export function waitedFor({ state, context }: Snapshot, dice: Dice): readonly Ev
     return RESULTS[context.running.kind].filter((type) => type !== 'effect_failed' || dice.chance(0.2));
   }
   if (state === 'TRIAGE') return ['activated'];
+  if (state === 'PENDING_APPROVAL' && context.approval?.status === 'approved') return ['timer', 'decided'];
   if (state === 'PENDING_APPROVAL') return context.approval?.status === 'open' ? ['decided'] : ['plan_again'];
   if (state === 'HALTED') return dice.chance(0.15) ? ['timer'] : ['resumed', 'plan_again', 'resumed'];
   return state === 'OBSERVING' ? ['plan_again', 'alerts', 'timer'] : [];
