@@ -16,7 +16,7 @@ import { createIntake, createSignedIntake } from './harness/intake.ts';
 import { readApprovalAs } from './harness/read-approval.ts';
 import { recordRefusals } from './harness/refused-requests.ts';
 import { Runner } from './harness/runner.ts';
-import { stepUpGaps } from './harness/step-up-gaps.ts';
+import { stepUpGaps } from './harness/rule-gaps.ts';
 import { startHttpServer } from './http-server.ts';
 import type { RunningServer } from './http-server.ts';
 import { packageRoot } from './package-paths.ts';

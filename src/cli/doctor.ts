@@ -8,7 +8,7 @@ import type { Settings } from '../contract/settings.ts';
 import { buildSkillIndex, printSkillIndex } from '../cognition/skill-index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import { loadPolicySet } from '../gateway/policy/policy-set.ts';
-import { stepUpGaps } from '../harness/step-up-gaps.ts';
+import { limitedGaps, stepUpGaps } from '../harness/rule-gaps.ts';
 import { packageRoot } from '../package-paths.ts';
 import { witnessFile } from '../store/home.ts';
 import { openStore } from '../store/open-store.ts';
@@ -173,6 +173,7 @@ async function policyChecks(settings: Settings): Promise<Check[]> {
       detail: `${files.length} files, digest ${set.digest.slice(0, 12)}`,
     },
     stepUpCheck(settings, set.guardrails),
+    limitedCheck(settings, set.guardrails),
   ];
 }
 
@@ -191,7 +192,35 @@ function stepUpCheck(settings: Settings, guardrails: Guardrails): Check {
   return {
     check,
     status: 'ok',
-    detail: public_url === undefined ? 'no rule that applies here asks for it' : `page at ${public_url}`,
+    detail:
+      public_url === undefined
+        ? 'no rule that applies here asks for it; a plan with a blast radius from 0.70 would, and could not be approved'
+        : `page at ${public_url}`,
+  };
+}
+
+/** Where Aegis is meant to act alone, and no rule lets it. */
+function limitedCheck(settings: Settings, guardrails: Guardrails): Check {
+  const check = 'limited';
+  const gaps = limitedGaps(settings, guardrails);
+  if (gaps.length > 0)
+    return {
+      check,
+      status: 'failed',
+      detail: `${gaps.join(', ')} has autonomy limited, and no rule of guardrails.yaml for its tiers asks nobody: people are asked for every plan`,
+      next: 'add a row with "people: 0" under "approval", or write "autonomy: approve"',
+    };
+  const alone = Object.values(settings.teams)
+    .flatMap(({ environments }) => Object.values(environments))
+    .filter(({ autonomy }) => autonomy === 'limited').length;
+  const { limited } = guardrails;
+  return {
+    check,
+    status: 'ok',
+    detail:
+      alone === 0 || limited === undefined
+        ? 'Aegis acts alone nowhere'
+        : `${alone === 1 ? '1 environment' : `${alone} environments`}, each at most ${limited.per_environment_day_max} unattended changes in 24 h`,
   };
 }
 

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import type { Autonomy } from '../../src/contract/incident.ts';
 import type { EventOf, HarnessEvent } from '../../src/harness/events.ts';
 import { step } from '../../src/harness/machine.ts';
 import { approvalNotice } from '../../src/harness/notices/approval-notice.ts';
 import { incidentNotice } from '../../src/harness/notices/incident-notice.ts';
 import { incidentOf } from '../../src/harness/state.ts';
-import { at, decide, outcome, runningId, take, walkTo } from './fixtures.ts';
+import { at, decide, incidentContext, outcome, runningId, take, walkTo } from './fixtures.ts';
 
 const VIEW = { ledger_head: '0'.repeat(64), tool_calls: 0, simulated: true, approvers: 'Dan' };
 
@@ -125,6 +126,60 @@ describe('a decision on a plan', () => {
     expect(expired.context.approval?.status).toBe('expired');
     expect(refusalCode(expired, decide(expired, 'dan', 'approve', 906))).toBe('approval-over');
     expect(take(expired, { type: 'plan_again', at: at(910), by: 'dan' }).state).toBe('PLANNING');
+  });
+});
+
+describe('a plan that asks nobody', () => {
+  const preparedAlone = (shown_s: number, autonomy: Autonomy = 'limited') =>
+    walkTo('PENDING_APPROVAL', { autonomy }, 1, ({ payload, request, ...event }) => {
+      const rule = { ...request.rule, people: 0 };
+      const runs_from = at(5 + shown_s);
+      return { ...event, payload: { ...payload, rule }, request: { ...request, rule, runs_from } };
+    });
+  const announced = (seconds: number) =>
+    ({ type: 'timer', at: at(seconds), kind: 'announced', armed_step: 1 }) as const;
+  const shown = preparedAlone(30);
+
+  it('is shown first, and runs its gates when that time is over, not before', () => {
+    expect(shown).toMatchObject({
+      state: 'PENDING_APPROVAL',
+      context: { approval: { status: 'approved', decisions: [] }, running: null },
+    });
+    expect(step(shown, announced(34))).toMatchObject({ ok: false, refusal: { code: 'stale-timer' } });
+    expect(take(shown, announced(36)).context.running).toMatchObject({ kind: 'clear' });
+  });
+
+  it('runs them at once where the policies give no time', () => {
+    expect(preparedAlone(0).context.running).toMatchObject({ kind: 'clear' });
+  });
+
+  it('can be denied while it is shown by whoever could have approved, and by nobody else', () => {
+    const denied = take(shown, decide(shown, 'dan', 'deny', 10));
+    expect(denied).toMatchObject({ state: 'HALTED', context: { halt: { reason: 'denied' } } });
+    expect(step(denied, announced(36))).toMatchObject({ ok: false, refusal: { code: 'stale-timer' } });
+    expect(refusalCode(shown, decide(shown, 'dan', 'deny', 10, { role: 'viewer' }))).toBe('wrong-role');
+    expect(refusalCode(shown, decide(shown, 'dan', 'approve', 10))).toBe('approval-over');
+  });
+
+  it('does not outlive a stop or the end of the alert', () => {
+    const stopped = take(shown, { type: 'stopped', at: at(10), by: 'lena', reason: 'no' });
+    expect(step(stopped, announced(36))).toMatchObject({ ok: false, refusal: { code: 'stale-timer' } });
+    const [alert] = incidentContext().alerts;
+    const resolved = take(shown, {
+      type: 'alerts',
+      at: at(10),
+      status: 'resolved',
+      alerts: alert === undefined ? [] : [{ ...alert, status: 'resolved' }],
+    });
+    expect(resolved.state).toBe('OBSERVING');
+    expect(step(resolved, announced(36))).toMatchObject({ ok: false, refusal: { code: 'stale-timer' } });
+  });
+
+  it('asks people after all in an incident that is not limited', () => {
+    expect(preparedAlone(0, 'approve').context).toMatchObject({
+      approval: { status: 'open' },
+      running: null,
+    });
   });
 });
 
