@@ -68,7 +68,9 @@ function storyOf(
     throw new CliError('--shadow and --limited are two stories: choose one', EXIT.usage);
   const kind = o.shadow === true ? 'shadow' : o.limited === true ? 'limited' : null;
   if (kind === null)
-    return o.handsOff === true ? { autonomy: 'approve', words: '', play: scenario.handsOff } : null;
+    return o.handsOff === true
+      ? { autonomy: 'approve', words: '', play: (range, say) => scenario.handsOff(range, say) }
+      : null;
   const play = scenario[kind];
   if (play === undefined) {
     const known = all.filter((s) => s[kind] !== undefined).map((s) => s.name);
