@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { HttpRoute } from './contract/http.ts';
 import { isoTime } from './contract/ports.ts';
@@ -19,7 +18,7 @@ import { Runner } from './harness/runner.ts';
 import { stepUpGaps } from './harness/rule-gaps.ts';
 import { startHttpServer } from './http-server.ts';
 import type { RunningServer } from './http-server.ts';
-import { packageRoot } from './package-paths.ts';
+import { policiesDir, skillsDir } from './package-paths.ts';
 import { createSlackRoom } from './slack/app.ts';
 import { AuditPost } from './store/audit-post.ts';
 import type { Rewind } from './store/rewind.ts';
@@ -158,8 +157,8 @@ function choresOf(
 async function wire(config: LoadedConfig, ports: Ports) {
   const { settings, secrets } = config;
   const { store, clock, log } = ports;
-  const policies_dir = settings.policies_dir ?? join(packageRoot(), 'policies');
-  const skills_dir = settings.skills_dir ?? join(packageRoot(), 'skills');
+  const policies_dir = policiesDir(settings);
+  const skills_dir = skillsDir(settings);
   const gateway = await createGateway({ ...ports, settings, secrets, policies_dir });
   const vfs = createVfs({
     ...ports,

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApprovalId } from '../contract/approval.ts';
@@ -9,17 +8,16 @@ import type { DecisionStatement } from '../contract/person-token.ts';
 import { isoTime } from '../contract/ports.ts';
 import { redactTexts } from '../contract/redact-texts.ts';
 import { isRefusal } from '../contract/verdict.ts';
-import { createGateway } from '../gateway/create-gateway.ts';
 import { createSignedIntake } from '../harness/intake.ts';
 import type { SignedAnswer, SignedIntake } from '../harness/intake.ts';
 import { readApprovalAs } from '../harness/read-approval.ts';
-import { packageRoot } from '../package-paths.ts';
 import { systemClock, systemIds } from '../system-ports.ts';
 import { withContext } from './context.ts';
 import type { CliContext } from './context.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print } from './output.ts';
 import { personAtTerminal, refusedHere } from './person-token.ts';
+import { openGateway } from './open-gateway.ts';
 
 /**
  * `aegis approve|deny|withdraw <APR-n>`: a decision with a person's own token. The service decides whether it counts, by
@@ -139,11 +137,8 @@ function digitsOf(text: string | undefined): string | null {
 }
 
 /** Slack's cards pass the same filter. */
-async function redacted({ config, store, log }: CliContext, notice: ApprovalNotice): Promise<ApprovalNotice> {
-  const { settings, secrets } = config;
-  const policies_dir = settings.policies_dir ?? join(packageRoot(), 'policies');
-  const ports = { store, clock: systemClock, ids: systemIds, log };
-  const gateway = await createGateway({ ...ports, settings, secrets, policies_dir });
+async function redacted(context: CliContext, notice: ApprovalNotice): Promise<ApprovalNotice> {
+  const gateway = await openGateway(context);
   try {
     return redactTexts(notice, (text) => gateway.redactText(text));
   } finally {

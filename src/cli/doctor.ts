@@ -6,14 +6,13 @@ import type { Log } from '../contract/ports.ts';
 import type { Guardrails } from '../contract/guardrails.ts';
 import type { Settings } from '../contract/settings.ts';
 import { buildSkillIndex, printSkillIndex } from '../cognition/skill-index.ts';
-import { createGateway } from '../gateway/create-gateway.ts';
 import { loadPolicySet } from '../gateway/policy/policy-set.ts';
 import { limitedGaps, stepUpGaps } from '../harness/rule-gaps.ts';
-import { packageRoot } from '../package-paths.ts';
+import { policiesDir, skillsDir } from '../package-paths.ts';
 import { witnessFile } from '../store/home.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
-import { createLog, systemClock, systemIds } from '../system-ports.ts';
+import { createLog, systemClock } from '../system-ports.ts';
 import { checkStatements } from './check-statements.ts';
 import { recogniserChecks } from './doctor-recogniser.ts';
 import { slackCheck, systemChecks, vaultCheck } from './doctor-systems.ts';
@@ -21,6 +20,7 @@ import { upstreamChecks } from './doctor-upstreams.ts';
 import type { GlobalOptions } from './output.ts';
 import { EXIT, print, table } from './output.ts';
 import { skillFiles } from './skill-library.ts';
+import { openGateway } from './open-gateway.ts';
 
 /** One line of the doctor's table. */
 export interface Check {
@@ -154,7 +154,7 @@ async function witnessCheck(store: Store, home: string): Promise<Check> {
 }
 
 async function policyChecks(settings: Settings): Promise<Check[]> {
-  const dir = settings.policies_dir ?? join(packageRoot(), 'policies');
+  const dir = policiesDir(settings);
   const services = { recogniser: settings.recogniser !== undefined };
   const { set, files, problems } = await loadPolicySet(dir, services);
   if (set === null)
@@ -225,7 +225,7 @@ function limitedCheck(settings: Settings, guardrails: Guardrails): Check {
 }
 
 function skillCheck(settings: Settings): Check {
-  const dir = settings.skills_dir ?? join(packageRoot(), 'skills');
+  const dir = skillsDir(settings);
   const check = 'skills';
   try {
     const built = buildSkillIndex(skillFiles(dir));
@@ -249,24 +249,15 @@ function skillCheck(settings: Settings): Check {
 }
 
 async function outsideChecks(config: LoadedConfig, store: Store, log: Log): Promise<Check[]> {
-  const { settings, secrets } = config;
-  const policies_dir = settings.policies_dir ?? join(packageRoot(), 'policies');
+  const { settings } = config;
   const before = new Set((await store.leases.outstanding()).map((l) => l.lease_id));
-  const gateway = await createGateway({
-    store,
-    settings,
-    secrets,
-    policies_dir,
-    clock: systemClock,
-    ids: systemIds,
-    log,
-  });
+  const gateway = await openGateway({ config, store, log });
   let checks: Check[];
   try {
     const [slack, vault, recogniser, systems, upstreams] = await Promise.all([
       guarded('slack', () => slackCheck(config, log)),
       vaultCheck(settings),
-      recogniserChecks(settings, policies_dir),
+      recogniserChecks(settings, policiesDir(settings)),
       systemChecks(config, gateway, store),
       upstreamChecks(settings, gateway, store),
     ]);

@@ -6,7 +6,7 @@ import type { Settings } from '../contract/settings.ts';
 import { ownersOf } from '../gateway/pipeline/tenancy.ts';
 import { loadPolicySet } from '../gateway/policy/policy-set.ts';
 import type { PolicyLoad, PolicySet, RuleServices } from '../gateway/policy/policy-set.ts';
-import { packageRoot } from '../package-paths.ts';
+import { policiesDir } from '../package-paths.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print } from './output.ts';
 import {
@@ -40,11 +40,10 @@ interface Place {
 }
 
 function placeOf(options: GlobalOptions): Place {
-  const shipped = join(packageRoot(), 'policies');
   const file = configPath(options.config);
-  if (options.config === undefined && !existsSync(file)) return { dir: shipped, settings: null };
+  if (options.config === undefined && !existsSync(file)) return { dir: policiesDir({}), settings: null };
   const { settings } = loadConfig(file);
-  return { dir: settings.policies_dir ?? shipped, settings };
+  return { dir: policiesDir(settings), settings };
 }
 
 async function check(options: GlobalOptions, { dir, settings }: Place): Promise<void> {

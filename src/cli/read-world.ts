@@ -1,8 +1,6 @@
-import { join } from 'node:path';
 import { isoTime } from '../contract/ports.ts';
 import type { World, WorldResponse } from '../contract/world.ts';
-import { createGateway } from '../gateway/create-gateway.ts';
-import { packageRoot } from '../package-paths.ts';
+import { skillsDir } from '../package-paths.ts';
 import { systemClock, systemIds } from '../system-ports.ts';
 import { createVfs } from '../vfs/vfs.ts';
 import { withContext } from './context.ts';
@@ -10,6 +8,7 @@ import type { CliContext } from './context.ts';
 import { localUser } from './freeze.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print } from './output.ts';
+import { openGateway } from './open-gateway.ts';
 
 /** Limits of one read at the terminal: a person, not an incident, pays for it. */
 const LIMITS = { fragments_max: 20, bytes_max: 16 * 1_048_576, tokens_max: 8_000_000 } as const;
@@ -63,17 +62,12 @@ async function withWorld(
     const { settings } = context.config;
     const tenant = tenantOf(text, context);
     const ports = { store: context.store, clock: systemClock, ids: systemIds, log: context.log };
-    const gateway = await createGateway({
-      ...ports,
-      settings,
-      secrets: context.config.secrets,
-      policies_dir: settings.policies_dir ?? join(packageRoot(), 'policies'),
-    });
+    const gateway = await openGateway(context);
     const vfs = createVfs({
       ...ports,
       gateway,
       settings,
-      skills_dir: settings.skills_dir ?? join(packageRoot(), 'skills'),
+      skills_dir: skillsDir(settings),
       redaction_marks: () => gateway.redactionMarks(),
       retention: () => gateway.retention(),
     });

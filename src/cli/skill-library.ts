@@ -5,7 +5,7 @@ import type { SkillFile } from '../cognition/skill-index.ts';
 import { lintSkill } from '../cognition/skill-lint.ts';
 import { parseYamlText } from '../contract/parse.ts';
 import { Skill } from '../contract/skill.ts';
-import { packageRoot } from '../package-paths.ts';
+import { skillsDir } from '../package-paths.ts';
 import type { GlobalOptions } from './output.ts';
 
 /** Largest number of files in a library, and how deep its folders go. */
@@ -13,12 +13,9 @@ const FILES_MAX = 5000;
 const DEPTH_MAX = 5;
 
 /** The library that the configuration names, or the one that ships; it can be read without any configuration. */
-export function skillsDir(options: GlobalOptions): string {
-  const shipped = join(packageRoot(), 'skills');
+export function skillLibrary(options: GlobalOptions): string {
   const file = configPath(options.config);
-  return options.config !== undefined || existsSync(file)
-    ? (loadConfig(file).settings.skills_dir ?? shipped)
-    : shipped;
+  return skillsDir(options.config !== undefined || existsSync(file) ? loadConfig(file).settings : {});
 }
 
 /** Every skill file below a folder; paths are relative to it, with `/`. @throws when the folder cannot be read. */

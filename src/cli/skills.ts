@@ -6,13 +6,13 @@ import { parseSkillText } from '../cognition/skill-text.ts';
 import { nearest } from '../config-issue.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print, table } from './output.ts';
-import { skillFiles, skillProblems, skillsDir } from './skill-library.ts';
+import { skillFiles, skillLibrary, skillProblems } from './skill-library.ts';
 
 const INDEX_FILE = '_index.json';
 
 /** `aegis skills list|show|lint|index`: the library as its authors see it. Nothing here needs a running service. */
 export function skills(options: GlobalOptions, action: string, name: string | undefined): void {
-  const dir = skillsDir(options);
+  const dir = skillLibrary(options);
   if (action === 'list') return list(options, dir);
   if (action === 'show') return show(options, dir, name);
   if (action === 'lint') return lint(options, dir, name);

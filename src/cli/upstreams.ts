@@ -1,17 +1,14 @@
-import { join } from 'node:path';
 import { nearest } from '../config-issue.ts';
 import { isoTime } from '../contract/ports.ts';
 import { isRefusal } from '../contract/verdict.ts';
-import { createGateway } from '../gateway/create-gateway.ts';
 import { DRIVERS } from '../gateway/drivers/index.ts';
 import { decisionOf, reviewServer, waits, type ReviewedTool } from '../gateway/upstreams/review.ts';
-import { packageRoot } from '../package-paths.ts';
 import { INSTRUCTIONS_PIN, type UpstreamPin } from '../store/authority.ts';
-import { systemClock, systemIds } from '../system-ports.ts';
 import { withContext, type CliContext } from './context.ts';
 import { localUser } from './freeze.ts';
 import type { GlobalOptions } from './output.ts';
 import { CliError, EXIT, print, table } from './output.ts';
+import { openGateway } from './open-gateway.ts';
 
 /**
  * `aegis upstreams list|diff|approve`: what external MCP servers say of their tools, and a person's word on it. `diff`
@@ -154,18 +151,10 @@ async function approve(
 
 /** Asks the server through a gateway of this command's own; a running service reads the same pins from the store. */
 async function look(
-  { config, store, log }: CliContext,
+  context: CliContext,
   server: string,
 ): Promise<{ undeclared: readonly string[]; trouble: string | null }> {
-  const gateway = await createGateway({
-    store,
-    settings: config.settings,
-    secrets: config.secrets,
-    policies_dir: config.settings.policies_dir ?? join(packageRoot(), 'policies'),
-    clock: systemClock,
-    ids: systemIds,
-    log,
-  });
+  const gateway = await openGateway(context);
   try {
     const answer = await gateway.lookAtUpstream(server);
     return isRefusal(answer) ? { undeclared: [], trouble: answer.reason } : { ...answer, trouble: null };

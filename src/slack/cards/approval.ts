@@ -242,7 +242,9 @@ function unattendedLines({ gates, rule, status, runs_from }: ApprovalNotice, rea
   const why = oneLine(`Autonomy limited, ${reason ?? `nobody is asked: rule ${rule.name}`}`);
   const found = [mrkdwn`${cut(why, reason_max)}`];
   if (status === 'approved' && runs_from !== undefined)
-    found.push(mrkdwn`⏳ Runs at ${moment(runs_from, '{time_secs}')} unless somebody denies it or presses Stop`);
+    found.push(
+      mrkdwn`⏳ Runs at ${moment(runs_from, '{time_secs}')} unless somebody denies it or presses Stop`,
+    );
   return found;
 }
 
