@@ -1,3 +1,4 @@
+import { isoTime } from '../contract/ports.ts';
 import { refuse, type Refusal } from '../contract/verdict.ts';
 import { timeBound } from '../contract/pipeline-parser.ts';
 import type { PathParams } from './mount.ts';
@@ -41,4 +42,16 @@ export function ageParam(params: PathParams, name: string): number | null | Refu
   const bound = timeBound(text);
   if (bound !== null && 'ago_s' in bound && bound.ago_s > 0) return bound.ago_s * 1000;
   return refuse('bad-parameter', `?${name}= must be a length of time.`, `For example ?${name}=15m.`);
+}
+
+/** The moment that `?since=` or the default means, as an ISO time. */
+export function sinceParam(text: string, now_ms: number): string | Refusal {
+  const bound = timeBound(text);
+  if (bound === null)
+    return refuse(
+      'bad-parameter',
+      '?since= must be a length of time or an ISO time.',
+      'For example ?since=1h or ?since=2026-11-23T10:00:00Z.',
+    );
+  return 'at' in bound ? bound.at : isoTime(now_ms - bound.ago_s * 1000);
 }
