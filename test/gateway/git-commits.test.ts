@@ -34,7 +34,7 @@ interface Answer {
 const HOUR_MS = 3_600_000;
 
 /** One stage for all tests, since it takes its time; each test has a repository of its own. */
-const repositories = Array.from({ length: 11 }, () => makeRepository());
+const repositories = Array.from({ length: 12 }, () => makeRepository());
 let stage: Stage;
 beforeAll(async () => {
   stage = await startStage({ settings: withRepositories });
@@ -231,6 +231,22 @@ describe('what came since a moment', () => {
     const absent = Date.parse(rows[0]?.absent_at ?? '');
     expect(absent).toBeGreaterThanOrEqual(asked[1] ?? 0);
     expect(absent).toBeLessThan(asked[2] ?? 0);
+  });
+
+  it('a branch that was away for a moment, or all of them, brings nothing old back', async () => {
+    const { repository, commits } = next();
+    const since = isoTime(stage.clock.now());
+    stage.clock.skip(1000);
+    await commits({}, 'main');
+    stage.clock.skip(10_000);
+    repository.git('update-ref', '-d', 'refs/heads/main');
+    expect(await commits({ since })).toMatchObject({ commits: [] });
+    stage.clock.skip(10_000);
+    repository.git('update-ref', 'refs/heads/main', repository.main);
+    expect(await commits({ since })).toMatchObject({ commits: [] });
+    stage.clock.skip(10_000);
+    const pushed = repository.commitFromOutside('main', { a: 'a' });
+    expect((await commits({ since })).commits.map(({ id }) => id)).toEqual([pushed]);
   });
 
   it('a mirror that an earlier version made is made anew', async () => {

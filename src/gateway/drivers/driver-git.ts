@@ -43,14 +43,20 @@ export interface TouchedFiles {
   readonly complete: boolean;
 }
 
+export interface SeenMove {
+  /** The second of the fetch that brought it. */
+  readonly at_s: number;
+  readonly commit: string;
+}
+
 /** What our mirror knows of the branches by our own clock. */
 export interface BranchMoves {
   /** Branches as they are now, with what their newest commits say of their time. */
   readonly tips: ReadonlyMap<string, { readonly commit: string; readonly committed_ms: number | null }>;
   /** When the remote was asked, oldest first, in milliseconds. */
   readonly asked_ms: readonly number[];
-  /** Where each branch went, oldest first, with the second of the fetch that brought it. */
-  readonly moves: ReadonlyMap<string, readonly { readonly at_s: number; readonly commit: string }[]>;
+  /** Where each branch went, oldest first; a branch that was gone in between begins anew. */
+  readonly moves: ReadonlyMap<string, readonly SeenMove[]>;
 }
 
 /** One file of a new tree: `null` removes it. */

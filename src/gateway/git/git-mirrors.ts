@@ -160,7 +160,7 @@ export class GitMirrors {
 /** When the remote was asked with success, oldest first, in milliseconds; the newest ones when there are many. */
 export async function fetchTimes({ git_dir }: Mirror): Promise<readonly number[]> {
   const text = await readFile(join(git_dir, FETCH_TIMES_FILE), 'utf8').catch(() => '');
-  const times = text.split('\n').map((line) => (/^\d{1,15}$/.test(line) ? Number(line) : Number.NaN));
+  const times = text.split('\n').map((line) => (/^\d{13}$/.test(line) ? Number(line) : Number.NaN));
   return times.filter((ms) => !Number.isNaN(ms)).slice(-FETCH_TIMES_MAX);
 }
 

@@ -1,5 +1,5 @@
 import { isProtected } from '../../git/branch-names.ts';
-import type { BranchMoves, DriverGit, LoggedCommit } from '../driver-git.ts';
+import type { BranchMoves, DriverGit, LoggedCommit, SeenMove } from '../driver-git.ts';
 import { cameAfter, windowOf, type ArrivalWindow } from './commit-window.ts';
 
 /**
@@ -129,20 +129,19 @@ async function windowsOf(
   const later = bases === null ? all : all.filter(({ at_s }) => at_s * SECOND_MS > asked.since_ms);
   const last = later.at(-1);
   if (last === undefined) return () => UNSEEN;
+  // A branch that is seen for the first time, or again, may hold commits of any age.
+  const window = (move: SeenMove): ArrivalWindow => {
+    const found = windowOf(known.asked_ms, move.at_s);
+    return move === all[0] ? { ...found, absent_ms: null } : found;
+  };
   const brought = new Map<string, ArrivalWindow>();
-  for (const { at_s, commit } of later.slice(0, -1).slice(0, MOVES_MAX)) {
-    const window = windowOf(known.asked_ms, at_s);
-    for (const { id } of await git.history(commit, not, asked.limit + 1))
-      if (!brought.has(id)) brought.set(id, window);
-  }
+  const walked = later.slice(0, -1).slice(0, MOVES_MAX);
+  for (const move of walked)
+    for (const { id } of await git.history(move.commit, not, asked.limit + 1))
+      if (!brought.has(id)) brought.set(id, window(move));
   // With more moves than are walked, what is left came at some time after those.
-  const rest = windowOf(known.asked_ms, last.at_s);
-  const first_left = later.length - 1 > MOVES_MAX ? later[MOVES_MAX] : undefined;
-  const left =
-    first_left === undefined
-      ? rest
-      : { absent_ms: windowOf(known.asked_ms, first_left.at_s).absent_ms, seen_ms: rest.seen_ms };
-  return (id) => brought.get(id) ?? left;
+  const { absent_ms } = window(later[walked.length] ?? last);
+  return (id) => brought.get(id) ?? { absent_ms, seen_ms: window(last).seen_ms };
 }
 
 function tipOf({ known }: Looking, branch: string): string {
