@@ -22,6 +22,8 @@ export const WATCHED_KINDS = [
 const SeenCommit = z.strictObject({
   repository: z.string().max(100),
   branch: z.string().max(250),
+  /** By the repository's list of protected branches: what is there has been decided, not only written. */
+  protected: z.boolean(),
   subject: z.string().max(200),
 });
 

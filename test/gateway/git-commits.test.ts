@@ -166,11 +166,8 @@ describe('what came since a moment', () => {
       { 'c.txt': 'c' },
       { at_ms: now + 99 * HOUR_MS, message: 'late' },
     );
-    const right = repository.commitFromOutside(
-      'main',
-      { 'd.txt': 'd' },
-      { at_ms: stage.clock.now() - 30_000, message: 'right' },
-    );
+    const right_ms = Math.floor(stage.clock.now() / 1000) * 1000 - 30_000;
+    const right = repository.commitFromOutside('main', { 'd.txt': 'd' }, { at_ms: right_ms });
     const found = await commits({ since });
     expect(new Set(found.commits.map(({ id }) => id))).toEqual(new Set([old, late, right]));
     for (const row of found.commits) {
@@ -180,7 +177,7 @@ describe('what came since a moment', () => {
       expect(Date.parse(row.absent_at ?? '')).toBeGreaterThanOrEqual(absent);
     }
     const told = found.commits.find(({ id }) => id === right);
-    expect(Date.parse(told?.at ?? '')).toBe(Math.floor((stage.clock.now() - 30_000) / 1000) * 1000);
+    expect(told?.at).toBe(isoTime(right_ms));
   });
 
   it('before it has seen anything dates decide, and an impossible one is counted, not believed', async () => {

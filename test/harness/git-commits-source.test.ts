@@ -109,7 +109,7 @@ describe('commits of people as a shadow source', () => {
         fields: ['deploy/values.yaml'],
         values: { 'deploy/values.yaml': `blob ${blob}` },
         robot: false,
-        commit: { repository: 'infra', branch: 'team/fix/now', subject: 'Scale to 4' },
+        commit: { repository: 'infra', branch: 'team/fix/now', protected: false, subject: 'Scale to 4' },
       },
     ]);
     expect(Date.parse(first.changes[0]?.at ?? '')).toBeGreaterThanOrEqual(Date.parse(opened_at) - 1000);

@@ -57,7 +57,7 @@ function commit(n: number, change: Partial<SeenChange> = {}): SeenChange {
     values,
     template: null,
     robot: false,
-    commit: { repository: 'infra', branch: 'main', subject: 'Back to 2g' },
+    commit: { repository: 'infra', branch: 'main', protected: true, subject: 'Back to 2g' },
     ...change,
   };
 }
@@ -82,7 +82,7 @@ describe('a planned commit and what people committed', () => {
   it('hit: on the branch of the plan itself, whatever has slashes in its name', () => {
     const own = commit(1, {
       target: FIX,
-      commit: { repository: 'infra', branch: 'aegis/fix', subject: 'x' },
+      commit: { repository: 'infra', branch: 'aegis/fix', protected: false, subject: 'x' },
     });
     expect(git([own]).verdict).toBe('hit');
     const plain = planned({ tool: 'git.commit', changes: planned().changes.slice(0, 3) });
@@ -122,7 +122,7 @@ describe('a planned commit and what people committed', () => {
     expect(found.gaps).toEqual(['whether one commit had to do with this incident: shown, and not scored']);
     const side = commit(1, {
       target: 'mcp://git/infra/-/branch/side',
-      commit: { repository: 'infra', branch: 'side', subject: 's' },
+      commit: { repository: 'infra', branch: 'side', protected: false, subject: 's' },
     });
     expect(git([side]).rows.map(({ mark }) => mark)).toEqual(['extra', 'miss']);
     const elsewhere = commit(1, { target: 'mcp://git/other/-/branch/main' });
@@ -181,14 +181,24 @@ describe('a commit and the controller that applies it', () => {
   });
 
   it.each([
-    ['wrote before it', argo({ at: at(100) })],
-    ['brought another state', argo({ template: NEW_TEMPLATE })],
-    ['is no GitOps controller', argo({ manager: 'horizontal-pod-autoscaler' })],
-  ])('no credit when the controller %s', (_, write) => {
+    ['wrote before it', argo({ at: at(100) }), 'unknown'],
+    // It reached the object with something else than the plan says.
+    ['brought another state', argo({ template: NEW_TEMPLATE }), 'missed'],
+    ['is no GitOps controller', argo({ manager: 'horizontal-pod-autoscaler' }), 'unknown'],
+  ])('no credit when the controller %s', (_, write, verdict) => {
     const found = kube([commit(1, apps), write]);
     expect(found.rows.map(({ mark }) => mark)).toEqual(['extra', 'miss']);
-    // It touches a file of the object's name: people did something else there.
-    expect(found.verdict).toBe('missed');
+    expect(found.verdict).toBe(verdict);
+    expect(found.wrong_and_confident).toBe(verdict === 'missed');
+  });
+
+  it('work on a branch that is not protected is credited for nothing', () => {
+    const side = { ...apps, commit: { repository: 'infra', branch: 'wip', protected: false, subject: 'w' } };
+    expect(kube([commit(1, side), argo()])).toMatchObject({
+      verdict: 'unknown',
+      rows: [{ mark: 'unknown' }],
+    });
+    expect(kube([commit(1, side), argo({ template: NEW_TEMPLATE })]).verdict).toBe('unknown');
   });
 
   it('one commit that names nothing is shown beside the action and counts neither way', () => {
@@ -237,7 +247,10 @@ describe('a commit and the controller that applies it', () => {
     expect(kube([wrong, ...work]).verdict).toBe('missed');
     expect(kube(work, { plan: null }).verdict).toBe('unknown');
     // Whatever a commit names, it shows nothing as long as nobody applied it.
-    expect(kube([commit(1, apps)]).rows.map(({ mark }) => mark)).toEqual(['extra', 'miss']);
+    expect(kube([commit(1, apps)])).toMatchObject({
+      verdict: 'unknown',
+      rows: [{ mark: 'extra' }, { mark: 'miss' }],
+    });
   });
 
   it('whatever is committed: a valid score, no change counted twice, never a hit without planned content', () => {
@@ -271,9 +284,7 @@ describe('a commit and the controller that applies it', () => {
         );
         expect(['hit', 'equivalent'].includes(found.rows[0]?.mark ?? '')).toBe(done);
         if (!applied) expect(found.rows[1]?.mark).toBe('extra');
-        expect(
-          found.wrong_and_confident && !changes.some((c) => c.fields[0]?.startsWith('apps/settlement-api')),
-        ).toBe(false);
+        if (found.wrong_and_confident) expect(applied).toBe(true);
       }),
     );
   });
@@ -287,6 +298,7 @@ describe('the captured file of commits', () => {
   const row = (change: Record<string, unknown> = {}) => ({
     commit: OLD,
     branch: 'release/1.2',
+    protected: true,
     target: 'mcp://git/infra/-/branch/release..1.2',
     author: 'Ana',
     committer: 'Bo',
@@ -320,7 +332,7 @@ describe('the captured file of commits', () => {
       manager: 'Ana',
       fields: [VALUES, 'gone'],
       values: { [VALUES]: `blob ${NEW}`, gone: 'removed' },
-      commit: { repository: 'infra', branch: 'release/1.2', subject: 'Back to 2g' },
+      commit: { repository: 'infra', branch: 'release/1.2', protected: true, subject: 'Back to 2g' },
     });
     const later = read([row({ at: '2026-11-23T10:09:00.000Z', subject: 'other words' })]).changes[0];
     expect(later?.key).toBe(first?.key);

@@ -145,7 +145,7 @@ describe('a shadowed incident', () => {
       operation: 'commit',
       fields: ['deploy/values.yaml', 'a', 'b', 'c'],
       values: { 'deploy/values.yaml': `blob ${'b'.repeat(40)}` },
-      commit: { repository: 'infra', branch: 'main', subject: 'Raise the memory' },
+      commit: { repository: 'infra', branch: 'main', protected: true, subject: 'Raise the memory' },
     });
     let s = watched({ shadow: { ...TERMS, repositories: ['infra'] } });
     const seen_once = observed(s, 70, { changes: [commit] });

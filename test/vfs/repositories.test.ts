@@ -14,6 +14,7 @@ function commit(n: number, change: Record<string, unknown> = {}): Record<string,
   return {
     id: String(n).repeat(40),
     branch: 'main',
+    protected: true,
     merge: n === 2,
     author: `Ana ${n}`,
     committer: 'ana@corp.example',

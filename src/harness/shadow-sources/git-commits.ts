@@ -7,7 +7,7 @@ import type { ReadSession } from '../world-session.ts';
 import type { Looked, ShadowSource } from './source.ts';
 
 /** Commits of one look at one repository. */
-const COMMITS_READ_MAX = 200;
+const COMMITS_READ_MAX = 100;
 /**
  * Commits that one incident takes note of: far fewer than an incident keeps, so that none is dropped there, seen again
  * and told again. The last ones are for those that touch a file of the plan, so that no flood hides them.

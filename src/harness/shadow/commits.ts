@@ -14,6 +14,7 @@ const CommitsFile = z.object({
     z.object({
       commit: z.string().regex(/^[0-9a-f]{40}$/),
       branch: z.string(),
+      protected: z.boolean(),
       target: z.string().optional(),
       author: z.string(),
       committer: z.string(),
@@ -101,7 +102,12 @@ function changeOf(
     ),
     template: null,
     robot: isListed(author, robots) || isListed(committer, robots),
-    commit: { repository, branch: branch.slice(0, 250), subject: commit.subject.slice(0, 200) },
+    commit: {
+      repository,
+      branch: branch.slice(0, 250),
+      protected: commit.protected,
+      subject: commit.subject.slice(0, 200),
+    },
   };
 }
 

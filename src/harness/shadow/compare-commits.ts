@@ -99,9 +99,9 @@ const APPLIERS = ['argocd', 'argocd-*', 'kustomize-controller', 'helm-controller
  * Commits that a GitOps controller may have applied when it brought the planned object to the planned state: then the
  * person's commit and the controller's write are one act, and the commit must not stand there as a second one. Proof
  * there is none, since the object does not say which commit it came from; a controller also undoes what somebody did by
- * hand. So a commit is credited only when a path of it names the object, and the controller wrote after it. A single
- * commit that names nothing is shown beside the action and counts neither way; of several nobody knows which, they stay
- * rows of their own.
+ * hand. So a commit is credited only when it came to a protected branch, a path of it names the object, and the
+ * controller wrote after it. A single other commit is shown beside the action and counts neither way; of several nobody
+ * knows which, they stay rows of their own.
  */
 export function appliedCommits(
   action: ComparedAction,
@@ -114,16 +114,26 @@ export function appliedCommits(
     .at(-1);
   if (last === undefined) return { commits: [], used: [], named: false };
   const before = seen.filter(({ commit, robot, at }) => commit !== undefined && !robot && at <= last.at);
-  const naming = before.filter((change) => namesObject(change, action.target)).toSorted(byTime);
+  const naming = before.filter((change) => isFor(change, action.target)).toSorted(byTime);
   const one = new Set(before.map(({ uid }) => uid)).size === 1;
   const commits = naming.length > 0 ? naming : one ? before : [];
   return { commits, used: sameCommits(commits, seen), named: naming.length > 0 };
 }
 
-/** A folder or file of the object's name, whatever its ending: `apps/settlement-api/values.yaml`, `settlement-api.yaml`. */
-export function namesObject(change: SeenChange, target: string): boolean {
+/** Whether a GitOps controller wrote to the object that this commit is for, after it: then it has reached it. */
+export function hasReached(change: SeenChange, target: string, seen: readonly SeenChange[]): boolean {
+  const write = (other: SeenChange): boolean =>
+    other.target === target && other.at >= change.at && isListed(other.manager, APPLIERS);
+  return isFor(change, target) && seen.some(write);
+}
+
+/**
+ * On a protected branch, with a folder or file of the object's name, whatever its ending:
+ * `apps/settlement-api/values.yaml`, `settlement-api.yaml`. Work on other branches is not for anything yet.
+ */
+function isFor(change: SeenChange, target: string): boolean {
   const { system, name } = parseTarget(target);
-  if (system !== 'k8s' || name === '-') return false;
+  if (system !== 'k8s' || name === '-' || change.commit?.protected !== true) return false;
   return change.fields.some((path) =>
     path.split('/').some((part) => part === name || part.startsWith(`${name}.`)),
   );

@@ -15,7 +15,7 @@ import {
   appliedCommits,
   isBlindRepository,
   judgeCommit,
-  namesObject,
+  hasReached,
   wordsOf,
   type Judged,
 } from './compare-commits.ts';
@@ -57,7 +57,7 @@ export function scoreShadow(facts: ShadowFacts): ShadowScore {
   const people = facts.seen.filter((change) => !change.robot);
   const judged = (facts.plan?.actions ?? []).map((action) => judgeAction(action, facts));
   const used = new Set(judged.flatMap((each) => each.used));
-  const weighed = people.filter((change) => used.has(change.key) || isWeighed(change, facts.plan));
+  const weighed = people.filter((change) => used.has(change.key) || isWeighed(change, facts));
   const told = onceEach(people.filter((change) => !weighed.includes(change)));
   const misses = [...onceEach(weighed.filter((change) => !used.has(change.key))), ...told].map(missRow);
   const rows = [...judged.map((each) => each.row), ...misses.slice(0, ROWS_MAX), ...facts.said.map(saidRow)];
@@ -84,13 +84,13 @@ function leadMs(posted_at: string, acted_at: string): number {
 }
 
 /**
- * A repository also gets the day's ordinary work. A commit that did nothing of the plan and names nothing that the plan
- * is about is shown, and says nothing for or against the plan: it must not take trust away, nor hide that it was there.
+ * A repository also gets the day's ordinary work. A commit that did nothing of the plan and reached nothing that the
+ * plan is about is shown, and says nothing for or against the plan: it must not take trust away, nor hide that it was
+ * there.
  */
-function isWeighed(change: SeenChange, plan: ComparedPlan | null): boolean {
-  return (
-    change.commit === undefined || (plan?.actions ?? []).some(({ target }) => namesObject(change, target))
-  );
+function isWeighed(change: SeenChange, { plan, seen }: ShadowFacts): boolean {
+  const actions = plan?.actions ?? [];
+  return change.commit === undefined || actions.some(({ target }) => hasReached(change, target, seen));
 }
 
 /** A commit that came to two branches is one row. */

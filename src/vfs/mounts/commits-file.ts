@@ -21,6 +21,7 @@ const Answer = z.object({
     z.object({
       id: z.string(),
       branch: z.string(),
+      protected: z.boolean(),
       merge: z.boolean(),
       author: z.string(),
       committer: z.string(),
@@ -86,6 +87,7 @@ function commitView(repository: string, commit: Commit): Record<string, unknown>
   return {
     commit: commit.id,
     branch: cut(commit.branch),
+    protected: commit.protected,
     // A branch whose name no target can hold has none.
     ...(TargetUri.safeParse(target).success ? { target } : {}),
     author: cut(commit.author),

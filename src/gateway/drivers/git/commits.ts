@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isoTime } from '../../../contract/ports.ts';
+import { isProtected } from '../../git/branch-names.ts';
 import { COMMITTER_EMAIL } from '../../git/scratch-commit.ts';
 import { readTool, type CallHandle, type ReadAnswer } from '../driver.ts';
 import type { DriverGit, TouchedFiles } from '../driver-git.ts';
@@ -44,8 +45,13 @@ async function read(handle: CallHandle, since_ms: number | null, limit: number):
   const asked = found.map(({ commit }) => ({ id: commit.id, parent: commit.parents[0] ?? null }));
   const touched = await git.touched(asked);
   const came = since_ms === null ? '' : ` (what came since ${isoTime(since_ms)})`;
+  const patterns = repositoryOf(handle).protected;
+  const commits = found.map((each) => ({
+    ...row(each, touched.get(each.commit.id), since_ms),
+    protected: isProtected(patterns, each.branch),
+  }));
   return {
-    result: { commits: found.map((each) => row(each, touched.get(each.commit.id), since_ms)), more, undated },
+    result: { commits, more, undated },
     source_query: `git log --first-parent --max-count=${limit} ${branch ?? '--branches'}${came}`,
   };
 }
