@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isoTime } from '../../src/contract/ports.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
+import type { DriverGit } from '../../src/gateway/drivers/driver-git.ts';
+import { arrivalsSince } from '../../src/gateway/drivers/git/branch-arrivals.ts';
 import { cameAfter, timeOf, windowOf } from '../../src/gateway/drivers/git/commit-window.ts';
 import type { GatewaySettings } from '../../src/gateway/pipeline/core.ts';
 import { GitRepository } from '../../src/contract/system-git.ts';
@@ -335,6 +337,47 @@ describe('commits that lie', () => {
     expect(large?.files).toHaveLength(50);
     expect(large).toMatchObject({ all_files: false });
     expect(large?.more_files).toBeGreaterThan(1000);
+  });
+});
+
+describe('a branch that moved more often than is walked', () => {
+  it('keeps every commit as proven, the later ones with a wider window', async () => {
+    const id = (n: number): string => String(n).padStart(40, '0');
+    const chain = Array.from({ length: 31 }, (_, n) => n);
+    const git = {
+      isAncestor: async () => true,
+      history: async (tip: string, not: readonly string[], limit: number) =>
+        chain
+          .filter((n) => n <= Number(tip) && n > Math.max(-1, ...not.map(Number)))
+          .toReversed()
+          .slice(0, limit)
+          .map((n) => ({
+            id: id(n),
+            parents: [],
+            author: 'A',
+            committer: 'A',
+            committer_email: '',
+            authored_ms: 0,
+            committed_ms: 1000,
+            message: '',
+          })),
+    } as unknown as DriverGit;
+    // Asked every ten seconds; each time one commit had come.
+    const moves = chain.map((n) => ({ at_s: 100 + n * 10, commit: id(n) }));
+    const found = await arrivalsSince(
+      git,
+      {
+        tips: new Map([['main', { commit: id(30), committed_ms: 1000 }]]),
+        asked_ms: moves.map(({ at_s }) => at_s * 1000),
+        moves: new Map([['main', moves]]),
+      },
+      { branch: null, since_ms: 105_000, limit: 50, protected: ['main'] },
+    );
+    // The first of them came between the question before the moment and the one after it, and has an old date.
+    expect(found.found.map(({ commit }) => Number(commit.id))).toEqual(chain.slice(2).toReversed());
+    const window = (n: number) => found.found.find(({ commit }) => commit.id === id(n))?.window;
+    expect(window(2)).toEqual({ absent_ms: 110_000, seen_ms: 120_999 });
+    expect(window(30)).toEqual({ absent_ms: 200_000, seen_ms: 400_999 });
   });
 });
 

@@ -7,6 +7,8 @@ import { Settings } from '../../src/contract/settings.ts';
 import type { ComparedPlan, SeenChange } from '../../src/contract/shadow.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import type { HarnessDeps } from '../../src/harness/deps.ts';
+import { observeEffect } from '../../src/harness/effects/observe.ts';
+import { Observed } from '../../src/harness/shadow/shadow-events.ts';
 import type { EffectInput } from '../../src/harness/effects/effect.ts';
 import { gitCommits } from '../../src/harness/shadow-sources/git-commits.ts';
 import type { Looked } from '../../src/harness/shadow-sources/source.ts';
@@ -82,6 +84,38 @@ async function opens(): Promise<string> {
 }
 
 const people = (looked: Looked) => looked.changes.filter(({ robot }) => !robot);
+
+describe('the effect that watches', () => {
+  it('asks all sources at one look: what was changed in the cluster and what was committed', async () => {
+    // First of all: the cluster has a clock of its own, which the other tests leave behind.
+    const opened_at = isoTime(Date.now() - 1000);
+    const commit = repository.commitFromOutside(
+      'main',
+      { 'w.txt': 'w' },
+      { author: 'Dan', at_ms: Date.now() },
+    );
+    stage.kubernetes.patchFromOutside(
+      'Deployment',
+      'spark-jobs',
+      'settlement-api',
+      { spec: { replicas: 5 } },
+      'kubectl-scale',
+    );
+    const terms = { quiet_s: 1, watch_s: 3600, repositories: ['infra'] };
+    const { context } = walkTo('DIAGNOSING', { autonomy: 'suggest', opened_at, shadow: terms });
+    const event = await observeEffect({
+      deps,
+      context: { ...context, resolved_at: opened_at },
+      running: { effect_id: 'e1' },
+      signal: new AbortController().signal,
+      at: () => opened_at,
+    } as unknown as EffectInput);
+    if (event.type !== 'observed') throw new Error(event.type);
+    expect(event.changes[0]).toMatchObject({ manager: 'kubectl-scale', fields: ['/spec/replicas'] });
+    expect(event.changes.find(({ uid }) => uid === commit)).toMatchObject({ manager: 'Dan' });
+    expect(Observed.parse(event)).toEqual(event);
+  });
+});
 
 describe('commits of people as a shadow source', () => {
   it('an environment without repositories, and an incident of an earlier version, give an empty look', async () => {

@@ -30,7 +30,7 @@ export interface ArrivalsAsked {
 }
 
 const BRANCHES_MAX = 100;
-const MOVES_MAX = 50;
+const MOVES_MAX = 10;
 const EXCLUDED_MAX = 2000;
 const UNSEEN: ArrivalWindow = { absent_ms: null, seen_ms: null };
 const SECOND_MS = 1000;
