@@ -47,9 +47,10 @@ export function commitsFile(mount: string, target: Target, params: PathParams, n
   if (bad !== null) return bad;
   const limit = numberParam(params, 'limit', LIMIT_OTHERWISE, LIMIT_MAX);
   if (isRefusal(limit)) return limit;
-  const wanted = params.get('since') ?? (target.name === '-' ? SINCE_OTHERWISE : null);
-  const since = wanted === null ? null : sinceParam(wanted, now());
-  if (since !== null && isRefusal(since)) return since;
+  const moment =
+    params.has('since') || target.name === '-' ? sinceParam(params, SINCE_OTHERWISE, now) : { at: null };
+  if (isRefusal(moment)) return moment;
+  const since = moment.at;
   return wholeFile({
     mount,
     evidence: 'stream',

@@ -37,8 +37,8 @@ type Write = z.infer<typeof Answer>['writes'][number];
 export function changesFile(mount: string, place: Place, params: PathParams, now: () => number): Look {
   const bad = onlyParams(params, ['since', 'kinds']);
   if (bad !== null) return bad;
-  const since = sinceParam(params.get('since') ?? SINCE_OTHERWISE, now());
-  if (typeof since !== 'string') return since;
+  const since = sinceParam(params, SINCE_OTHERWISE, now);
+  if (isRefusal(since)) return since;
   const kinds = kindsOf(params);
   if (isRefusal(kinds)) return kinds;
   return wholeFile({
@@ -46,8 +46,8 @@ export function changesFile(mount: string, place: Place, params: PathParams, now
     evidence: 'state',
     // A field manager is what the client calls itself, and values are the writer's.
     attacker_writable: true,
-    asks: `LIST ${kinds.join(', ')} of ${place.cluster} ${place.namespace} with their managedFields since ${since}`,
-    read: (io) => readChanges(io, place, kinds, since),
+    asks: `LIST ${kinds.join(', ')} of ${place.cluster} ${place.namespace} with their managedFields since ${since.at}`,
+    read: (io) => readChanges(io, place, kinds, since.at),
   });
 }
 
