@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Scope } from './scope.ts';
+import { Name, Scope } from './scope.ts';
 
 export const IncidentId = z.string().regex(/^INC-\d{4}-\d{4}-\d{3,6}$/);
 export const IsoTime = z.iso.datetime({ precision: 3 });
@@ -86,6 +86,8 @@ export const ShadowTerms = z.strictObject({
   quiet_s: z.int().min(1).max(86_400),
   /** Longest observation. */
   watch_s: z.int().min(1).max(2_592_000),
+  /** Repositories whose commits are watched: those that the environment owned then. Left out where there were none. */
+  repositories: z.array(Name).min(1).max(200).optional(),
 });
 export type ShadowTerms = z.infer<typeof ShadowTerms>;
 

@@ -192,7 +192,7 @@ export const RecogniserService = z.strictObject({
 });
 export type RecogniserService = z.infer<typeof RecogniserService>;
 
-/** Field managers of Kubernetes that are programs; a name may end with `*`. */
+/** Field managers of Kubernetes, and authors or committers in git, that are programs; a name may end with `*`. */
 const ROBOTS = [
   'kube-controller-manager',
   'kube-scheduler',
@@ -210,13 +210,17 @@ const ROBOTS = [
   'helm-controller',
   'flux*',
   'spark-operator*',
+  'dependabot*',
+  'renovate*',
+  'Renovate*',
+  'github-actions*',
 ];
 
 /** Shadow mode: how people's acts are told from those of programs, and for how long they are watched. */
 export const ShadowSettings = z.strictObject({
-  /** Field managers that are no people. Replaces the built-in list. `aegis` is never a person, listed or not. */
+  /** Field managers, and names of committers and authors, that are no people. Replaces the built-in list. `aegis` is never a person, listed or not. */
   robots: z
-    .array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,126}\*?$/))
+    .array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/ [\]-]{0,126}\*?$/))
     .max(500)
     .default(ROBOTS),
   /** Kinds of Kubernetes objects that are watched; take out what the read role may not list. */

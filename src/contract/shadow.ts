@@ -18,12 +18,25 @@ export const WATCHED_KINDS = [
   'configmap',
 ] as const;
 
-/** One write that a system shows: who claims it (the field manager), when, on what, and what stands there now. */
+/** What a commit says besides its files. Seen under two branches it is two changes of one `uid`. */
+const SeenCommit = z.strictObject({
+  repository: z.string().max(100),
+  branch: z.string().max(250),
+  /** By the repository's list of protected branches: what is there has been decided, not only written. */
+  protected: z.boolean(),
+  subject: z.string().max(200),
+});
+
+/**
+ * One write that a system shows: who claims it (the field manager), when, on what, and what stands there now. Of a
+ * commit: the author, the touched files, and the blob of each (`removed` when it is gone).
+ */
 export const SeenChange = z.strictObject({
-  /** Hash of (uid, manager, time, fields): the same change seen again is the same change. */
+  /** Hash of what makes it this change: the same change seen again is the same change. */
   key: z.string().max(64),
-  /** `mcp://k8s/<cluster>/<ns>/<kind>/<name>` */
+  /** `mcp://k8s/<cluster>/<ns>/<kind>/<name>`, `mcp://git/<repository>/-/branch/<branch>` */
   target: TargetUri,
+  /** Uid of the object, id of the commit. */
   uid: z.string().max(100),
   /** What the writer called itself. A name, no proof: the client chooses it. */
   manager: z.string().max(128),
@@ -39,6 +52,7 @@ export const SeenChange = z.strictObject({
   template: z.string().max(80).nullable(),
   /** A controller, by the list of robots in aegis.yaml. */
   robot: z.boolean(),
+  commit: SeenCommit.optional(),
 });
 export type SeenChange = z.infer<typeof SeenChange>;
 
@@ -52,7 +66,7 @@ export const SaidAct = z.strictObject({
 });
 export type SaidAct = z.infer<typeof SaidAct>;
 
-/** What a look could not see: `<cluster>/<namespace>/<kind>`, or `*` for every kind. */
+/** What a look could not see: `<cluster>/<namespace>/<kind>`, `*` for every kind; `git/<repository>/*`. */
 export const Unseen = z.strictObject({ place: z.string().max(300), why: z.string().max(300) });
 export type Unseen = z.infer<typeof Unseen>;
 

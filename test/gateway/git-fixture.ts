@@ -28,7 +28,20 @@ export interface TestRepository {
   /** How many pushes the server has taken. */
   pushes(): number;
   /** A commit with these files on top of a branch, pushed past Aegis. */
-  commitFromOutside(branch: string, files: Readonly<Record<string, string>>): string;
+  commitFromOutside(branch: string, files: Readonly<Record<string, string>>, as?: CommitAs): string;
+  /** Feeds `git fast-import`: histories that no person would type. */
+  import(stream: string): void;
+}
+
+/** What a commit claims of itself; left out: Ana, long ago. */
+export interface CommitAs {
+  readonly author?: string;
+  readonly committer?: string;
+  readonly email?: string;
+  readonly at_ms?: number;
+  readonly message?: string;
+  /** Merges this branch, besides the files. */
+  readonly merge?: string;
 }
 
 export const VALUES = 'replicas: 2\nmemory: 1g\n';
@@ -50,8 +63,14 @@ export function makeRepository(files: Readonly<Record<string, string>> = {}): Te
   const work = join(dir, 'work');
   const path = join(dir, 'infra.git');
   mkdirSync(work);
-  const run = (cwd: string, ...args: string[]): string =>
-    execFileSync('git', args, { cwd, env: ENV, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+  const runAs = (env: Readonly<Record<string, string>>, cwd: string, ...args: string[]): string =>
+    execFileSync('git', args, {
+      cwd,
+      env: { ...ENV, ...env },
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }).trim();
+  const run = (cwd: string, ...args: string[]): string => runAs({}, cwd, ...args);
   const put = (file: string, text: string): void => {
     mkdirSync(dirname(join(work, file)), { recursive: true });
     writeFileSync(join(work, file), text);
@@ -86,18 +105,38 @@ export function makeRepository(files: Readonly<Record<string, string>> = {}): Te
     git,
     tip,
     pushes: () => (existsSync(counter) ? readFileSync(counter, 'utf8').trim().split('\n').length : 0),
-    commitFromOutside: (branch, changed) => {
+    import: (stream) => {
+      execFileSync('git', ['--git-dir', path, 'fast-import', '--quiet', '--force'], {
+        env: ENV,
+        input: stream,
+      });
+    },
+    commitFromOutside: (branch, changed, as = {}) => {
       const at = tip(branch);
       run(work, 'fetch', '--quiet', path, '+refs/heads/*:refs/remotes/bare/*');
       run(work, 'checkout', '--quiet', '--force', '--detach', at ?? 'main');
+      if (as.merge !== undefined)
+        runAs(envOf(as), work, 'merge', '--no-ff', '--no-commit', `bare/${as.merge}`);
       for (const [file, text] of Object.entries(changed)) put(file, text);
       run(work, 'add', '--all');
-      run(work, 'commit', '--quiet', '-m', 'from outside');
+      runAs(envOf(as), work, 'commit', '--quiet', '--allow-empty', '-m', as.message ?? 'from outside');
       const commit = run(work, 'rev-parse', 'HEAD');
       run(work, 'branch', '--force', 'outside', commit);
       git('fetch', '--quiet', work, `+outside:refs/heads/${branch}`);
       return commit;
     },
+  };
+}
+
+function envOf({ author, committer, email, at_ms }: CommitAs): Record<string, string> {
+  const date = at_ms === undefined ? ENV.GIT_AUTHOR_DATE : `${Math.floor(at_ms / 1000)} +0000`;
+  return {
+    GIT_AUTHOR_NAME: author ?? ENV.GIT_AUTHOR_NAME,
+    GIT_COMMITTER_NAME: committer ?? author ?? ENV.GIT_COMMITTER_NAME,
+    GIT_AUTHOR_EMAIL: email ?? ENV.GIT_AUTHOR_EMAIL,
+    GIT_COMMITTER_EMAIL: email ?? ENV.GIT_COMMITTER_EMAIL,
+    GIT_AUTHOR_DATE: date,
+    GIT_COMMITTER_DATE: date,
   };
 }
 

@@ -69,6 +69,16 @@ describe('the way up again', () => {
     );
     expect(low.shadow).toEqual({ quiet_s: 7, watch_s: 7200 });
     expect((await underLadder(deps(), incidentContext())).shadow).toBeUndefined();
+    const { data } = suggest.teams;
+    const prod = data?.environments['prod'];
+    const own = (name: string) => ({ system: 'git' as const, name, namespaces: [] });
+    const systems = [own('infra'), { ...own('orders'), system: 'pg' as const }, own('apps'), own('infra')];
+    const owning = { ...suggest.teams, data: { environments: { prod: { ...prod, systems } } } };
+    const watched = await underLadder(
+      { store: bench.store, settings: { ...suggest, teams: owning as typeof suggest.teams } },
+      incidentContext({ autonomy: 'suggest' }),
+    );
+    expect(watched.shadow).toEqual({ quiet_s: 7, watch_s: 7200, repositories: ['apps', 'infra'] });
   });
 
   it('refuses what has not been earned, with the figures', async () => {

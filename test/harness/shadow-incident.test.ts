@@ -136,6 +136,40 @@ describe('a shadowed incident', () => {
     );
   });
 
+  it('tells a commit in words, once, keeps it across a restart, and scores it where repositories are watched', () => {
+    const commit = byHand({
+      key: 'g1',
+      target: 'mcp://git/infra/-/branch/main',
+      uid: 'c'.repeat(40),
+      manager: 'Ana <!channel>',
+      operation: 'commit',
+      fields: ['deploy/values.yaml', 'a', 'b', 'c'],
+      values: { 'deploy/values.yaml': `blob ${'b'.repeat(40)}` },
+      commit: { repository: 'infra', branch: 'main', protected: true, subject: 'Raise the memory' },
+    });
+    let s = watched({ shadow: { ...TERMS, repositories: ['infra'] } });
+    const seen_once = observed(s, 70, { changes: [commit] });
+    const told = commitOf(s, seen_once, take(s, seen_once), 'aegis:test', [], VIEW);
+    expect(JSON.stringify(told.cards)).toContain(
+      'Ana <!channel> committed cccccccccc to main of infra, “Raise the memory”: deploy/values.yaml, a, b and 1 more file',
+    );
+    s = take(s, seen_once);
+    s = { ...s, context: MachineContext.parse(JSON.parse(JSON.stringify(s.context))) };
+    const again = observed(s, 80, { changes: [commit] });
+    const quiet_step = commitOf(s, again, take(s, again), 'aegis:test', [], VIEW);
+    expect(JSON.stringify(quiet_step.cards)).not.toContain('by hand');
+    s = take(s, again);
+    expect(s.context.shadow?.seen).toHaveLength(1);
+    s = take(s, alerts('resolved', 90));
+    s = take(s, quiet(160));
+    s = take(s, observed(s, 161, { final: true }));
+    expect(s.context.shadow?.score).toMatchObject({
+      verdict: 'unknown',
+      rows: [{ mark: 'extra' }, { mark: 'miss' }],
+      gaps: ['whether one commit had to do with this incident: shown, and not scored'],
+    });
+  });
+
   it('keeps the plan that was there before anybody acted, also when a later one is made', () => {
     let s = watched();
     s = take(s, observed(s, 70, { changes: [byHand()] }));

@@ -148,6 +148,13 @@ describe('cards', () => {
     );
   });
 
+  it('says "nobody can tell" of what was seen, and "could not be seen" of what was not', () => {
+    const row = { mark: 'unknown' as const, plan: 'CHG-1 x', at: null };
+    const told = (people: string | null) => texts(draw(shadowNotice({ rows: [{ ...row, people }] })).blocks);
+    expect(told('other content in the same files: Ana committed c0ffee')).toContain('nobody can tell');
+    expect(told(null)).toContain('could not be seen');
+  });
+
   it('puts SHADOW first and offers no way to a decision in shadow', () => {
     const card = draw(SAMPLES['incident, shadow'] as Notice);
     expect(texts(card.blocks[0])).toMatch(/"text":"SHADOW · SEV2/);

@@ -17,13 +17,15 @@ export interface MountCase {
   readonly secrets: readonly string[];
   /** Whether the text comes through the gateway. */
   readonly remote: boolean;
+  /** Environment of team data whose files these are; `prod` when left out. */
+  readonly env?: string;
   readonly prepare?: (world: Fixture) => Promise<void>;
   readonly options?: Parameters<typeof fixture>[0];
 }
 
 export function describeMount(mount: MountCase): void {
   const open = async () => {
-    const world = await fixture(mount.options);
+    const world = await fixture({ ...mount.options, env: mount.env ?? 'prod' });
     await mount.prepare?.(world);
     return world;
   };

@@ -24,7 +24,12 @@ export const INCIDENT = 'INC-2026-1123-001';
 export const DRIVER = 'nightly-settlement-driver';
 
 function fixtureSettings(): VfsDeps['settings'] {
-  const environment = (mounts: unknown[]) => ({ tier: 'tier2', channel: 'C0123456', mounts });
+  const environment = (mounts: unknown[], systems: unknown[] = []) => ({
+    tier: 'tier2',
+    channel: 'C0123456',
+    mounts,
+    systems,
+  });
   const full = (namespaces: string[], cluster = 'prod-a') => [
     { kind: 'kubernetes', cluster, namespaces },
     { kind: 'jobs', cluster, namespaces },
@@ -43,6 +48,13 @@ function fixtureSettings(): VfsDeps['settings'] {
             ...full(['a', 'b']),
             { kind: 'kubernetes', cluster: 'prod-b', namespaces: ['a'] },
           ]),
+          git: environment(
+            [],
+            [
+              { system: 'git', name: 'infra' },
+              { system: 'pg', name: 'orders' },
+            ],
+          ),
           none: environment([]),
         },
       },
@@ -79,7 +91,7 @@ const QUIET: Log = { debug() {}, info() {}, warn() {}, error() {} };
 export const WIDE = { fragments_max: 10_000, bytes_max: 1e9, tokens_max: 1e9 };
 
 export async function fixture(
-  options: { model?: Model; skills_dir?: string | null; retention?: () => Retention } = {},
+  options: { model?: Model; skills_dir?: string | null; retention?: () => Retention; env?: string } = {},
 ): Promise<Fixture> {
   const home = mkdtempSync(join(tmpdir(), 'aegis-vfs-'));
   const clock = { ms: NOW_MS, now: () => clock.ms };
@@ -108,7 +120,7 @@ export async function fixture(
   const session: VfsSession = {
     incident_id: INCIDENT,
     team: 'data',
-    env: 'prod',
+    env: options.env ?? 'prod',
     opened_at_ms: NOW_MS - 60_000,
     token: 'token-of-the-reader',
     budget: { round: WIDE, incident: WIDE },

@@ -38,6 +38,8 @@ export interface Model {
   events: (KubeModelObject & { involvedObject: { kind: string; name: string } })[];
   /** Lines of pods as the kubelet has them, by pod name. */
   pod_logs: Record<string, { ts: string; line: string }[]>;
+  /** What `git.commits` says of every repository, newest first. */
+  commits: Record<string, unknown>[];
   /** Most entries in one answer, to force paging. */
   page_max: number;
   /** Answers every call with this refusal. */
@@ -45,7 +47,16 @@ export interface Model {
 }
 
 export function emptyModel(): Model {
-  return { entries: [], series: [], objects: [], events: [], pod_logs: {}, page_max: 5000, failing: null };
+  return {
+    entries: [],
+    series: [],
+    objects: [],
+    events: [],
+    pod_logs: {},
+    commits: [],
+    page_max: 5000,
+    failing: null,
+  };
 }
 
 export interface ModelGateway extends GatewayRead {
@@ -142,6 +153,18 @@ function answer(model: Model, { tool, args }: ReadRequest, target: Target): unkn
       };
     case 'k8s.logs':
       return podLogs(model, target, args);
+    case 'git.branches':
+      return {
+        branches: ['main', 'release/1.2', '-odd', 'mit leerzeichen'].map((name) => ({ name, commit: 'c' })),
+      };
+    case 'git.commits':
+      return ['-', 'main'].includes(target.name)
+        ? { commits: model.commits, more: false, undated: 0 }
+        : notFound(target);
+    case 'git.diff':
+      return target.name === 'main'
+        ? { lines: ['diff --git a/x b/x', '-memory: 1g', '+memory: 2g of ops@corp.example', ''] }
+        : notFound(target);
     case 'loki.query_range':
       return lokiAnswer(model, target, args);
     case 'prom.query':

@@ -16,6 +16,49 @@ export interface CommitFacts {
   readonly message: string;
 }
 
+/** A commit as its writer describes it: names and dates are claims, except for the id and the parents. */
+export interface LoggedCommit {
+  readonly id: string;
+  readonly parents: readonly string[];
+  readonly author: string;
+  readonly committer: string;
+  readonly committer_email: string;
+  /** Null for a date that no calendar has. */
+  readonly authored_ms: number | null;
+  readonly committed_ms: number | null;
+  readonly message: string;
+}
+
+export interface CommitOnParent {
+  readonly id: string;
+  /** The parent that it is compared with; null: with nothing. */
+  readonly parent: string | null;
+}
+
+/** What a commit does to the files of its parent. */
+export interface TouchedFiles {
+  /** `blob` null: the file is gone. */
+  readonly files: readonly { readonly path: string; readonly blob: string | null }[];
+  /** False: there are more, beyond the limit of bytes. */
+  readonly complete: boolean;
+}
+
+export interface SeenMove {
+  /** The second of the fetch that brought it. */
+  readonly at_s: number;
+  readonly commit: string;
+}
+
+/** What our mirror knows of the branches by our own clock. */
+export interface BranchMoves {
+  /** Branches as they are now, with what their newest commits say of their time. */
+  readonly tips: ReadonlyMap<string, { readonly commit: string; readonly committed_ms: number | null }>;
+  /** When the remote was asked, oldest first, in milliseconds. */
+  readonly asked_ms: readonly number[];
+  /** Where each branch went, oldest first; a branch that was gone in between begins anew. */
+  readonly moves: ReadonlyMap<string, readonly SeenMove[]>;
+}
+
 /** One file of a new tree: `null` removes it. */
 export interface TreeEdit {
   readonly path: string;
@@ -60,6 +103,11 @@ export interface DriverGit {
   blobText(id: string, bytes_max: number): Promise<string>;
   log(commit: string, limit: number, path: string | null): Promise<string>;
   diff(from: string, to: string, path: string | null): Promise<string>;
+  /** The first-parent history of a commit, newest first, without what the commits of `not` contain. */
+  history(commit: string, not: readonly string[], limit: number): Promise<readonly LoggedCommit[]>;
+  /** By commit. */
+  touched(commits: readonly CommitOnParent[]): Promise<ReadonlyMap<string, TouchedFiles>>;
+  moves(): Promise<BranchMoves>;
   blame(commit: string, path: string, first_line: number, last_line: number): Promise<string>;
   /** The tree of a commit that would be, and with words its id; nothing of it stays. */
   build(

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CommitFacts, DriverGit, GitFile } from '../drivers/driver-git.ts';
 import type { UpstreamError } from '../upstream-error.ts';
+import { branchMoves, historyOf, touchedFiles } from './branch-history.ts';
 import { isProtected } from './branch-names.ts';
 import { gitFailure, neverSent, notSent } from './git-program.ts';
 import { openSession, type GitSession, type LendGitOptions } from './git-session.ts';
@@ -111,6 +112,12 @@ function reads(session: GitSession): Reads {
         '--',
         ...(path === null ? [] : [path]),
       ]),
+    history: (commit, not, limit) => historyOf(session, checked(commit), not.map(checked), limit),
+    touched: (commits) => {
+      for (const { id, parent } of commits) [id, ...(parent === null ? [] : [parent])].forEach(checked);
+      return touchedFiles(session, commits);
+    },
+    moves: () => branchMoves(session),
     blame: (commit, path, first_line, last_line) => {
       const lines = `${Math.trunc(first_line)},${Math.trunc(last_line)}`;
       return text(session, ['blame', '--line-porcelain', '-L', lines, checked(commit), '--', path]);

@@ -11,6 +11,14 @@ import type {
 } from '../../contract/shadow.ts';
 import { parseTarget } from '../../contract/tool.ts';
 import { causeAgreement } from './cause.ts';
+import {
+  appliedCommits,
+  isBlindRepository,
+  judgeCommit,
+  hasReached,
+  wordsOf,
+  type Judged,
+} from './compare-commits.ts';
 import { changeWords } from './people.ts';
 
 /**
@@ -24,6 +32,8 @@ export interface ShadowFacts {
   readonly unseen: readonly Unseen[];
   /** When the trouble was over; null while it is not. */
   readonly resolved_at: string | null;
+  /** Whose commits were looked for; incidents of earlier versions looked for none. */
+  readonly repositories?: readonly string[];
 }
 
 /** A plan that is this sure and still not what helped is the most dangerous kind of wrong. */
@@ -43,21 +53,17 @@ const SAME_ACT: Readonly<Record<string, readonly string[]>> = {
   'job.update_spec': ['kubectl-patch', 'kubectl-edit'],
 };
 
-interface Judged {
-  readonly row: ShadowRow;
-  /** Keys of the changes that did this action's work. */
-  readonly used: readonly string[];
-}
-
 export function scoreShadow(facts: ShadowFacts): ShadowScore {
   const people = facts.seen.filter((change) => !change.robot);
   const judged = (facts.plan?.actions ?? []).map((action) => judgeAction(action, facts));
   const used = new Set(judged.flatMap((each) => each.used));
-  const misses = people.filter((change) => !used.has(change.key)).map(missRow);
+  const weighed = people.filter((change) => used.has(change.key) || isWeighed(change, facts));
+  const told = onceEach(people.filter((change) => !weighed.includes(change)));
+  const misses = [...onceEach(weighed.filter((change) => !used.has(change.key))), ...told].map(missRow);
   const rows = [...judged.map((each) => each.row), ...misses.slice(0, ROWS_MAX), ...facts.said.map(saidRow)];
-  const verdict = verdictOf(facts, judged);
+  const verdict = verdictOf(facts, judged, weighed.length > 0, told.length > 0);
   const matched = judged.flatMap(({ row }) => (row.at === null ? [] : [row.at])).toSorted();
-  const acts = [...people.map((change) => change.at), ...facts.said.map((act) => act.at)].toSorted();
+  const acts = [...weighed.map((change) => change.at), ...facts.said.map((act) => act.at)].toSorted();
   const { plan, resolved_at } = facts;
   const helped = acts.some((at) => resolved_at !== null && at <= resolved_at);
   const compared_at = matched[0] ?? acts[0];
@@ -67,7 +73,7 @@ export function scoreShadow(facts: ShadowFacts): ShadowScore {
     cause: causeAgreement(plan?.hypothesis ?? null, facts.said),
     wrong_and_confident: verdict === 'missed' && (plan?.confidence ?? 0) >= CONFIDENT_MIN && helped,
     lead_ms: plan === null || compared_at === undefined ? null : leadMs(plan.posted_at, compared_at),
-    gaps: gapsOf(facts),
+    gaps: gapsOf(facts, told.length),
   };
 }
 
@@ -77,37 +83,67 @@ function leadMs(posted_at: string, acted_at: string): number {
   return (seconds(acted_at) - seconds(posted_at)) * 1000;
 }
 
-function verdictOf(facts: ShadowFacts, judged: readonly Judged[]): ShadowVerdict {
-  const acted = facts.said.length > 0 || facts.seen.some((change) => !change.robot);
+/**
+ * A repository also gets the day's ordinary work. A commit that did nothing of the plan and reached nothing that the
+ * plan is about is shown, and says nothing for or against the plan: it must not take trust away, nor hide that it was
+ * there.
+ */
+function isWeighed(change: SeenChange, { plan, seen }: ShadowFacts): boolean {
+  const actions = plan?.actions ?? [];
+  return change.commit === undefined || actions.some(({ target }) => hasReached(change, target, seen));
+}
+
+/** A commit that came to two branches is one row. */
+function onceEach(changes: readonly SeenChange[]): readonly SeenChange[] {
+  return changes.filter(
+    ({ commit, uid }, n) => commit === undefined || changes.findIndex((other) => other.uid === uid) === n,
+  );
+}
+
+function verdictOf(
+  facts: ShadowFacts,
+  judged: readonly Judged[],
+  acted_on_it: boolean,
+  told: boolean,
+): ShadowVerdict {
+  const acted = facts.said.length > 0 || acted_on_it;
   if (facts.resolved_at === null) return 'unknown';
-  if (!acted) return isAllBlind(facts) ? 'unknown' : 'nobody_acted';
+  if (!acted) return told || isAllBlind(facts) ? 'unknown' : 'nobody_acted';
   if (facts.plan === null) return 'no_plan';
   const marks = judged.map((each) => each.row.mark).filter((mark) => mark !== 'unknown');
   const done = marks.filter((mark) => mark === 'hit' || mark === 'equivalent').length;
-  if (marks.length === 0) return 'unknown';
-  if (done === marks.length) return 'hit';
+  // Somebody may have done it: neither all of it is shown, nor that none of it was.
+  const perhaps = judged.some(({ row }) => row.mark === 'unknown' && row.people !== null);
+  if (marks.length === 0 || (done === 0 && perhaps)) return 'unknown';
+  if (done === marks.length && !perhaps) return 'hit';
   return done > 0 ? 'partial' : 'missed';
 }
 
 function judgeAction(action: ComparedAction, facts: ShadowFacts): Judged {
+  if (parseTarget(action.target).system === 'git') return judgeCommit(action, facts);
   const on_target = facts.seen.filter((change) => change.target === action.target && touches(change, action));
   const people = on_target.filter((change) => !change.robot);
   const plan = `${action.change_id} ${action.intent}`.slice(0, 400);
   if (people.length > 0 && shows(people, action)) {
     const first = people.toSorted((a, b) => (a.at < b.at ? -1 : 1))[0] as SeenChange;
     const same = people.some((change) => SAME_ACT[action.tool]?.includes(change.manager) === true);
-    const words = people.map(changeWords).join('; ').slice(0, 600);
+    const words = wordsOf(people);
     const mark = same ? 'hit' : 'equivalent';
     return { row: { mark, plan, people: words, at: first.at }, used: people.map((change) => change.key) };
   }
   const robots = on_target.filter((change) => change.robot && change.manager !== 'aegis');
-  const word = facts.said[0];
-  // Whoever reverts a commit lets a controller do the writing; the person's word and the end state together count.
-  if (word !== undefined && robots.length > 0 && shows(robots, action)) {
-    const words = `${word.by} said: ${word.text}; ${robots.map(changeWords).join('; ')}`.slice(0, 600);
-    return { row: { mark: 'equivalent', plan, people: words, at: word.at }, used: [] };
+  // Whoever reverts a commit lets a controller do the writing: a person's word, or the commit itself, and the end state
+  // together count.
+  if (robots.length > 0 && shows(robots, action)) {
+    const word = facts.said[0];
+    const { commits, used, named } = appliedCommits(action, robots, facts.seen);
+    const by_word = word === undefined ? [] : [`${word.by} said: ${word.text}`];
+    const people = [...by_word, ...[...commits, ...robots].map(changeWords)].join('; ').slice(0, 600);
+    if (word !== undefined) return { row: { mark: 'equivalent', plan, people, at: word.at }, used };
+    if (named) return { row: { mark: 'equivalent', plan, people, at: commits[0]?.at ?? null }, used };
+    if (commits.length > 0) return { row: { mark: 'unknown', plan, people, at: null }, used };
   }
-  const blind = isBlind(action, facts.unseen);
+  const blind = isBlind(action, facts);
   return { row: { mark: blind ? 'unknown' : 'extra', plan, people: null, at: null }, used: [] };
 }
 
@@ -125,16 +161,17 @@ function shows(changes: readonly SeenChange[], action: ComparedAction): boolean 
 }
 
 /** Nothing at all could be looked at, or not what the plan is about: then nobody can say that nobody acted. */
-function isAllBlind({ plan, unseen }: ShadowFacts): boolean {
-  const whole = unseen.some(({ place }) => place.endsWith('*'));
-  return whole || (plan?.actions ?? []).some((action) => isBlind(action, unseen));
+function isAllBlind(facts: ShadowFacts): boolean {
+  const whole = facts.unseen.some(({ place }) => place.endsWith('*'));
+  return whole || (facts.plan?.actions ?? []).some((action) => isBlind(action, facts));
 }
 
 /** Whether this action's object could be looked at: only some systems and kinds are. */
-function isBlind(action: ComparedAction, unseen: readonly Unseen[]): boolean {
+function isBlind(action: ComparedAction, facts: ShadowFacts): boolean {
   const { system, cluster, namespace, kind } = parseTarget(action.target);
+  if (system === 'git') return isBlindRepository(action.target, facts);
   if (system !== 'k8s') return true;
-  return unseen.some(
+  return facts.unseen.some(
     ({ place }) =>
       place === '*' || place === `${cluster}/${namespace}/*` || place === `${cluster}/${namespace}/${kind}`,
   );
@@ -156,7 +193,7 @@ function saidRow(act: SaidAct): ShadowRow {
   return { mark: 'said', plan: null, people: `${act.by} said: ${act.text}`.slice(0, 600), at: act.at };
 }
 
-function gapsOf(facts: ShadowFacts): string[] {
+function gapsOf(facts: ShadowFacts, told: number): string[] {
   const gaps = facts.unseen
     .filter(({ place }) => place.endsWith('*'))
     .map(({ place, why }) => `${place === '*' ? 'everything' : place.slice(0, -2)}: ${why}`.slice(0, 300));
@@ -167,8 +204,16 @@ function gapsOf(facts: ShadowFacts): string[] {
   }
   for (const [place, names] of kinds)
     gaps.push(`${names.join(', ')} in ${place}, which the read role may not list`.slice(0, 300));
+  if (told > 0)
+    gaps.push(
+      `whether ${told === 1 ? 'one commit' : `${told} commits`} had to do with this incident: shown, and not scored`,
+    );
+  const watched = ({ target }: ComparedAction): boolean => {
+    const { system, cluster } = parseTarget(target);
+    return system === 'k8s' || (system === 'git' && facts.repositories?.includes(cluster) === true);
+  };
   const systems = new Set(
-    (facts.plan?.actions ?? []).map((a) => parseTarget(a.target).system).filter((s) => s !== 'k8s'),
+    (facts.plan?.actions ?? []).filter((a) => !watched(a)).map((a) => parseTarget(a.target).system),
   );
   for (const system of systems) gaps.push(`Aegis does not watch what people do in ${system}`);
   return [...new Set(gaps)].slice(0, 20);

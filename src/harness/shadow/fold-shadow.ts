@@ -68,6 +68,7 @@ function closed(c: MachineContext, at: string): MachineContext {
     seen: watch.seen,
     said: watch.said,
     unseen: watch.unseen,
+    repositories: incidentOf(c).shadow?.repositories ?? [],
     resolved_at: c.resolved_at ?? (incidentOf(c).alerts.length === 0 ? last_word : null),
   });
   return {

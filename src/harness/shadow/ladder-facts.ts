@@ -35,15 +35,24 @@ export async function underLadder(
   { store, settings }: LadderDeps,
   opened: IncidentContext,
 ): Promise<IncidentContext> {
-  const { cap } = await ladderStanding({ store }, placeOf(opened));
+  const place = placeOf(opened);
+  const { cap } = await ladderStanding({ store }, place);
   const autonomy = minLevel(opened.autonomy, cap);
   const { quiet_s, watch_h } = settings.shadow;
-  const shadow = mayExecute(autonomy) ? {} : { shadow: { quiet_s, watch_s: watch_h * 3600 } };
+  const repositories = repositoriesOf(settings, place);
+  const terms = { quiet_s, watch_s: watch_h * 3600, ...(repositories.length === 0 ? {} : { repositories }) };
+  const shadow = mayExecute(autonomy) ? {} : { shadow: terms };
   return { ...opened, autonomy, ...shadow };
 }
 
 export async function ladderStanding({ store }: Pick<LadderDeps, 'store'>, place: Place): Promise<Standing> {
   return standingOf(await store.ladder.scores(place, SCORES_MAX), await store.ladder.raises(place));
+}
+
+/** What the environment owns now; an incident keeps what it was at its opening. */
+function repositoriesOf(settings: Settings, { team, env }: Place): string[] {
+  const systems = settings.teams[team]?.environments[env]?.systems ?? [];
+  return [...new Set(systems.filter(({ system }) => system === 'git').map(({ name }) => name))].sort();
 }
 
 export function placeOf({ scope }: Pick<IncidentContext, 'scope'>): Place {

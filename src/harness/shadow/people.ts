@@ -7,7 +7,11 @@ import { parseTarget } from '../../contract/tool.ts';
 const OWN_MANAGER = 'aegis';
 
 export function isRobot(manager: string, robots: readonly string[]): boolean {
-  if (manager === OWN_MANAGER) return true;
+  return manager === OWN_MANAGER || isListed(manager, robots);
+}
+
+/** In git anybody may call himself `aegis`: there only the list counts. */
+export function isListed(manager: string, robots: readonly string[]): boolean {
   return robots.some((robot) =>
     robot.endsWith('*') ? manager.startsWith(robot.slice(0, -1)) : manager === robot,
   );
@@ -15,8 +19,11 @@ export function isRobot(manager: string, robots: readonly string[]): boolean {
 
 const FIELDS_TOLD = 3;
 
+const SUBJECT_CHARS = 80;
+
 /** "kubectl-set changed deployment/settlement-api: /spec/…/image = …" */
 export function changeWords(change: SeenChange): string {
+  if (change.commit !== undefined) return commitWords(change, change.commit);
   const { kind, name } = parseTarget(change.target);
   const shown = change.fields.slice(0, FIELDS_TOLD).map((path) => {
     const value = change.values[path];
@@ -24,6 +31,19 @@ export function changeWords(change: SeenChange): string {
   });
   const more = change.fields.length - shown.length + change.more_fields;
   return `${change.manager} changed ${kind}/${name}: ${shown.join(', ')}${more > 0 ? ` and ${more} more fields` : ''}`;
+}
+
+/** "Ana committed 1a2b3c4d5e to main of infra, “Raise the memory”: deploy/values.yaml and 2 more files" */
+function commitWords(change: SeenChange, commit: NonNullable<SeenChange['commit']>): string {
+  const { branch, repository, subject } = commit;
+  const id = change.uid.slice(0, 10);
+  const did = change.operation === 'merge' ? `merged ${id} into` : `committed ${id} to`;
+  const title = subject.length > SUBJECT_CHARS ? `${subject.slice(0, SUBJECT_CHARS - 1)}…` : subject;
+  const shown = change.fields.slice(0, FIELDS_TOLD);
+  const more = change.fields.length - shown.length + change.more_fields;
+  const files = shown.length === 0 ? 'no files' : shown.join(', ');
+  const rest = more === 0 ? '' : ` and ${more} more ${more === 1 ? 'file' : 'files'}`;
+  return `${change.manager} ${did} ${branch} of ${repository}, “${title}”: ${files}${rest}`;
 }
 
 /** The last parts of a path say what it is; the whole one is in the ledger. */

@@ -23,6 +23,9 @@ const MARKS: Readonly<Record<ShadowNotice['rows'][number]['mark'], string>> = {
   unknown: '⚠️ could not be seen',
 };
 
+/** It was seen, and may or may not be what the plan wanted. */
+const UNCLEAR = '⚠️ nobody can tell';
+
 export function shadowCard(notice: ShadowNotice, ctx: CardContext): Card {
   const lines = notice.lines.slice(0, LINES_SHOWN).map((line) => cut(oneLine(line), LINE_MAX));
   const blocks: KnownBlock[] = [header(`shd.hdr.${ctx.revision}`, `Shadow report: ${notice.headline}`)];
@@ -58,7 +61,7 @@ function rowsTable(block_id: string, rows: ShadowNotice['rows']): TableBlock {
     ...rows
       .slice(0, ROWS_SHOWN)
       .map((row) => [
-        MARKS[row.mark],
+        row.mark === 'unknown' && row.people !== null ? UNCLEAR : MARKS[row.mark],
         row.plan ?? '-',
         row.people ?? 'nobody',
         row.at === null ? '-' : utc(row.at).slice(11),

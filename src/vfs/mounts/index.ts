@@ -4,6 +4,7 @@ import { kubernetesMount } from './kubernetes.ts';
 import { lokiMount } from './loki.ts';
 import { prometheusMount } from './prometheus.ts';
 import { evidenceMount, historyMount, ledgerMount } from './records.ts';
+import { repositoriesMount } from './repositories.ts';
 import { skillsMount } from './skills.ts';
 
 /** All mounts: where they hang and who makes them. `tenant` ones hang below `/teams/<team>/<env>`, `root` ones below `/`. */
@@ -14,6 +15,7 @@ export interface MountPoint {
 }
 
 export const MOUNTS: readonly MountPoint[] = [
+  { under: 'tenant', at: ['change'], create: repositoriesMount },
   { under: 'tenant', at: ['jobs'], create: jobsMount },
   { under: 'tenant', at: ['k8s'], create: kubernetesMount },
   { under: 'tenant', at: ['logs'], create: lokiMount },

@@ -6,8 +6,8 @@ import type { DriverGit, GitFile, NewCommit, TreeEdit } from '../driver-git.ts';
 import { branchOf, gitOf, invalid, missing, moved, repositoryOf } from './branch-of.ts';
 import {
   BRANCH,
+  claimedChange,
   commitWords,
-  isOurs,
   shownBlob,
   touchedByCommit,
   touchedByRestore,
@@ -120,7 +120,7 @@ export async function previewRestore(handle: CallHandle, args: RestoreArgs): Pro
       `${branch} points at ${tip === null ? 'nothing' : tip.slice(0, 12)}, no longer at our commit`,
     );
   const facts = await git.commit(commit);
-  if (facts === null || facts.committer_email !== COMMITTER_EMAIL || !isOurs(facts.message))
+  if (facts === null || facts.committer_email !== COMMITTER_EMAIL || claimedChange(facts.message) === null)
     throw invalid(`${commit.slice(0, 12)} is not a commit that Aegis made`);
   const [parent] = facts.parents;
   if (to !== null && to !== parent) throw invalid('a branch goes back only to the commit before ours');

@@ -108,9 +108,14 @@ export function commitWords(args: CommitArgs, origin: ChangeOrigin): CommitWords
   };
 }
 
-/** Whether a message ends with the lines that Aegis writes. */
-export function isOurs(message: string): boolean {
-  return /\n\nAegis-Incident: \S+\nAegis-Change: \S+\nAegis-Plan: [0-9a-f]{64}$/.test(message);
+const OUR_LINES = /\n\nAegis-Incident: (\S{1,64})\nAegis-Change: (\S{1,64})\nAegis-Plan: [0-9a-f]{64}$/;
+
+/** The change that a message ending with the lines of Aegis names; anybody can write such lines. */
+export function claimedChange(
+  message: string,
+): { readonly incident_id: string; readonly change_id: string } | null {
+  const [, incident_id, change_id] = OUR_LINES.exec(message) ?? [];
+  return incident_id === undefined || change_id === undefined ? null : { incident_id, change_id };
 }
 
 function textOf({ subject, body }: Pick<CommitArgs, 'subject' | 'body'>): string {

@@ -4,7 +4,8 @@ import type { DriverGit } from '../driver-git.ts';
 import { branchOf, gitOf, invalid, missing } from './branch-of.ts';
 import { PATH_CHARS_MAX, pathProblem } from './file-paths.ts';
 
-const COMMON = {
+/** What all reads of a repository have in common. */
+export const READS = {
   system: 'git',
   base_class: 'read' as const,
   target_kinds: ['branch'],
@@ -28,7 +29,7 @@ const FILE_BYTES_MAX = 1024 * 1024;
 const LINES_MAX = 2000;
 
 export const GIT_BRANCHES = readTool({
-  ...COMMON,
+  ...READS,
   name: 'git.branches',
   description: 'Lists the branches of a repository with the commit that each points at.',
   input: z.strictObject({}),
@@ -41,7 +42,7 @@ export const GIT_BRANCHES = readTool({
 });
 
 export const GIT_LOG = readTool({
-  ...COMMON,
+  ...READS,
   name: 'git.log',
   description: 'Lists the commits of a branch, newest first, on request only those that touch a path.',
   input: z.strictObject({
@@ -62,7 +63,7 @@ export const GIT_LOG = readTool({
 });
 
 export const GIT_SHOW_FILE = readTool({
-  ...COMMON,
+  ...READS,
   name: 'git.show_file',
   description:
     'Reads a text file of a branch, at its tip or at one of its commits; a link is shown, never followed.',
@@ -86,7 +87,7 @@ export const GIT_SHOW_FILE = readTool({
 });
 
 export const GIT_DIFF = readTool({
-  ...COMMON,
+  ...READS,
   name: 'git.diff',
   description:
     'Shows what changed between two commits of a branch; left out, what its newest commit changed.',
@@ -106,7 +107,7 @@ export const GIT_DIFF = readTool({
 });
 
 export const GIT_BLAME = readTool({
-  ...COMMON,
+  ...READS,
   name: 'git.blame',
   description: 'Says which commit wrote each line of a file.',
   input: z
