@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { AUDIT_CHANNEL, DATA_CHANNEL, labIdentity, TEAM_ID } from './people.ts';
-import type { Twins } from './twins.ts';
+import { AUDIT_LABELS, type Twins } from './twins.ts';
 
 /**
  * An ordinary aegis.yaml for the simulated world: the same keys that a real company writes. `unsafe_endpoints` is on,
@@ -106,6 +106,7 @@ function labSettings(
       'prod-1': {
         server: twins.kubernetes.url,
         ca_file: './kubernetes-ca.pem',
+        audit: { source: 'main', selector: AUDIT_LABELS },
         credentials: {
           engine: 'vault_kubernetes',
           read_role: 'aegis-read',

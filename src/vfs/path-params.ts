@@ -1,5 +1,6 @@
 import { refuse, type Refusal } from '../contract/verdict.ts';
 import { timeBound } from '../contract/pipeline-parser.ts';
+import { isoTime } from '../contract/ports.ts';
 import type { PathParams } from './mount.ts';
 
 /** Query parameters of dynamic files, checked where the file is known. A parameter that means nothing is refused. */
@@ -41,4 +42,20 @@ export function ageParam(params: PathParams, name: string): number | null | Refu
   const bound = timeBound(text);
   if (bound !== null && 'ago_s' in bound && bound.ago_s > 0) return bound.ago_s * 1000;
   return refuse('bad-parameter', `?${name}= must be a length of time.`, `For example ?${name}=15m.`);
+}
+
+/** `?since=` as an age or an ISO time; `at` is the moment that it means. */
+export function sinceParam(
+  params: PathParams,
+  otherwise: string,
+  now: () => number,
+): { readonly at: string } | Refusal {
+  const bound = timeBound(params.get('since') ?? otherwise);
+  if (bound === null)
+    return refuse(
+      'bad-parameter',
+      '?since= must be a length of time or an ISO time.',
+      'For example ?since=1h or ?since=2026-11-23T10:00:00Z.',
+    );
+  return 'at' in bound ? { at: bound.at } : { at: isoTime(now() - bound.ago_s * 1000) };
 }

@@ -1,4 +1,5 @@
 import type { Driver } from './driver.ts';
+import { K8S_AUDIT_LOG } from './kubernetes/audit-log.ts';
 import { K8S_CHANGES } from './kubernetes/changes.ts';
 import { K8S_EVENTS, K8S_GET, K8S_LIST, K8S_LOGS } from './kubernetes/read-tools.ts';
 import { K8S_CORDON, K8S_UNCORDON } from './kubernetes/cordon.ts';
@@ -15,6 +16,7 @@ export const KUBERNETES_DRIVER: Driver = {
     K8S_EVENTS,
     K8S_LOGS,
     K8S_CHANGES,
+    K8S_AUDIT_LOG,
     JOB_UPDATE_SPEC,
     K8S_PATCH,
     K8S_SCALE,

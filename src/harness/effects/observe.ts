@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { SeenChange, Unseen } from '../../contract/shadow.ts';
 import { SHADOW_SOURCES } from '../shadow-sources/all-sources.ts';
 import type { Looked } from '../shadow-sources/source.ts';
+import { oneAct } from '../shadow/one-act.ts';
 import { incidentOf, quietMs } from '../state.ts';
 import { withWorld } from '../world-session.ts';
 import type { ReadSession } from '../world-session.ts';
@@ -26,12 +27,12 @@ const UNSEEN_MAX = 20;
 export const observeEffect: Effect = (input) =>
   withWorld(input.deps, input.context, { purpose: 'look', principal: 'aegis' }, async (read) => {
     const { deps, context } = input;
-    const known = new Set(context.shadow?.seen.map((change) => change.key));
+    const known = new Map(context.shadow?.seen.map((change) => [change.key, change]));
     const started_ms = deps.clock.now();
     const final = isFinal(input, started_ms);
     for (let pause_ms = PAUSE_FIRST_MS, tries = 1; ; tries += 1) {
       const look = await lookAround(input, read);
-      const fresh = look.changes.filter((change) => !known.has(change.key));
+      const fresh = look.changes.filter((change) => isNews(change, known.get(change.key)));
       const now_ms = deps.clock.now();
       const over = now_ms >= watchEndMs(input);
       const blind = final && look.outage && tries < FINAL_TRIES_MAX;
@@ -61,6 +62,11 @@ function observed(
   });
 }
 
+/** An act that is not known, or the user's name of one that is. */
+function isNews(change: SeenChange, known: SeenChange | undefined): boolean {
+  return known === undefined || (change.authenticated === true && known.authenticated !== true);
+}
+
 /** The quiet time is over: this look is the last one. */
 function isFinal({ context }: EffectInput, now_ms: number): boolean {
   return context.resolved_at !== null && now_ms >= Date.parse(context.resolved_at) + quietMs(context);
@@ -77,7 +83,11 @@ async function lookAround(input: EffectInput, read: ReadSession): Promise<Looked
   const all: Looked[] = [];
   for (const source of SHADOW_SOURCES) all.push(await source.look(input, read, targets));
   return {
-    changes: all.flatMap((look) => look.changes),
+    changes: oneAct(
+      all.flatMap((look) => look.changes),
+      input.context.shadow?.seen ?? [],
+      targets,
+    ),
     unseen: all.flatMap((look) => look.unseen),
     outage: all.some((look) => look.outage),
   };

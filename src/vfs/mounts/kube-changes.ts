@@ -1,10 +1,8 @@
 import { WATCHED_KINDS } from '../../contract/shadow.ts';
 import { z } from 'zod';
-import { timeBound } from '../../contract/pipeline-parser.ts';
-import { isoTime } from '../../contract/ports.ts';
 import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import { isMissing, wholeFile, type Look, type PathParams } from '../mount.ts';
-import { onlyParams } from '../path-params.ts';
+import { onlyParams, sinceParam } from '../path-params.ts';
 import type { SourceReader } from '../source-reader.ts';
 import { present, yamlLines } from '../yaml-text.ts';
 import { badAnswer, kubeTarget, type Place } from './kube-reader.ts';
@@ -39,8 +37,8 @@ type Write = z.infer<typeof Answer>['writes'][number];
 export function changesFile(mount: string, place: Place, params: PathParams, now: () => number): Look {
   const bad = onlyParams(params, ['since', 'kinds']);
   if (bad !== null) return bad;
-  const since = sinceOf(params, now);
-  if (typeof since !== 'string') return since;
+  const since = sinceParam(params, SINCE_OTHERWISE, now);
+  if (isRefusal(since)) return since;
   const kinds = kindsOf(params);
   if (isRefusal(kinds)) return kinds;
   return wholeFile({
@@ -48,8 +46,8 @@ export function changesFile(mount: string, place: Place, params: PathParams, now
     evidence: 'state',
     // A field manager is what the client calls itself, and values are the writer's.
     attacker_writable: true,
-    asks: `LIST ${kinds.join(', ')} of ${place.cluster} ${place.namespace} with their managedFields since ${since}`,
-    read: (io) => readChanges(io, place, kinds, since),
+    asks: `LIST ${kinds.join(', ')} of ${place.cluster} ${place.namespace} with their managedFields since ${since.at}`,
+    read: (io) => readChanges(io, place, kinds, since.at),
   });
 }
 
@@ -110,16 +108,4 @@ function kindsOf(params: PathParams): readonly string[] | Refusal {
     `?kinds= does not know "${unknown}".`,
     `Name some of ${WATCHED_KINDS.join(', ')}, joined by +.`,
   );
-}
-
-function sinceOf(params: PathParams, now: () => number): string | Refusal {
-  const text = params.get('since') ?? SINCE_OTHERWISE;
-  const bound = timeBound(text);
-  if (bound === null)
-    return refuse(
-      'bad-parameter',
-      '?since= must be a length of time or an ISO time.',
-      'For example ?since=1h or ?since=2026-11-23T10:00:00Z.',
-    );
-  return 'at' in bound ? bound.at : isoTime(now() - bound.ago_s * 1000);
 }
