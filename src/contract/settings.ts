@@ -244,6 +244,8 @@ export const ShadowSettings = z.strictObject({
     .array(z.enum(WATCHED_KINDS))
     .min(1)
     .default([...WATCHED_KINDS]),
+  /** Also asks for every change in between, by watches; the read role then needs the verb `watch`. */
+  watch: z.boolean().default(false),
   /** A shadowed incident whose alert resolved is reported and closed after this long without a re-fire. */
   quiet_s: z.int().min(1).max(86_400).default(300),
   /** Longest observation of one incident. */
@@ -314,7 +316,7 @@ export const Settings = z.strictObject({
   services: z.array(Service).max(5000).default([]),
   identity: z.array(Identity).max(10_000).default([]),
   triggers: z.array(AlertmanagerTrigger).max(50).default([]),
-  shadow: ShadowSettings.default({ robots: ROBOTS, kinds: [...WATCHED_KINDS], quiet_s: 300, watch_h: 24 }),
+  shadow: ShadowSettings.prefault({}),
   /** How often teams may call; the first row that matches wins, built-in defaults come last. */
   quotas: z.array(Quota).max(500).default([]),
   /** What a day of looking and thinking may cost, for everything, each team and each trigger. */

@@ -125,7 +125,11 @@ function labSettings(
     },
     services: labServices(),
     // Nobody watches a story for five quiet minutes; the kinds are those that the simulated cluster has.
-    shadow: { quiet_s: QUIET_S, kinds: ['deployment', 'daemonset', 'sparkapplication', 'configmap'] },
+    shadow: {
+      watch: true,
+      quiet_s: QUIET_S,
+      kinds: ['deployment', 'daemonset', 'sparkapplication', 'configmap'],
+    },
     identity: labIdentity(),
     triggers: [
       {

@@ -48,6 +48,7 @@ describe.concurrent('shadow mode', { timeout: TEST_TIMEOUT_MS }, () => {
     expect((await eventsOf(range, incident_id, 'observed')).at(-1)).toMatchObject({
       final: true,
       unseen: [],
+      positions: { 'prod-1/spark-jobs/deployment': { anew_at: null } },
     });
     await nothingWritten(range, incident_id, 1);
     await cleanEnd(range, incident_id);
@@ -80,6 +81,11 @@ describe.concurrent('shadow mode', { timeout: TEST_TIMEOUT_MS }, () => {
       (e) => e['changes'] as { key: string }[],
     );
     expect(new Set(acts.map((act) => act.key)).size).toBe(acts.length);
+    // The watches went on where they ended before the power cut.
+    expect((await eventsOf(range, incident_id, 'observed')).at(-1)).toMatchObject({
+      unseen: [],
+      positions: { 'prod-1/spark-jobs/deployment': { anew_at: null } },
+    });
     await nothingWritten(range, incident_id, 2);
     await cleanEnd(range, incident_id);
     const told = await aegis(range, 'ladder', 'data/prod/settlement-api');

@@ -60,7 +60,8 @@ export function foldObserved(c: MachineContext, to: IncidentState, e: EventOf<'o
     ...watch.seen.map((change) => (isNamed(change) ? change : (named.get(change.key) ?? change))),
     ...e.changes.filter((change) => !known.has(change.key)),
   ].slice(-SEEN_MAX);
-  const next = { ...c, retries: 0, shadow: { ...watch, seen, unseen: e.unseen } };
+  const positions = e.positions === undefined ? {} : { positions: e.positions };
+  const next = { ...c, retries: 0, shadow: { ...watch, seen, unseen: e.unseen, ...positions } };
   if (to === 'CLOSED') return closed(next, e.at);
   return e.over ? { ...next, running: null } : watchOn(next);
 }

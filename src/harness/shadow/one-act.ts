@@ -8,6 +8,7 @@ import type { SeenChange } from '../../contract/shadow.ts';
 
 /** managedFields know whole seconds, and a request takes its time. */
 const APART_MS_MAX = 3000;
+const DELETIONS_APART_MS_MAX = 600_000;
 /** What Aegis calls itself: its own writes are never of interest. */
 const OWN_CLIENT = 'aegis';
 
@@ -92,9 +93,11 @@ function isShared(act: SeenChange, view: SeenChange): boolean {
 }
 
 function mayBeOne(act: SeenChange, view: SeenChange): boolean {
-  if (act.target !== view.target || apartMs(act, view) > APART_MS_MAX) return false;
-  // Deletions leave nothing behind that could name them.
-  if (act.operation.startsWith('delete') || act.operation.endsWith('eviction')) return false;
+  if (act.target !== view.target) return false;
+  // Of a deletion only a watch can tell, and it may not know the time.
+  if (act.operation === 'delete' || view.operation === 'delete')
+    return act.operation === view.operation && apartMs(act, view) <= DELETIONS_APART_MS_MAX;
+  if (act.operation === 'create eviction' || apartMs(act, view) > APART_MS_MAX) return false;
   // The API server writes the same word into both.
   if (act.client !== undefined && act.client !== view.manager) return false;
   return isShared(act, view) || !isWhole(act) || !isWhole(view);
@@ -113,7 +116,7 @@ function union(act: SeenChange, view: SeenChange, key: string): SeenChange {
     ...act,
     key,
     uid: view.uid === '' ? act.uid : view.uid,
-    client: act.client ?? view.client ?? view.manager,
+    ...(act.operation === 'delete' ? {} : { client: act.client ?? view.client ?? view.manager }),
     generation: Math.max(act.generation, view.generation),
     ...(both.length > 0 ? { fields: both, more_fields: 0 } : { fields, more_fields }),
     values: { ...act.values, ...view.values },

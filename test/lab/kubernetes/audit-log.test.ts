@@ -69,7 +69,7 @@ describe('the audit log', () => {
     });
     await fixture.call('/apis/apps/v1/namespaces/spark-jobs/deployments/settlement-api/scale', { token });
     await fixture.call(
-      '/apis/apps/v1/namespaces/spark-jobs/deployments?watch=true&timeoutSeconds=0&fieldSelector=metadata.name%3Dsettlement-api',
+      '/apis/apps/v1/namespaces/spark-jobs/deployments?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dsettlement-api',
       { token },
     );
     await expect.poll(() => lines.length).toBe(3);
