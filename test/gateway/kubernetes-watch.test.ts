@@ -158,7 +158,7 @@ describe('a watch', () => {
       stage.world.store.remove('ConfigMap', namespace, name);
     const { deletions } = await watch(resource_version, CONFIG_MAPS);
     expect(deletions).toMatchObject([
-      { name: 'mine', owned: false },
+      { name: 'mine', owned: false, managers: ['kubectl-edit'] },
       { name: 'owned', owned: true },
     ]);
   });

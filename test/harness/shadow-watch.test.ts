@@ -28,7 +28,14 @@ const WRITE = {
   values: { '/spec/driver/memory': '2g' },
   template: null,
 };
-const GONE = { name: 'nightly-settlement', uid: 'u1', generation: 3, at: null, owned: false };
+const GONE = {
+  name: 'nightly-settlement',
+  uid: 'u1',
+  generation: 3,
+  at: null,
+  owned: false,
+  managers: ['kubectl-create'],
+};
 const answer = (change: object = {}) => ({
   resource_version: '11',
   gone: false,
@@ -146,10 +153,17 @@ describe('the watch of an incident', () => {
     expect(await watch.look()).toMatchObject({ outage: true, unseen: [{ why: 'prod-1 is away.' }] });
     expect(await watch.look()).toMatchObject({ outage: false, unseen: [] });
     expect(asked[1]).toMatchObject({ resource_version: '7' });
-    const missing = watchOf([refuse('upstream-not-found', 'no such kind', 'x')]);
+    const missing = watchOf([refuse('object-not-found', 'no such kind', 'x')]);
     expect(await missing.watch.look()).toMatchObject({ outage: false, unseen: [] });
-    const forbidden = watchOf([refuse('upstream-forbidden', 'may not watch', 'x')]);
-    expect((await forbidden.watch.look()).unseen).toMatchObject([{ why: 'may not watch' }]);
+    expect(await missing.watch.look()).toMatchObject({ outage: false, unseen: [] });
+    const forbidden = watchOf([refuse('source-forbidden', 'may not watch', 'x')]);
+    // Each refusal is a ledger entry: neither is asked again in this observation.
+    for (let n = 0; n < 2; n += 1)
+      expect(await forbidden.watch.look()).toMatchObject({
+        outage: false,
+        unseen: [{ why: 'may not watch' }],
+      });
+    expect([missing.asked.length, forbidden.asked.length]).toEqual([1, 1]);
   });
 
   it('takes programs’ writes and what went with its owner for no person’s', async () => {
@@ -157,6 +171,10 @@ describe('the watch of an incident', () => {
       answer({ writes: [{ ...WRITE, manager: 'argocd-controller' }], deletions: [{ ...GONE, owned: true }] }),
     ]);
     expect((await watch.look()).changes).toEqual([]);
+    const programs = watchOf([answer({ deletions: [{ ...GONE, managers: ['argocd-controller'] }] })]);
+    expect((await programs.watch.look()).changes).toEqual([]);
+    const mixed = watchOf([answer({ deletions: [{ ...GONE, managers: ['argocd-controller', 'kubectl'] }] })]);
+    expect((await mixed.watch.look()).changes).toHaveLength(1);
   });
 
   it('says of an answer in another form that it sees nothing there', async () => {
@@ -189,6 +207,10 @@ describe('a deletion that a watch and the audit log show', () => {
       { key: 'gone', manager: 'oidc:dan', at: at(160), operation: 'delete' },
     ]);
     expect(oneAct([seen(), act], [], new Set())).toHaveLength(2);
+    const all = { ...act, operation: 'deletecollection', target: gone.target.replace(/[^/]+$/, '-') };
+    expect(oneAct([gone, all], [], new Set())).toEqual([all]);
+    const elsewhere = { ...all, target: all.target.replace('spark-jobs', 'other') };
+    expect(oneAct([gone, elsewhere], [], new Set())).toHaveLength(2);
     const much_later = { ...gone, at: at(2000) };
     expect(oneAct([much_later, act], [], new Set())).toHaveLength(2);
   });

@@ -7,6 +7,7 @@ import { isRefusal } from '../../contract/verdict.ts';
 import { lineText } from '../../vfs/line-text.ts';
 import type { EffectInput } from '../effects/effect.ts';
 import { isOfInterest, seenWrite, watchedPlaces } from '../shadow/look.ts';
+import { isRobot } from '../shadow/people.ts';
 import type { WatchPositions } from '../shadow/watch.ts';
 import { incidentOf } from '../state.ts';
 import { isOutage } from '../world-session.ts';
@@ -55,6 +56,7 @@ const Answer = z.object({
       generation: z.number(),
       at: z.string().nullable(),
       owned: z.boolean(),
+      managers: z.array(z.string()),
     }),
   ),
   more: z.boolean(),
@@ -74,6 +76,8 @@ export class KubernetesWatch {
   readonly #targets: ReadonlySet<string>;
   readonly #positions: Map<string, WatchPositions[string]>;
   readonly #found = new Map<string, SeenChange>();
+  /** Kinds that the cluster does not have (null), or that may not be watched, with the reason. */
+  readonly #never = new Map<string, string | null>();
   #unseen = new Map<string, string>();
   #outage = false;
 
@@ -98,8 +102,9 @@ export class KubernetesWatch {
         ? []
         : [unseenAt(place, `began anew at ${anew_at}; what came and went before is not seen`)],
     );
+    const never = [...this.#never].flatMap(([place, why]) => (why === null ? [] : [unseenAt(place, why)]));
     const now = [...this.#unseen].map(([place, why]) => unseenAt(place, why));
-    return { changes: [...this.#found.values()], unseen: [...anew, ...now], outage: this.#outage };
+    return { changes: [...this.#found.values()], unseen: [...anew, ...never, ...now], outage: this.#outage };
   }
 
   /** Where the watches go on; undefined where nothing is watched. */
@@ -133,6 +138,7 @@ export class KubernetesWatch {
 
   async #askOne(watched: Watched, timeout_s: number): Promise<void> {
     const place = `${watched.cluster}/${watched.namespace}/${watched.kind}`;
+    if (this.#never.has(place)) return;
     const before = this.#positions.get(place);
     const answer = await this.#read(watched, before?.version ?? null, timeout_s);
     if (answer === null) return;
@@ -164,10 +170,12 @@ export class KubernetesWatch {
     signal.throwIfAborted();
     const place = `${cluster}/${namespace}/${kind}`;
     if (isRefusal(result)) {
-      // The cluster does not have the kind.
-      if (result.code.endsWith('not-found')) return null;
-      this.#unseen.set(place, result.reason);
-      this.#outage ||= isOutage(result.code);
+      if (result.code.endsWith('not-found')) this.#never.set(place, null);
+      else if (result.code.endsWith('forbidden')) this.#never.set(place, result.reason);
+      else {
+        this.#unseen.set(place, result.reason);
+        this.#outage ||= isOutage(result.code);
+      }
       return null;
     }
     const parsed = Answer.safeParse(result.result);
@@ -191,7 +199,7 @@ export class KubernetesWatch {
           robots,
         ),
       ),
-      ...deletions.map((gone) => deletion(targetOf(gone.name), gone, this.#now())),
+      ...deletions.map((gone) => deletion(targetOf(gone.name), gone, robots, this.#now())),
     ];
     for (const act of acts)
       if (isOfInterest(act, this.#targets) && this.#found.size < FOUND_MAX && !this.#found.has(act.key))
@@ -203,10 +211,16 @@ export class KubernetesWatch {
   }
 }
 
-/** Who deleted it, nobody says; what had an owner went with it. */
+/** Who deleted it, nobody says. What had an owner went with it, and what only programs wrote counts as theirs. */
 const NOBODY_KNOWS = 'somebody';
 
-function deletion(target: string, gone: Answer['deletions'][number], now: string): SeenChange {
+function deletion(
+  target: string,
+  gone: Answer['deletions'][number],
+  robots: readonly string[],
+  now: string,
+): SeenChange {
+  const { owned, managers } = gone;
   return {
     key: hashOf(['deleted', target, gone.uid]).slice(0, 32),
     target,
@@ -219,7 +233,7 @@ function deletion(target: string, gone: Answer['deletions'][number], now: string
     more_fields: 0,
     values: {},
     template: null,
-    robot: gone.owned,
+    robot: owned || (managers.length > 0 && managers.every((manager) => isRobot(manager, robots))),
   };
 }
 

@@ -42,13 +42,22 @@ export function oneAct(
     const view = pairs.get(act) ?? before;
     return view === undefined ? act : union(act, view, before?.key ?? view.key);
   });
-  const rest = booked.filter((change) => !taken.has(change.key));
+  const rest = booked.filter(
+    (change) => !taken.has(change.key) && !audited.some((act) => hasDeletedAll(act, change)),
+  );
   return [...rest, ...merged].filter(
     (change) =>
       !change.robot ||
       known.has(change.key) ||
       (planned_targets.has(change.target) && change.client !== OWN_CLIENT),
   );
+}
+
+/** One request that deleted a collection is many deletions to a watch. */
+function hasDeletedAll(act: SeenChange, view: SeenChange): boolean {
+  if (act.operation !== 'deletecollection' || view.operation !== 'delete') return false;
+  const collection = view.target.slice(0, view.target.lastIndexOf('/'));
+  return act.target === `${collection}/-` && apartMs(act, view) <= DELETIONS_APART_MS_MAX;
 }
 
 /** The same line of the audit log in an earlier look. */

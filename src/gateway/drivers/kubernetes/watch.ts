@@ -16,6 +16,7 @@ import { collectionPath, kindOf } from './objects.ts';
 const TIMEOUT_S_MAX = 25;
 const WRITES_MAX = 200;
 const DELETIONS_MAX = 100;
+const MANAGERS_MAX = 20;
 
 const WatchArgs = z.strictObject({
   /** Writes before this moment are of no interest. */
@@ -51,6 +52,8 @@ interface Deletion {
   readonly at: string | null;
   /** It had an owner: the garbage collector deletes such objects. */
   readonly owned: boolean;
+  /** Field managers that had written it. */
+  readonly managers: readonly string[];
 }
 
 async function watch(handle: CallHandle, args: WatchArgs): Promise<ReadAnswer> {
@@ -145,7 +148,18 @@ function deletionOf(object: unknown): Deletion {
     generation: typeof generation === 'number' ? generation : 0,
     at: text('/metadata/deletionTimestamp') || null,
     owned: Array.isArray(owners) && owners.length > 0,
+    managers: managersOf(object),
   };
+}
+
+function managersOf(object: unknown): string[] {
+  const entries = valueAt(object, '/metadata/managedFields');
+  if (!Array.isArray(entries)) return [];
+  const names = (entries as unknown[])
+    .filter((entry) => valueAt(entry, '/subresource') !== 'status')
+    .map((entry) => valueAt(entry, '/manager'))
+    .filter((name) => typeof name === 'string');
+  return [...new Set(names)].slice(0, MANAGERS_MAX);
 }
 
 function failed(status: unknown): UpstreamError {
