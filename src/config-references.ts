@@ -25,6 +25,7 @@ export function referenceProblems(settings: Settings): Problem[] {
       );
       environment.mounts.forEach((mount, n) => mountProblem(known, mount, [...path, 'mounts', n]));
     }
+  auditProblems(settings, known, report);
   settings.services.forEach((service, n) => {
     known.tenant(['services', n], service.team, service.env);
     known.cluster(['services', n, 'cluster'], service.cluster);
@@ -110,6 +111,30 @@ function mountProblem(known: Known, mount: Mount, path: Problem['path']): void {
   if (mount.kind === 'metrics') known.prometheus([...path, 'source'], mount.source);
 }
 
+/** An audit event does not name its cluster: labels alone keep the lines of two clusters apart. */
+function auditProblems({ clusters, sources }: Settings, known: Known, report: Report): void {
+  const audited = Object.entries(clusters).flatMap(([name, { audit }]) => {
+    if (audit === undefined) return [];
+    known.loki(['clusters', name, 'audit', 'source'], audit.source);
+    const source = sources.loki[audit.source];
+    return [{ name, selector: audit.selector, place: JSON.stringify([source?.url, source?.org_id]) }];
+  });
+  audited.forEach(({ name, selector, place }, n) => {
+    const other = audited
+      .slice(0, n)
+      .find((each) => each.place === place && !isApart(each.selector, selector));
+    if (other !== undefined)
+      report(
+        ['clusters', name, 'audit', 'selector'],
+        `may also select audit lines of the cluster "${other.name}"; both need a label that has another value in each`,
+      );
+  });
+}
+
+function isApart(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  return Object.entries(a).some(([label, value]) => b[label] !== undefined && b[label] !== value);
+}
+
 /** Terraform plans only what was reviewed: a branch of a configured repository that nobody pushes to directly. */
 function terraformProblems(settings: Settings, known: Known, report: Report): void {
   for (const [name, { repository, branch }] of Object.entries(settings.terraform)) {
@@ -144,6 +169,13 @@ function duplicates(settings: Settings, report: Report): void {
       owners.set(`${workspace}/${user}`, principal);
     }),
   );
+  const users = settings.identity.flatMap(({ kubernetes = [] }, n) =>
+    kubernetes.map((user, i) => ({ user, path: ['identity', n, 'kubernetes', i] })),
+  );
+  users.forEach(({ user, path }, n) => {
+    if (users.findIndex((each) => each.user === user) < n)
+      report(path, `"${user}" stands there twice; one user of a cluster is one person`);
+  });
   twice(
     settings.triggers.map((t) => t.name),
     (name, n) =>

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { LoadedConfig } from '../config.ts';
-import type { Log } from '../contract/ports.ts';
+import { isoTime, type Log } from '../contract/ports.ts';
 import type { Environment, OwnedSystem, Settings } from '../contract/settings.ts';
 import { isRefusal } from '../contract/verdict.ts';
 import { Egress } from '../gateway/egress.ts';
@@ -100,7 +100,11 @@ function questionsOf(settings: Settings): Question[] {
   for (const [team, { environments }] of Object.entries(settings.teams))
     for (const [env, { mounts, systems }] of Object.entries(environments))
       for (const asked of [
-        ...mounts.flatMap((mount) => [questionOf(mount, settings), ...nodeQuestion(mount)]),
+        ...mounts.flatMap((mount) => [
+          questionOf(mount, settings),
+          ...auditQuestion(mount, settings),
+          ...nodeQuestion(mount),
+        ]),
         ...systems.flatMap(databaseQuestion),
       ]) {
         const question = { team, env, ...asked };
@@ -119,6 +123,23 @@ function databaseQuestion({ system, name, namespaces }: OwnedSystem): Omit<Quest
       tool: 'pg.schema',
       target: `mcp://pg/${name}/${namespaces[0]}/schema/-`,
       args: { limit: 1 },
+    },
+  ];
+}
+
+/** Does the source of the cluster's audit log answer? Whether lines arrive there is not asked: nobody may have acted. */
+function auditQuestion(
+  mount: Environment['mounts'][number],
+  { clusters }: Settings,
+): Omit<Question, 'team' | 'env'>[] {
+  if (mount.kind !== 'kubernetes' || clusters[mount.cluster]?.audit === undefined) return [];
+  const now_ms = systemClock.now();
+  return [
+    {
+      check: `audit log of ${mount.cluster}`,
+      tool: 'k8s.audit_log',
+      target: `mcp://k8s/${mount.cluster}/${mount.namespaces[0] as string}/auditlog/-`,
+      args: { since: isoTime(now_ms - WINDOW_MS), until: isoTime(now_ms) },
     },
   ];
 }
@@ -186,9 +207,12 @@ function unmounted(settings: Settings): Check[] {
   const used = new Set(
     mounts.map((m) => ('cluster' in m ? `cluster ${m.cluster}` : `${m.kind} ${m.source}`)),
   );
+  const audits = new Set(Object.values(settings.clusters).map(({ audit }) => audit?.source));
   const all = [
     ...Object.keys(settings.clusters).map((name) => ({ check: `cluster ${name}`, key: `cluster ${name}` })),
-    ...Object.keys(settings.sources.loki).map((name) => ({ check: `loki ${name}`, key: `logs ${name}` })),
+    ...Object.keys(settings.sources.loki)
+      .filter((name) => !audits.has(name))
+      .map((name) => ({ check: `loki ${name}`, key: `logs ${name}` })),
     ...Object.keys(settings.sources.prometheus).map((name) => ({
       check: `prometheus ${name}`,
       key: `metrics ${name}`,

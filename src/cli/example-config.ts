@@ -25,6 +25,7 @@ clusters:
   prod-1:
     server: https://kubernetes.example.com:6443
     # ca_file: ./prod-1-ca.pem
+    # audit: { source: main, selector: { job: kube-audit, cluster: prod-1 } } # shadow mode then knows who did what
     credentials:
       engine: vault_kubernetes
       read_role: aegis-read

@@ -19,10 +19,25 @@ import { TerraformWorkspace } from './system-terraform.ts';
  */
 const Url = z.url({ protocol: /^https?$/ }).max(1000);
 
+/**
+ * Where the API server's audit log is kept: lines of a Loki source, each one audit.k8s.io/v1 Event as JSON. The labels
+ * select the lines of this cluster alone, since an event does not name its cluster.
+ */
+export const AuditLog = z.strictObject({
+  /** A name of `sources.loki`. */
+  source: Name,
+  selector: z
+    .record(z.string().regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/), z.string().min(1).max(200))
+    .refine((labels) => Object.keys(labels).length > 0, 'names no label'),
+});
+export type AuditLog = z.infer<typeof AuditLog>;
+
 export const KubernetesCluster = z.strictObject({
   server: Url,
   ca_file: z.string().max(1000).optional(),
   region: Name.optional(),
+  /** Without it shadow mode sees no deletions, and nobody's name but the one that clients choose. */
+  audit: AuditLog.optional(),
   credentials: CredentialSource,
 });
 export type KubernetesCluster = z.infer<typeof KubernetesCluster>;
@@ -131,6 +146,8 @@ export const Identity = z.strictObject({
       }),
     )
     .max(10),
+  /** User names under which API servers know this person, as their audit logs write them. */
+  kubernetes: z.array(z.string().min(1).max(256)).max(20).optional(),
   roles: z.array(z.strictObject({ team: Name, env: z.union([Name, z.literal('*')]), role: Role })).max(100),
 });
 export type Identity = z.infer<typeof Identity>;
@@ -218,9 +235,12 @@ const ROBOTS = [
 
 /** Shadow mode: how people's acts are told from those of programs, and for how long they are watched. */
 export const ShadowSettings = z.strictObject({
-  /** Field managers, and names of committers and authors, that are no people. Replaces the built-in list. `aegis` is never a person, listed or not. */
+  /**
+   * Field managers, users, and names of committers and authors, that are no people. Replaces the built-in list. `aegis` is
+   * never a person, listed or not, and neither are users whose name begins with `system:`.
+   */
   robots: z
-    .array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/ [\]-]{0,126}\*?$/))
+    .array(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/:@# [\]-]{0,126}\*?$/))
     .max(500)
     .default(ROBOTS),
   /** Kinds of Kubernetes objects that are watched; take out what the read role may not list. */
@@ -228,6 +248,8 @@ export const ShadowSettings = z.strictObject({
     .array(z.enum(WATCHED_KINDS))
     .min(1)
     .default([...WATCHED_KINDS]),
+  /** Also asks for every change in between, by watches; the read role then needs the verb `watch`. */
+  watch: z.boolean().default(false),
   /** A shadowed incident whose alert resolved is reported and closed after this long without a re-fire. */
   quiet_s: z.int().min(1).max(86_400).default(300),
   /** Longest observation of one incident. */
@@ -298,7 +320,7 @@ export const Settings = z.strictObject({
   services: z.array(Service).max(5000).default([]),
   identity: z.array(Identity).max(10_000).default([]),
   triggers: z.array(AlertmanagerTrigger).max(50).default([]),
-  shadow: ShadowSettings.default({ robots: ROBOTS, kinds: [...WATCHED_KINDS], quiet_s: 300, watch_h: 24 }),
+  shadow: ShadowSettings.prefault({}),
   /** How often teams may call; the first row that matches wins, built-in defaults come last. */
   quotas: z.array(Quota).max(500).default([]),
   /** What a day of looking and thinking may cost, for everything, each team and each trigger. */

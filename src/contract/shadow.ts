@@ -18,6 +18,9 @@ export const WATCHED_KINDS = [
   'configmap',
 ] as const;
 
+/** Kinds whose deletion is an act on what runs, and that nobody repairs by changing them. */
+export const DELETED_KINDS = ['pod'] as const;
+
 /** What a commit says besides its files. Seen under two branches it is two changes of one `uid`. */
 const SeenCommit = z.strictObject({
   repository: z.string().max(100),
@@ -38,8 +41,15 @@ export const SeenChange = z.strictObject({
   target: TargetUri,
   /** Uid of the object, id of the commit. */
   uid: z.string().max(100),
-  /** What the writer called itself. A name, no proof: the client chooses it. */
+  /** What the writer called itself. A name, no proof: the client chooses it; with `authenticated` it is a user. */
   manager: z.string().max(128),
+  /** `manager` is the user whom the system itself authenticated, as its audit log says. */
+  authenticated: z.literal(true).optional(),
+  /** The person of the identity map who has that user name. */
+  by: PrincipalId.optional(),
+  /** What the client of an authenticated user called itself: a field manager, no proof. */
+  client: z.string().max(128).optional(),
+  /** `Update` or `Apply` of a field manager; of an audit log the verb, with the subresource behind it. */
   operation: z.string().max(40),
   at: IsoTime,
   generation: z.int().min(0),

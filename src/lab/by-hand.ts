@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { clusterUser } from './people.ts';
 import type { Twins } from './twins.ts';
 
 /** What a simulated person does past Aegis, with an account of their own: the real kubectl where there is one. */
@@ -22,6 +23,7 @@ export async function rollBackByHand(
 ): Promise<'kubectl' | 'request'> {
   const { token } = twins.kubernetes.issueToken({
     serviceAccount: person,
+    user: clusterUser(person),
     namespace: NAMESPACE,
     rules: RULES,
     ttl_ms: PERSON_TTL_MS,

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { AUDIT_CHANNEL, DATA_CHANNEL, labIdentity, TEAM_ID } from './people.ts';
-import type { Twins } from './twins.ts';
+import { AUDIT_LABELS, type Twins } from './twins.ts';
 
 /**
  * An ordinary aegis.yaml for the simulated world: the same keys that a real company writes. `unsafe_endpoints` is on,
@@ -112,6 +112,7 @@ function labSettings(
       'prod-1': {
         server: twins.kubernetes.url,
         ca_file: './kubernetes-ca.pem',
+        audit: { source: 'main', selector: AUDIT_LABELS },
         credentials: {
           engine: 'vault_kubernetes',
           read_role: 'aegis-read',
@@ -130,7 +131,11 @@ function labSettings(
     },
     services: labServices(tierOf(autonomy)),
     // Nobody watches a story for five quiet minutes; the kinds are those that the simulated cluster has.
-    shadow: { quiet_s: QUIET_S, kinds: ['deployment', 'daemonset', 'sparkapplication', 'configmap'] },
+    shadow: {
+      watch: true,
+      quiet_s: QUIET_S,
+      kinds: ['deployment', 'daemonset', 'sparkapplication', 'configmap'],
+    },
     identity: labIdentity(),
     triggers: [
       {

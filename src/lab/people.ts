@@ -47,6 +47,11 @@ export function labWorkspace(): WorkspaceDefinition {
   };
 }
 
+/** The name that the company's identity provider gives the cluster for a person. */
+export function clusterUser(person: string): string {
+  return `${person}@acme-lab.example`;
+}
+
 /** Identity map of the configuration: what Aegis knows of these people. */
 export function labIdentity(): readonly Record<string, unknown>[] {
   const account = (user: string) => [{ workspace: TEAM_ID, user }];
@@ -55,24 +60,28 @@ export function labIdentity(): readonly Record<string, unknown>[] {
       principal: 'maya',
       name: 'Maya Ortiz',
       slack: account(PEOPLE.maya),
+      kubernetes: [clusterUser('maya')],
       roles: [{ team: 'data', env: 'prod', role: 'oncall' }],
     },
     {
       principal: 'dan',
       name: 'Dan Weber',
       slack: account(PEOPLE.dan),
+      kubernetes: [clusterUser('dan')],
       roles: [{ team: 'data', env: 'prod', role: 'oncall' }],
     },
     {
       principal: 'ines',
       name: 'Inês Costa',
       slack: account(PEOPLE.ines),
+      kubernetes: [clusterUser('ines')],
       roles: [{ team: 'data', env: 'prod', role: 'lead' }],
     },
     {
       principal: 'omar',
       name: 'Omar Haddad',
       slack: account(PEOPLE.omar),
+      kubernetes: [clusterUser('omar')],
       roles: [{ team: 'fraud', env: 'prod', role: 'oncall' }],
     },
     {

@@ -61,7 +61,7 @@ export async function startTwins(
   world.start();
   const [slack, kubernetes, prometheus, loki] = await Promise.all([
     startSlackTwin({ ...secrets, workspace: labWorkspace() }),
-    startKubernetesTwin({ world }),
+    startKubernetesTwin({ world, audit: (line) => ship(world, line) }),
     startPrometheusTwin({ telemetry: world }),
     startLokiTwin({ telemetry: world }),
   ]);
@@ -91,6 +91,19 @@ export async function startTwins(
       ]);
     },
   };
+}
+
+/** Labels of the cluster's audit lines in the log store. */
+export const AUDIT_LABELS = { job: 'kube-audit', cluster: 'prod-1' } as const;
+
+/** What a log agent on the control plane does with the API server's audit log. */
+function ship(world: World, line: string): void {
+  world.cluster.logs.append(world.now(), line, {
+    labels: AUDIT_LABELS,
+    pod_uid: '',
+    container: '',
+    restart: 0,
+  });
 }
 
 /** Vault as an operator would set it up for Aegis: an AppRole that may only mint narrow child tokens and revoke them. */

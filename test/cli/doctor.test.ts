@@ -72,6 +72,7 @@ describe('aegis doctor', () => {
       'a credential was leased (vault_kubernetes), revoked, and is refused since',
     );
     expect(of('loki main')?.detail).toContain('it asks for no credential');
+    expect(of('audit log of prod-1')).toMatchObject({ status: 'ok' });
     expect(twins.vault.outstanding().leases).toEqual([]);
   });
 
@@ -93,6 +94,7 @@ describe('aegis doctor', () => {
     expect(of('slack')).toMatchObject({ status: 'failed', detail: expect.stringContaining('T0ELSE') });
     expect(of('cluster prod-1')).toMatchObject({ status: 'failed' });
     expect(of('loki main')).toMatchObject({ status: 'failed' });
+    expect(of('audit log of prod-1')).toMatchObject({ status: 'failed' });
     expect(of('prometheus main')).toMatchObject({ status: 'ok' });
     for (const name of ['slack', 'cluster prod-1', 'loki main']) expect(of(name)?.next, name).toBeTruthy();
   });

@@ -146,6 +146,37 @@ describe('a mistake stops the start with line, place, reason and the nearest wor
       /mounts\[2\]\.source: there is no Loki source "mian"; did you mean "main"\?/,
     ],
     [
+      'an audit log in a source that is not there',
+      '    # ca_file: ./prod-1-ca.pem\n',
+      '    audit: { source: mian, selector: { job: kube-audit } }\n',
+      /clusters\.prod-1\.audit\.source: there is no Loki source "mian"; did you mean "main"\?/,
+    ],
+    [
+      'an audit log that selects everything',
+      '    # ca_file: ./prod-1-ca.pem\n',
+      '    audit: { source: main, selector: {} }\n',
+      /clusters\.prod-1\.audit\.selector: names no label/,
+    ],
+    [
+      'a label of an audit log that is none',
+      '    # ca_file: ./prod-1-ca.pem\n',
+      '    audit: { source: main, selector: { "job=~\\".+\\"}": x } }\n',
+      /clusters\.prod-1\.audit\.selector/,
+    ],
+    [
+      'two clusters whose audit lines cannot be told apart',
+      'clusters:\n',
+      'clusters:\n  b: { server: "https://b.example.com", credentials: { engine: none }, audit: { source: main, selector: { job: kube-audit } } }\n' +
+        '  c: { server: "https://c.example.com", credentials: { engine: none }, audit: { source: main, selector: { job: kube-audit, cluster: c } } }\n',
+      /clusters\.c\.audit\.selector: may also select audit lines of the cluster "b"; both need a label that has another value in each/,
+    ],
+    [
+      'one user of a cluster who is two people',
+      'identity:\n',
+      'identity:\n  - { principal: eve, name: Eve, slack: [], roles: [], kubernetes: [root] }\n  - { principal: eva, name: Eva, slack: [], roles: [], kubernetes: [root] }\n',
+      /identity\[1\]\.kubernetes\[0\]: "root" stands there twice; one user of a cluster is one person/,
+    ],
+    [
       'somebody on call whom nobody knows',
       'on_call: [maya]',
       'on_call: [maia]',

@@ -180,6 +180,21 @@ describe('a commit and the controller that applies it', () => {
     expect(found.rows[0]?.people).toMatch(/Ana committed .*; argocd-application-controller changed/);
   });
 
+  it('is known by its client where the audit log names its account, and no person is one by calling himself so', () => {
+    const client = 'argocd-controller';
+    const account = 'system:serviceaccount:argocd:argocd-application-controller';
+    const audited = argo({ manager: account, authenticated: true, client });
+    expect(kube([commit(1, apps), audited])).toMatchObject({
+      verdict: 'hit',
+      rows: [{ mark: 'equivalent' }],
+    });
+    const eve = argo({ manager: 'eve', robot: false, authenticated: true, client });
+    expect(kube([commit(1, apps), eve]).rows.map(({ people }) => people)).toContainEqual(
+      expect.stringContaining('Ana committed'),
+    );
+    expect(kube([commit(1, apps), eve]).rows).toHaveLength(2);
+  });
+
   it.each([
     ['wrote before it', argo({ at: at(100) }), 'unknown'],
     // It reached the object with something else than the plan says.

@@ -1,8 +1,9 @@
+import { Agent, request } from 'undici';
 import { afterAll, describe, expect, it } from 'vitest';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { rollBackByHand } from '../../src/lab/by-hand.ts';
 import type { LabAutonomy } from '../../src/lab/lab-config.ts';
-import { DATA_CHANNEL } from '../../src/lab/people.ts';
+import { clusterUser, DATA_CHANNEL } from '../../src/lab/people.ts';
 import type { Range } from '../../src/lab/range.ts';
 import { badDeploy, crashLoopAlert } from '../../src/lab/scenarios/bad-deploy.ts';
 import type { StoredMessage } from '../../src/lab/slack/store.ts';
@@ -35,6 +36,9 @@ describe.concurrent('shadow mode', { timeout: TEST_TIMEOUT_MS }, () => {
     const text = await untilThread(range, root, /Shadow report: People did what the plan says/);
     expect(text).toContain('Dan Weber did by hand: rolled settlement-api back because revision 2 crashes');
     expect(text).toMatch(/the same.*CHG-1 Roll settlement-api back from revision 2 to revision 1/s);
+    // The audit log knows the user, the identity map the person; no mail address leaves the gateway.
+    expect(text).toMatch(/Seen, done by hand: \n• dan \(kubectl\) changed deployment\/settlement-api: /);
+    expect(text).not.toContain('acme-lab.example');
     expect(text).toContain('The cause that people named is the one of the plan.');
     expect(text).toMatch(/The plan was there \d+ s before people acted\./);
     expect(text).toMatch(
@@ -44,6 +48,7 @@ describe.concurrent('shadow mode', { timeout: TEST_TIMEOUT_MS }, () => {
     expect((await eventsOf(range, incident_id, 'observed')).at(-1)).toMatchObject({
       final: true,
       unseen: [],
+      positions: { 'prod-1/spark-jobs/deployment': { anew_at: null } },
     });
     await nothingWritten(range, incident_id, 1);
     await cleanEnd(range, incident_id);
@@ -59,6 +64,7 @@ describe.concurrent('shadow mode', { timeout: TEST_TIMEOUT_MS }, () => {
     const root = await planned(range, began_ms);
     await range.product().kill();
     await rollBackByHand(range.twins, 'dan', 'settlement-api');
+    const pod = await deletePodByHand(range, 'ines');
     await range.restart();
     await untilThread(range, root, /done by hand/, PATIENCE_MS);
     await range.product().kill();
@@ -67,11 +73,20 @@ describe.concurrent('shadow mode', { timeout: TEST_TIMEOUT_MS }, () => {
     await untilThread(range, root, /Shadow report: People did what the plan says/, PATIENCE_MS);
     const { incident_id } = await untilState(range, 'CLOSED', PATIENCE_MS);
     expect(threadText(range, root).match(/done by hand/g)).toHaveLength(1);
+    // Nobody watched, and nothing is left that could show it: only the audit log knows of the deletion.
+    expect(threadText(range, root)).toMatch(
+      new RegExp(`only people.*ines \\(curl\\) deleted pod/${pod}`, 's'),
+    );
     const acts = (await eventsOf(range, incident_id, 'observed')).flatMap(
       (e) => e['changes'] as { key: string }[],
     );
     expect(new Set(acts.map((act) => act.key)).size).toBe(acts.length);
-    await nothingWritten(range, incident_id, 1);
+    // The watches went on where they ended before the power cut.
+    expect((await eventsOf(range, incident_id, 'observed')).at(-1)).toMatchObject({
+      unseen: [],
+      positions: { 'prod-1/spark-jobs/deployment': { anew_at: null } },
+    });
+    await nothingWritten(range, incident_id, 2);
     await cleanEnd(range, incident_id);
     const told = await aegis(range, 'ladder', 'data/prod/settlement-api');
     expect(told.stdout).toContain('is on read_only. For suggest: 1 of 5 scored incidents');
@@ -101,10 +116,30 @@ async function planned(range: Range, began_ms: number): Promise<StoredMessage> {
   return root;
 }
 
+/** A person deletes the first pod of the API with an account of their own; the name of the pod. */
+async function deletePodByHand({ twins }: Range, person: string): Promise<string> {
+  const pods = twins.world.store.list('Pod', 'spark-jobs');
+  const pod = pods.find(({ metadata }) => metadata.labels?.['app'] === 'settlement-api')?.metadata.name;
+  const { token } = twins.kubernetes.issueToken({
+    serviceAccount: person,
+    namespace: 'spark-jobs',
+    user: clusterUser(person),
+    rules: [{ verbs: ['delete'], apiGroups: [''], resources: ['pods'] }],
+  });
+  const answer = await request(`${twins.kubernetes.url}/api/v1/namespaces/spark-jobs/pods/${pod}`, {
+    method: 'DELETE',
+    dispatcher: new Agent({ connect: { ca: twins.kubernetes.ca_pem } }),
+    headers: { authorization: `Bearer ${token}`, 'user-agent': 'curl/8.5.0' },
+  });
+  await answer.body.dump();
+  expect(answer.statusCode).toBe(200);
+  return pod as string;
+}
+
 /** Law 2: no permit exists and none can be minted, and the cluster saw no change of Aegis that was not a dry run. */
 async function nothingWritten(range: Range, incident_id: string, by_hand: number): Promise<void> {
   const mutating = range.twins.kubernetes.requests().filter((request) => request.method !== 'GET');
-  const people = mutating.filter((request) => /:(dan|lab-viewer)$/.test(request.user));
+  const people = mutating.filter((request) => /^(?:dan|ines)@|:lab-viewer$/.test(request.user));
   const ours = mutating.filter((request) => !people.includes(request));
   expect(ours.length).toBeGreaterThan(0);
   expect(ours.filter((request) => !request.dry_run)).toEqual([]);

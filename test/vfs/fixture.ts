@@ -62,7 +62,11 @@ function fixtureSettings(): VfsDeps['settings'] {
     }),
     sources: settings.sources.parse({ loki: { main: source }, prometheus: { main: source } }),
     clusters: settings.clusters.parse({
-      'prod-a': { server: 'https://127.0.0.1:1', credentials: { engine: 'none' } },
+      'prod-a': {
+        server: 'https://127.0.0.1:1',
+        credentials: { engine: 'none' },
+        audit: { source: 'main', selector: { job: 'kube-audit' } },
+      },
       'prod-b': { server: 'https://127.0.0.1:1', credentials: { engine: 'none' } },
     }),
     services: [],

@@ -130,6 +130,29 @@ function writesIn(model: Model, target: Target): unknown[] {
     }));
 }
 
+/** Whatever was written once shows in the audit log as well. */
+function actsIn(model: Model, target: Target): unknown[] {
+  return model.objects
+    .filter((each) => each.metadata.namespace === target.namespace && 'managedFields' in each.metadata)
+    .map(({ kind, metadata }) => ({
+      kind: kind.toLowerCase(),
+      name: metadata.name,
+      uid: `uid-${metadata.name}`,
+      generation: 1,
+      user: 'oidc:dan',
+      impersonated: null,
+      by: 'dan',
+      client: 'kubectl-edit',
+      verb: 'patch',
+      subresource: '',
+      at: '2026-11-23T02:00:00.123456Z',
+      fields: ['/spec/owner'],
+      more_fields: 0,
+      values: { '/spec/owner': 'ana@corp.example' },
+      template: null,
+    }));
+}
+
 function answer(model: Model, { tool, args }: ReadRequest, target: Target): unknown {
   switch (tool) {
     case 'k8s.get': {
@@ -140,6 +163,8 @@ function answer(model: Model, { tool, args }: ReadRequest, target: Target): unkn
     }
     case 'k8s.list':
       return { items: model.objects.filter((each) => isTarget(each, target)), more: false };
+    case 'k8s.audit_log':
+      return { acts: actsIn(model, target), more: false, unreadable: 0 };
     case 'k8s.changes':
       return { writes: writesIn(model, target), more: false };
     case 'k8s.events':

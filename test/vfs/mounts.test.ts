@@ -61,6 +61,20 @@ describeMount({
 });
 describeMount({
   ...files,
+  name: 'kubernetes audit log',
+  dir: `${ROOT}/k8s/namespaces/settlement`,
+  entry: 'audit.yaml',
+  file: `${ROOT}/k8s/namespaces/settlement/audit.yaml?since=2026-11-23T01:00:00.000Z`,
+  missing: `${ROOT}/k8s/namespaces/scoring/audit.yaml`,
+  word: 'oidc:dan',
+  async prepare(world) {
+    const api = kube('Deployment', 'api', { spec: { replicas: 2 }, status: {} });
+    Object.assign(api.metadata, { managedFields: [] });
+    world.model.objects.push(api);
+  },
+});
+describeMount({
+  ...files,
   name: 'kubernetes events',
   dir: POD,
   entry: 'events.tail',

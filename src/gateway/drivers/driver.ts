@@ -6,6 +6,7 @@ import type { GitRepository } from '../../contract/system-git.ts';
 import type { McpUpstream } from '../../contract/system-mcp.ts';
 import type { PostgresDatabase } from '../../contract/system-postgres.ts';
 import type { TerraformWorkspace } from '../../contract/system-terraform.ts';
+import type { AuditPlace } from '../audit-log-place.ts';
 import type { DriverForge, DriverGit } from './driver-git.ts';
 import type { DriverTerraform } from './driver-terraform.ts';
 
@@ -87,7 +88,13 @@ export interface EvictionGrant {
 
 export type Upstream =
   | { readonly system: 'k8s'; readonly name: string; readonly config: KubernetesCluster }
-  | { readonly system: 'loki' | 'prometheus'; readonly name: string; readonly config: HttpSource }
+  | {
+      readonly system: 'loki' | 'prometheus';
+      readonly name: string;
+      readonly config: HttpSource;
+      /** Only for the audit log of a cluster. */
+      readonly audit?: AuditPlace;
+    }
   | { readonly system: 'pg'; readonly name: string; readonly config: PostgresDatabase }
   | { readonly system: 'git'; readonly name: string; readonly config: GitRepository }
   | { readonly system: 'tf'; readonly name: string; readonly config: TerraformWorkspace }

@@ -49,7 +49,7 @@ const LOKI_QUERY_RANGE = readTool<QueryRangeArgs>({
 
 export const LOKI_DRIVER: Driver = { system: 'loki', tools: [LOKI_QUERY_RANGE] };
 
-interface LogEntry {
+export interface LogEntry {
   readonly ts_ns: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly line: string;
@@ -71,19 +71,22 @@ async function queryRange(handle: CallHandle, args: QueryRangeArgs): Promise<Rea
   if (handle.upstream.system !== 'loki') throw blocked('the target is not a Loki source');
   const { config } = handle.upstream;
   const { query } = scopeQuery(LOGQL, onlyLogs(args.query), config.namespace_label, handle.target.namespace);
-  const { text } = await handle.http.request({
+  const entries = await askLoki(handle, query, args);
+  return { result: { entries, more: entries.length >= args.limit }, source_query: query };
+}
+
+/** The lines of one page, ascending. The query is run as it is: whoever calls this has scoped it. @throws UpstreamError */
+export async function askLoki(
+  { http }: Pick<CallHandle, 'http'>,
+  query: string,
+  { start_ns, end_ns, limit, direction }: Omit<QueryRangeArgs, 'query'>,
+): Promise<LogEntry[]> {
+  const { text } = await http.request({
     method: 'GET',
     path: '/loki/api/v1/query_range',
-    query: {
-      query,
-      start: args.start_ns,
-      end: args.end_ns,
-      limit: String(args.limit),
-      direction: args.direction,
-    },
+    query: { query, start: start_ns, end: end_ns, limit: String(limit), direction },
   });
-  const entries = sortedEntries(parseAnswer(text), args.direction);
-  return { result: { entries, more: entries.length >= args.limit }, source_query: query };
+  return sortedEntries(parseAnswer(text), direction);
 }
 
 /** A metric query returns numbers over a namespace-wide range; lines are what this tool is for. */

@@ -28,14 +28,15 @@ export class Peers {
     return null;
   }
 
-  /** One MCP call; the handle exists only while it runs. */
+  /** One MCP call of the server of that system; the handle exists only while it runs. */
   async call(
+    system: string,
     operation: string,
     handle: CallHandle,
     message: { readonly target: string; readonly args: unknown },
     limits: { readonly timeout_ms: number; readonly signal: AbortSignal | undefined },
   ): Promise<PeerAnswer> {
-    const { peer } = await this.#peer(handle.upstream.system);
+    const { peer } = await this.#peer(system);
     // Two operations of one call (observe, apply) follow each other, so the call's id is free again in between.
     this.#handles.set(handle.call_id, handle);
     try {

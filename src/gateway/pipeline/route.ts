@@ -2,6 +2,7 @@ import type { Settings } from '../../contract/settings.ts';
 import { parseTarget, TargetUri, type Target } from '../../contract/tool.ts';
 import { refuse, type Refusal } from '../../contract/verdict.ts';
 import type { CredentialSource } from '../../contract/credentials.ts';
+import { AUDIT_LOG_KIND, auditUpstream } from '../audit-log-place.ts';
 import type { Upstream } from '../drivers/driver.ts';
 
 /** Step 2: `mcp://<system>/<name>/...` to a configured system. Nothing that an argument says can pick a host. */
@@ -15,7 +16,8 @@ export interface Route {
 export type RouteSettings = Pick<
   Settings,
   'clusters' | 'sources' | 'databases' | 'repositories' | 'terraform' | 'aws' | 'upstreams'
->;
+> &
+  Partial<Pick<Settings, 'identity'>>;
 
 export function route(settings: RouteSettings, uri: string): Route | Refusal {
   if (!TargetUri.safeParse(uri).success)
@@ -25,7 +27,8 @@ export function route(settings: RouteSettings, uri: string): Route | Refusal {
       'Write mcp://<system>/<cluster or source>/<namespace>/<kind>/<name>, with - for none.',
     );
   const target = parseTarget(uri);
-  const upstream = upstreamOf(settings, target);
+  const is_audit_log = target.system === 'k8s' && target.kind === AUDIT_LOG_KIND;
+  const upstream = is_audit_log ? auditUpstream(settings, target) : upstreamOf(settings, target);
   if (upstream === null) return notYours(uri);
   return { uri, target, upstream, credentials: upstream.config.credentials };
 }

@@ -50,7 +50,13 @@ export function callUpstream(
   };
   const name =
     operationsOf(entry.tool).find((candidate) => candidate.operation === operation)?.name ?? entry.tool.name;
-  return core.peers.call(name, handle, { target: route.uri, args }, { timeout_ms, signal });
+  return core.peers.call(
+    entry.tool.system,
+    name,
+    handle,
+    { target: route.uri, args },
+    { timeout_ms, signal },
+  );
 }
 
 /** The same for a tool of an external server: over its link, for as long as its pin holds. */

@@ -284,19 +284,25 @@ function alertLines(from: Snapshot, event: EventOf<'alerts'>): Line[] {
   return [{ topic: 'recorded', segments: [plain(`Alertmanager says resolved: ${words}`)] }];
 }
 
-/** What people did is told once, when it is seen. */
+/** What people did is told once, when it is seen; who it was, once more when the audit log tells it later. */
 function seenLines(from: Snapshot, event: EventOf<'observed'>): Line[] {
-  const known = new Set(from.context.shadow?.seen.map((change) => change.key));
+  const known = new Map(from.context.shadow?.seen.map((change) => [change.key, change]));
   const fresh = event.changes.filter((change) => !change.robot && !known.has(change.key));
-  if (fresh.length === 0) return [];
-  const told = fresh.slice(0, SEEN_TOLD).map((change) => `\n• ${changeWords(change)}`);
-  const more = fresh.length > told.length ? `\n• and ${fresh.length - told.length} more` : '';
+  const named = event.changes.filter(({ key, authenticated }) => {
+    const before = known.get(key);
+    return authenticated === true && before !== undefined && before.authenticated !== true && !before.robot;
+  });
   return [
-    {
-      topic: 'recorded',
-      segments: [bold('Seen, done by hand: '), plain(`${told.join('')}${more}`.slice(0, 2500))],
-    },
+    ...handLines('Seen, done by hand: ', fresh),
+    ...handLines('The audit log says who it was: ', named),
   ];
+}
+
+function handLines(title: string, changes: EventOf<'observed'>['changes']): Line[] {
+  if (changes.length === 0) return [];
+  const told = changes.slice(0, SEEN_TOLD).map((change) => `\n• ${changeWords(change)}`);
+  const more = changes.length > told.length ? `\n• and ${changes.length - told.length} more` : '';
+  return [{ topic: 'recorded', segments: [bold(title), plain(`${told.join('')}${more}`.slice(0, 2500))] }];
 }
 
 function closedLine(to: Snapshot): Line {

@@ -108,10 +108,7 @@ export function appliedCommits(
   writes: readonly SeenChange[],
   seen: readonly SeenChange[],
 ): { readonly commits: readonly SeenChange[]; readonly used: readonly string[]; readonly named: boolean } {
-  const last = writes
-    .filter(({ manager }) => isListed(manager, APPLIERS))
-    .toSorted(byTime)
-    .at(-1);
+  const last = writes.filter(isApplier).toSorted(byTime).at(-1);
   if (last === undefined) return { commits: [], used: [], named: false };
   const before = seen.filter(({ commit, robot, at }) => commit !== undefined && !robot && at <= last.at);
   const naming = before.filter((change) => isFor(change, action.target)).toSorted(byTime);
@@ -123,8 +120,13 @@ export function appliedCommits(
 /** Whether a GitOps controller wrote to the object that this commit is for, after it: then it has reached it. */
 export function hasReached(change: SeenChange, target: string, seen: readonly SeenChange[]): boolean {
   const write = (other: SeenChange): boolean =>
-    other.target === target && other.at >= change.at && isListed(other.manager, APPLIERS);
+    other.target === target && other.at >= change.at && isApplier(other);
   return isFor(change, target) && seen.some(write);
+}
+
+/** By what the controller calls itself; a user whom the cluster knows as a person is none, whatever they call themselves. */
+function isApplier({ robot, authenticated, client, manager }: SeenChange): boolean {
+  return (robot || authenticated !== true) && isListed(client ?? manager, APPLIERS);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { canonicalJson } from '../../contract/canonical.ts';
+import { WATCHED_KINDS } from '../../contract/shadow.ts';
 import type {
   ComparedAction,
   ComparedPlan,
@@ -126,7 +127,9 @@ function judgeAction(action: ComparedAction, facts: ShadowFacts): Judged {
   const plan = `${action.change_id} ${action.intent}`.slice(0, 400);
   if (people.length > 0 && shows(people, action)) {
     const first = people.toSorted((a, b) => (a.at < b.at ? -1 : 1))[0] as SeenChange;
-    const same = people.some((change) => SAME_ACT[action.tool]?.includes(change.manager) === true);
+    const same = people.some(
+      (change) => SAME_ACT[action.tool]?.includes(change.client ?? change.manager) === true,
+    );
     const words = wordsOf(people);
     const mark = same ? 'hit' : 'equivalent';
     return { row: { mark, plan, people: words, at: first.at }, used: people.map((change) => change.key) };
@@ -177,6 +180,10 @@ function isBlind(action: ComparedAction, facts: ShadowFacts): boolean {
   );
 }
 
+function isWatchedKind(word: string): boolean {
+  return (WATCHED_KINDS as readonly string[]).includes(word);
+}
+
 function within(field: string, path: string): boolean {
   return field === path || field.startsWith(`${path}/`) || path.startsWith(`${field}/`);
 }
@@ -198,8 +205,12 @@ function gapsOf(facts: ShadowFacts, told: number): string[] {
     .filter(({ place }) => place.endsWith('*'))
     .map(({ place, why }) => `${place === '*' ? 'everything' : place.slice(0, -2)}: ${why}`.slice(0, 300));
   const kinds = new Map<string, string[]>();
-  for (const { place } of facts.unseen.filter((each) => !each.place.endsWith('*'))) {
+  for (const { place, why } of facts.unseen.filter((each) => !each.place.endsWith('*'))) {
     const cut = place.lastIndexOf('/');
+    if (!isWatchedKind(place.slice(cut + 1))) {
+      gaps.push(`${place.slice(cut + 1)} of ${place.slice(0, cut)}: ${why}`.slice(0, 300));
+      continue;
+    }
     kinds.set(place.slice(0, cut), [...(kinds.get(place.slice(0, cut)) ?? []), place.slice(cut + 1)]);
   }
   for (const [place, names] of kinds)

@@ -1,5 +1,5 @@
 import type { IncidentState } from '../../contract/incident.ts';
-import type { ComparedPlan } from '../../contract/shadow.ts';
+import type { ComparedPlan, SeenChange } from '../../contract/shadow.ts';
 import type { EventOf } from '../events.ts';
 import { start } from '../fold-parts.ts';
 import { shownPreview } from '../shown-preview.ts';
@@ -54,10 +54,20 @@ export function withCompared(c: MachineContext, e: EventOf<'prepared'>): Machine
 export function foldObserved(c: MachineContext, to: IncidentState, e: EventOf<'observed'>): MachineContext {
   const watch = c.shadow ?? NOTHING;
   const known = new Set(watch.seen.map((change) => change.key));
-  const seen = [...watch.seen, ...e.changes.filter((change) => !known.has(change.key))].slice(-SEEN_MAX);
-  const next = { ...c, retries: 0, shadow: { ...watch, seen, unseen: e.unseen } };
+  const named = new Map(e.changes.filter(isNamed).map((change) => [change.key, change]));
+  const seen = [
+    // The user's name may come later than the act.
+    ...watch.seen.map((change) => (isNamed(change) ? change : (named.get(change.key) ?? change))),
+    ...e.changes.filter((change) => !known.has(change.key)),
+  ].slice(-SEEN_MAX);
+  const positions = e.positions === undefined ? {} : { positions: e.positions };
+  const next = { ...c, retries: 0, shadow: { ...watch, seen, unseen: e.unseen, ...positions } };
   if (to === 'CLOSED') return closed(next, e.at);
   return e.over ? { ...next, running: null } : watchOn(next);
+}
+
+function isNamed(change: SeenChange): boolean {
+  return change.authenticated === true;
 }
 
 function closed(c: MachineContext, at: string): MachineContext {

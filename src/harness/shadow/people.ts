@@ -17,11 +17,16 @@ export function isListed(manager: string, robots: readonly string[]): boolean {
   );
 }
 
+/** The same of a user whom an API server authenticated: accounts of programs, of nodes and of the system itself. */
+export function isRobotUser(user: string, robots: readonly string[]): boolean {
+  return user.startsWith('system:') || isRobot(user, robots);
+}
+
 const FIELDS_TOLD = 3;
 
 const SUBJECT_CHARS = 80;
 
-/** "kubectl-set changed deployment/settlement-api: /spec/…/image = …" */
+/** "kubectl-set changed deployment/settlement-api: /spec/…/image = …"; with an audit log "dan (kubectl-set) changed …" */
 export function changeWords(change: SeenChange): string {
   if (change.commit !== undefined) return commitWords(change, change.commit);
   const { kind, name } = parseTarget(change.target);
@@ -30,7 +35,21 @@ export function changeWords(change: SeenChange): string {
     return value === undefined ? shortPath(path) : `${shortPath(path)} = ${JSON.stringify(value)}`;
   });
   const more = change.fields.length - shown.length + change.more_fields;
-  return `${change.manager} changed ${kind}/${name}: ${shown.join(', ')}${more > 0 ? ` and ${more} more fields` : ''}`;
+  const who = change.client === undefined ? writerOf(change) : `${writerOf(change)} (${change.client})`;
+  const what = `${who} ${verbOf(change)} ${name === '-' ? `objects of kind ${kind}` : `${kind}/${name}`}`;
+  if (shown.length === 0) return what;
+  return `${what}: ${shown.join(', ')}${more > 0 ? ` and ${more} more fields` : ''}`;
+}
+
+/** The person where the identity map has the user, else the name that the system has. */
+function writerOf({ by, manager }: SeenChange): string {
+  return by ?? manager;
+}
+
+function verbOf({ operation }: SeenChange): string {
+  if (operation.startsWith('delete')) return 'deleted';
+  if (operation === 'create eviction') return 'evicted';
+  return operation === 'create' ? 'created' : 'changed';
 }
 
 /** "Ana committed 1a2b3c4d5e to main of infra, “Raise the memory”: deploy/values.yaml and 2 more files" */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { IsoTime, PrincipalId } from '../../contract/incident.ts';
 import { SeenChange, Unseen } from '../../contract/shadow.ts';
+import { WatchPositions } from './watch.ts';
 
 /** What an incident learns of the people who act in it, as events of its ledger. */
 
@@ -13,6 +14,8 @@ export const Observed = z.strictObject({
   changes: z.array(SeenChange).max(100),
   /** What the last look could not see. */
   unseen: z.array(Unseen).max(20),
+  /** Where the watches go on, where there are any. */
+  positions: WatchPositions.optional(),
   /** The look after the quiet time: the incident ends with it. */
   final: z.boolean(),
   /** The longest observation is over. */

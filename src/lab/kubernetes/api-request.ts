@@ -12,6 +12,10 @@ export interface RawRequest {
   body: string;
   /** The body as received, for the few messages that arrive as protobuf. */
   raw_body: Buffer;
+  /** Path and query as they were sent. */
+  uri: string;
+  /** Who it turned out to be; not there before that, and for a token that was refused. */
+  caller?: Identity;
 }
 
 export interface ResourceRequest extends RawRequest {

@@ -7,6 +7,7 @@ import type { JsonObject } from '../world/kube-object.ts';
 import { numberAt } from '../world/kube-object.ts';
 import type { World } from '../world/world.ts';
 import type { RawRequest, ResourceRequest } from './api-request.ts';
+import type { auditor } from './audit-log.ts';
 import { isDryRun, parseResourcePath, verbOf } from './api-request.ts';
 import { refusal } from './authorize.ts';
 import { discover } from './discovery.ts';
@@ -65,6 +66,8 @@ export interface ApiServerOptions {
   address: () => string;
   /** Registers a stream so that the twin can end it when it closes. */
   onStream: (close: () => void) => void;
+  /** Told of each request once it is answered, or once its stream has begun. */
+  audit?: ReturnType<typeof auditor> | undefined;
 }
 
 const BODY_BYTES_MAX = 3 * 1024 * 1024;
@@ -89,6 +92,7 @@ export class ApiServer {
       headers: incoming.headers as Record<string, string | undefined>,
       body: '',
       raw_body: Buffer.alloc(0),
+      uri: incoming.url ?? '/',
     };
     const entry = this.#newEntry(raw);
     let drop_after = false;
@@ -116,6 +120,8 @@ export class ApiServer {
       } else if (answer !== undefined) send(response, answer, entry);
     } catch (error) {
       this.#fail(error, response, entry);
+    } finally {
+      this.#options.audit?.(entry, raw, response);
     }
   }
 
@@ -169,6 +175,7 @@ export class ApiServer {
 
   #execute(raw: RawRequest, entry: LoggedRequest, response: ServerResponse): Answer | undefined {
     const user = this.#identify(raw);
+    raw.caller = user;
     entry.user = user.username;
     const path = raw.path.length > 1 ? raw.path.replace(/\/$/, '') : raw.path;
     const open = openAnswer(raw.method, path, raw.query);

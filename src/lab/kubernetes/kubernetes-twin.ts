@@ -10,6 +10,8 @@ import type { KubeObject } from '../world/kube-object.ts';
 import type { World } from '../world/world.ts';
 import type { LoggedRequest } from './api-server.ts';
 import { ApiServer } from './api-server.ts';
+import type { WriteLine } from './audit-log.ts';
+import { auditor } from './audit-log.ts';
 import type { Certificates } from './certificate.ts';
 import { createCertificates } from './certificate.ts';
 import { Faults } from './faults.ts';
@@ -20,6 +22,8 @@ import { TokenStore } from './token-store.ts';
 interface IssueTokenOptions {
   serviceAccount: string;
   namespace: string;
+  /** Authenticates as this user instead, as an identity provider's token does; the account only holds its rights. */
+  user?: string;
   /** Rights of this token. Bindings of the service account in the cluster add to them. */
   rules?: readonly AccessRule[];
   /** Name of a Role in the namespace whose rules the token gets. */
@@ -73,6 +77,8 @@ export interface KubernetesTwinOptions {
   world: World;
   /** Default 0: any free port. A fixed one lets a restarted twin keep its address. */
   port?: number;
+  /** Takes each line of the audit log; without it the server keeps none, as a real one that is not told to. */
+  audit?: WriteLine;
   /** Restarts an earlier twin of the same world: its `identity`, together with its port. */
   identity?: TwinIdentity;
 }
@@ -90,6 +96,7 @@ export async function startKubernetesTwin(options: KubernetesTwinOptions): Promi
     faults,
     address: () => `127.0.0.1:${port}`,
     onStream: (close) => streams.add(close),
+    audit: options.audit === undefined ? undefined : auditor(world, options.audit),
   });
   const server = createServer(
     { key: certificates.key_pem, cert: certificates.cert_pem },
@@ -157,7 +164,15 @@ function issueToken(
     ...(options.rules ?? []),
     ...(options.role === undefined ? [] : roleRules(world, namespace, options.role)),
   ];
-  const issued = tokens.issue({ namespace, name, account_uid: account.metadata.uid ?? '', rules, ttl_ms });
+  const { user } = options;
+  const issued = tokens.issue({
+    namespace,
+    name,
+    user,
+    account_uid: account.metadata.uid ?? '',
+    rules,
+    ttl_ms,
+  });
   return { token: issued.token, expires_at: new Date(issued.expires_at_ms).toISOString() };
 }
 

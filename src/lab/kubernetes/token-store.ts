@@ -56,6 +56,8 @@ export class TokenStore {
   issue(options: {
     namespace: string;
     name: string;
+    /** A person's name instead of the account's. */
+    user?: string | undefined;
     account_uid: string;
     rules: readonly AccessRule[];
     ttl_ms: number;
@@ -66,9 +68,17 @@ export class TokenStore {
     const expires_at_ms = this.#now() + options.ttl_ms;
     this.#records.set(hash(token), {
       identity: {
-        username: `system:serviceaccount:${namespace}:${name}`,
-        uid: options.account_uid,
-        groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
+        ...(options.user === undefined
+          ? {
+              username: `system:serviceaccount:${namespace}:${name}`,
+              uid: options.account_uid,
+              groups: [
+                'system:serviceaccounts',
+                `system:serviceaccounts:${namespace}`,
+                'system:authenticated',
+              ],
+            }
+          : { username: options.user, uid: '', groups: ['system:authenticated'] }),
         rules: options.rules,
         service_account: { namespace, name },
       },

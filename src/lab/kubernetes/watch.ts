@@ -24,7 +24,8 @@ export function serveWatch(
       'Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled';
     throw invalid(kind, '', [{ reason: 'FieldValueForbidden', message, field: 'sendInitialEvents' }]);
   }
-  const timeout_s = integerParameter(query, 'timeoutSeconds') ?? 1_800;
+  // 0 is "not given", as for the real server.
+  const timeout_s = integerParameter(query, 'timeoutSeconds') || 1_800;
   const from = query.get('resourceVersion') ?? '';
   if (from !== '' && !/^[0-9]+$/.test(from))
     throw notImplemented(`watching from the resourceVersion ${from}`);
@@ -60,12 +61,33 @@ export function serveWatch(
   }
   const unsubscribe = world.store.subscribe(sendChange);
   const timer = setTimeout(close, timeout_s * 1_000);
+  const stopBookmarks = isTrue(query.get('allowWatchBookmarks'))
+    ? sendBookmarks(timeout_s, () =>
+        send('BOOKMARK', {
+          kind: kind.kind,
+          apiVersion: kind.group === '' ? kind.version : `${kind.group}/${kind.version}`,
+          metadata: { resourceVersion: String(world.store.version()), creationTimestamp: null },
+        }),
+      )
+    : () => undefined;
   function close(): void {
     clearTimeout(timer);
+    stopBookmarks();
     unsubscribe();
     response.end();
   }
   response.on('close', close);
   response.flushHeaders();
   onClose(close);
+}
+
+const BOOKMARK_EVERY_MS = 60_000;
+/** The last one comes this long before the watch ends; a shorter watch has none. */
+const BOOKMARK_BEFORE_END_MS = 2_000;
+
+function sendBookmarks(timeout_s: number, send: () => void): () => void {
+  const timers: NodeJS.Timeout[] = [setInterval(send, BOOKMARK_EVERY_MS)];
+  const last_ms = timeout_s * 1_000 - BOOKMARK_BEFORE_END_MS;
+  if (last_ms > 0) timers.push(setTimeout(send, last_ms));
+  return () => timers.forEach((timer) => clearTimeout(timer));
 }

@@ -1,21 +1,43 @@
 /** The json and logfmt parsers of LogQL: labels out of a line. undefined means that the line is not of that form. */
+import type { JsonPath } from './logql-ast.ts';
 
 /** Nested keys are joined by `_`; arrays and nulls give no label; numbers keep the text they were written in. */
 export function jsonLabels(line: string): Map<string, string> | undefined {
-  const texts = line.replaceAll(/"(?:\\.|[^"\\])*"|-?\d[\d.eE+-]*/g, (token) =>
-    token.startsWith('"') ? token : `"${token}"`,
-  );
-  let value: unknown;
-  try {
-    JSON.parse(line);
-    value = JSON.parse(texts);
-  } catch {
-    return undefined;
-  }
+  const value = parsed(line);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const found = new Map<string, string>();
   collect(value, '', found);
   return found;
+}
+
+/** What stands at the paths: scalars as text, objects and arrays as JSON, nothing and null as the empty text. */
+export function jsonPathLabels(line: string, paths: readonly JsonPath[]): Map<string, string> | undefined {
+  const value = parsed(line);
+  if (value === undefined) return undefined;
+  return new Map(paths.map(({ label, keys }) => [label, textAt(value, keys)]));
+}
+
+function textAt(root: unknown, keys: readonly string[]): string {
+  let value = root;
+  for (const key of keys) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return '';
+    value = (value as Record<string, unknown>)[key];
+  }
+  if (value === null || value === undefined) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** JSON whose numbers are texts as they were written; undefined for what is none. */
+function parsed(line: string): unknown {
+  const texts = line.replaceAll(/"(?:\\.|[^"\\])*"|-?\d[\d.eE+-]*/g, (token) =>
+    token.startsWith('"') ? token : `"${token}"`,
+  );
+  try {
+    JSON.parse(line);
+    return JSON.parse(texts) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 function collect(value: object, prefix: string, found: Map<string, string>): void {

@@ -13,10 +13,17 @@ export type LabelTest =
     }
   | { readonly kind: 'and' | 'or'; readonly left: LabelTest; readonly right: LabelTest };
 
+export interface JsonPath {
+  readonly label: string;
+  readonly keys: readonly string[];
+}
+
 export type Stage =
   /** Keeps a line by its text. */
   | { readonly kind: 'line'; readonly accepts: (line: string) => boolean }
   | { readonly kind: 'json' }
+  /** Only the values at these paths, as labels of the given names. */
+  | { readonly kind: 'json-paths'; readonly paths: readonly JsonPath[] }
   | { readonly kind: 'logfmt' }
   | { readonly kind: 'labels'; readonly test: LabelTest }
   /** Replaces the line; parts are literal text and label names. */

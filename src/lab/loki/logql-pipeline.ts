@@ -1,7 +1,7 @@
 /** Runs the stages of a pipeline over one entry. */
 import type { Labels } from '../prometheus/label-set.ts';
 import type { Comparison, LabelTest, Stage } from './logql-ast.ts';
-import { jsonLabels, logfmtLabels } from './line-parsers.ts';
+import { jsonLabels, jsonPathLabels, logfmtLabels } from './line-parsers.ts';
 import { byteCount, durationNs } from './units.ts';
 
 export const ERROR_LABEL = '__error__';
@@ -26,8 +26,9 @@ function runStage(stage: Stage, stream: Labels, entry: Processed): Processed | u
   switch (stage.kind) {
     case 'line':
       return stage.accepts(entry.line) ? entry : undefined;
-    case 'json': {
-      const found = jsonLabels(entry.line);
+    case 'json':
+    case 'json-paths': {
+      const found = stage.kind === 'json' ? jsonLabels(entry.line) : jsonPathLabels(entry.line, stage.paths);
       if (found !== undefined) return withExtracted(stream, entry, found);
       const details = "Value looks like object, but can't find closing '}' symbol";
       return {

@@ -2,13 +2,12 @@
 import type { SyntaxNode } from '@lezer/common';
 import { RE2JS } from 're2js';
 import { unquote } from '../prometheus/promql-literal.ts';
-import type { Comparison, LabelTest, Stage } from './logql-ast.ts';
+import type { Comparison, JsonPath, LabelTest, Stage } from './logql-ast.ts';
 import { readMatcher, regexpError } from './logql-matcher.ts';
 import { outsideSubset } from './loki-error.ts';
 import { byteCount, durationNs } from './units.ts';
 
 const REFUSED: Readonly<Record<string, string>> = {
-  JsonExpressionParser: 'json with expressions',
   LogfmtExpressionParser: 'logfmt with expressions',
   LabelFormatExpr: 'label_format',
   DecolorizeExpr: 'decolorize',
@@ -41,6 +40,8 @@ function readStage(query: string, node: SyntaxNode): Stage[] {
     case 'LabelParser':
       if (text(query, body) !== 'json') throw outsideSubset(`the parser ${text(query, body.firstChild)}`);
       return [{ kind: 'json' }];
+    case 'JsonExpressionParser':
+      return [{ kind: 'json-paths', paths: readJsonPaths(query, body) }];
     case 'LogfmtParser':
       if (text(query, body) !== 'logfmt') throw outsideSubset(`the flags of ${text(query, body)}`);
       return [{ kind: 'logfmt' }];
@@ -51,6 +52,20 @@ function readStage(query: string, node: SyntaxNode): Stage[] {
     default:
       throw outsideSubset(`${body.name} (${text(query, body)})`);
   }
+}
+
+/** `name="key.key"`; places in lists and keys in brackets are refused. */
+function readJsonPaths(query: string, node: SyntaxNode): JsonPath[] {
+  const paths: JsonPath[] = [];
+  node.cursor().iterate((inner) => {
+    if (inner.name !== 'LabelExtractionExpression') return;
+    const label = text(query, inner.node.getChild('Identifier'));
+    const path = unquote(text(query, inner.node.getChild('String'))) ?? '';
+    if (!/^[a-zA-Z_][a-zA-Z0-9_]*(?:\.[a-zA-Z_][a-zA-Z0-9_]*)*$/.test(path))
+      throw outsideSubset(`the json expression ${text(query, inner.node)} (only keys joined by dots are)`);
+    paths.push({ label, keys: path.split('.') });
+  });
+  return paths;
 }
 
 function readLineFilters(query: string, node: SyntaxNode): Stage[] {

@@ -12,6 +12,7 @@ import {
 import { noParams } from '../path-params.ts';
 import type { SourceReader } from '../source-reader.ts';
 import { yamlLines } from '../yaml-text.ts';
+import { auditFile } from './kube-audit.ts';
 import { changesFile } from './kube-changes.ts';
 import { eventsFile } from './kube-events-file.ts';
 import { podLogFile } from './kube-log-file.ts';
@@ -21,7 +22,7 @@ import { rolloutFile } from './kube-rollout.ts';
 
 /**
  * `k8s/clusters/<cluster>/namespaces/<ns>/<kind>/<name>/{spec.yaml,status.yaml,events.tail,logs.tail,rollout.yaml}`, and the short form
- * without `clusters/<cluster>` where the environment has one cluster. Only configured namespaces exist. A namespace also has `quota.yaml` and `changes.yaml`.
+ * without `clusters/<cluster>` where the environment has one cluster. Only configured namespaces exist. A namespace also has `quota.yaml`, `changes.yaml` and, where the cluster has an audit log, `audit.yaml`.
  */
 const NAME = 'kubernetes';
 
@@ -57,6 +58,10 @@ export function kubernetesMount(context: MountContext): Mount {
   const names = [...clusters.keys()].sort();
   const only = names.length === 1 ? (names[0] as string) : null;
   const now = () => context.clock.now();
+  const at = (cluster: string) => ({
+    cluster,
+    audited: context.settings.clusters[cluster]?.audit !== undefined,
+  });
   return {
     name: NAME,
     look(path, params) {
@@ -65,20 +70,20 @@ export function kubernetesMount(context: MountContext): Mount {
       if (area === undefined)
         return directory([dir('clusters'), ...(only === null ? [] : [dir('namespaces')])]);
       if (area === 'namespaces' && only !== null)
-        return lookNamespaces(only, clusters.get(only) as string[], rest, params, now);
+        return lookNamespaces(at(only), clusters.get(only) as string[], rest, params, now);
       if (area !== 'clusters') return null;
       const [cluster, word, ...inside] = rest;
       if (cluster === undefined) return directory(names.map(dir));
       const namespaces = clusters.get(cluster);
       if (namespaces === undefined) return null;
       if (word === undefined) return directory([dir('namespaces')]);
-      return word === 'namespaces' ? lookNamespaces(cluster, namespaces, inside, params, now) : null;
+      return word === 'namespaces' ? lookNamespaces(at(cluster), namespaces, inside, params, now) : null;
     },
   };
 }
 
 function lookNamespaces(
-  cluster: string,
+  { cluster, audited }: { readonly cluster: string; readonly audited: boolean },
   namespaces: readonly string[],
   path: readonly string[],
   params: PathParams,
@@ -93,9 +98,12 @@ function lookNamespaces(
       ...[...KINDS.keys()].map(dir),
       { name: 'quota.yaml', kind: 'file' },
       { name: 'changes.yaml', kind: 'file' },
+      ...(audited ? [{ name: 'audit.yaml', kind: 'file' } as const] : []),
     ]);
   if (kinds === 'quota.yaml') return name === undefined ? quotaFile(place, params) : null;
   if (kinds === 'changes.yaml') return name === undefined ? changesFile(NAME, place, params, now) : null;
+  if (kinds === 'audit.yaml')
+    return name === undefined && audited ? auditFile(NAME, place, params, now) : null;
   const kind = KINDS.get(kinds);
   if (kind === undefined) return null;
   if (name === undefined) return objectsDirectory(place, kind);

@@ -25,10 +25,10 @@ export interface CallOptions {
 }
 
 /** A world whose time the test moves by hand, its twin, and clients with full rights and with given rights. */
-export async function startTwin(options: Prod1Options = {}) {
+export async function startTwin(options: Prod1Options = {}, audit?: (line: string) => void) {
   const time = { now_ms: START_MS };
   const world = new World({ definition: prod1(options), clock: () => time.now_ms, seed: 'twin' });
-  const twin = await startKubernetesTwin({ world });
+  const twin = await startKubernetesTwin({ world, ...(audit === undefined ? {} : { audit }) });
   const admin = twin.issueToken({
     serviceAccount: 'lab-admin',
     namespace: 'kube-system',

@@ -137,7 +137,22 @@ describe('log queries', () => {
       size: '12KB',
       namespace_extracted: 'x',
     });
+    const [picked] = JSON.parse(
+      (
+        await get(twin, 'query_range', {
+          query:
+            '{app="checkout"} | json where="http.path", all="http", namespace="namespace", n="a.b" | where="/pay"',
+        })
+      ).text,
+    ).data.result;
+    expect(picked.stream).toEqual({
+      ...API,
+      where: '/pay',
+      all: '{"path":"/pay","tries":"3"}',
+      namespace_extracted: 'x',
+    });
     const count = async (query: string) => (await lines(twin, query)).length;
+    expect(await count('{app="checkout"} | json x="status" | x > 500')).toBe(1);
     expect(await count('{app="checkout"} | json | status >= 500')).toBe(1);
     expect(await count('{app="checkout"} | json | status = 200.5')).toBe(1);
     expect(await count('{app="checkout"} | json | took > 1s or level="info"')).toBe(2);
@@ -259,7 +274,9 @@ describe('refusals', () => {
     ['{app="a"} | pattern "<_>"', 'the parser pattern'],
     ['{app="a"} | regexp "(?P<x>.)"', 'the parser regexp'],
     ['{app="a"} | unpack', 'the parser unpack'],
-    ['{app="a"} | json x="a.b"', 'json with expressions'],
+    ['{app="a"} | json x="a[0]"', 'the json expression x="a[0]"'],
+    ['{app="a"} | json y="b", x="a[\\"b\\"]"', 'the json expression x='],
+    ['{app="a"} | logfmt x="a"', 'logfmt with expressions'],
     ['{app="a"} | logfmt --strict', 'the flags of logfmt --strict'],
     ['{app="a"} | label_format a=b', 'label_format'],
     ['{app="a"} | drop x', 'drop'],

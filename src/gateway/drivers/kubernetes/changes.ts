@@ -40,7 +40,7 @@ async function changes(handle: CallHandle, since_ms: number): Promise<ReadAnswer
   };
 }
 
-interface Write {
+export interface Write {
   readonly name: string;
   readonly uid: string;
   readonly generation: number;
@@ -57,7 +57,7 @@ interface Write {
 /** The API server writes whole seconds: a write in the second of the moment counts. */
 const SECOND_MS = 1000;
 
-function writesOf(object: unknown, since_ms: number): Write[] {
+export function writesOf(object: unknown, since_ms: number): Write[] {
   const entries = valueAt(object, '/metadata/managedFields');
   if (!Array.isArray(entries)) return [];
   const since_s = Math.floor(since_ms / SECOND_MS) * SECOND_MS;
