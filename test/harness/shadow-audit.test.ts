@@ -355,7 +355,7 @@ describe('a look with an audit log', () => {
   it('does not ask where the cluster has none, and says of a strange file that it sees nothing there', async () => {
     expect((await look('', {})).commands).toHaveLength(1);
     expect((await look('nonsense: true')).event).toMatchObject({
-      unseen: [{ place: 'prod-1/spark-jobs/audit log', why: 'the file of acts has another form' }],
+      unseen: [{ place: 'prod-1/spark-jobs/audit log', why: 'the file has another form' }],
     });
   });
 });

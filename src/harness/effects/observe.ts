@@ -1,6 +1,7 @@
 import type { SeenChange } from '../../contract/shadow.ts';
 import { SHADOW_SOURCES } from '../shadow-sources/all-sources.ts';
 import { KubernetesWatch } from '../shadow-sources/kubernetes-watch.ts';
+import { allOf } from '../shadow-sources/source.ts';
 import type { Looked } from '../shadow-sources/source.ts';
 import { oneAct } from '../shadow/one-act.ts';
 import type { WatchPositions } from '../shadow/watch.ts';
@@ -99,9 +100,6 @@ async function lookAround(
   const all: Looked[] = [];
   for (const source of SHADOW_SOURCES) all.push(await source.look(input, read, targets));
   all.push(await watch.look());
-  return {
-    changes: oneAct(distinct(all.flatMap((look) => look.changes)), input.context.shadow?.seen ?? [], targets),
-    unseen: all.flatMap((look) => look.unseen),
-    outage: all.some((look) => look.outage),
-  };
+  const { changes, unseen, outage } = allOf(all);
+  return { changes: oneAct(distinct(changes), input.context.shadow?.seen ?? [], targets), unseen, outage };
 }

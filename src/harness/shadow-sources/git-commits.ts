@@ -2,8 +2,8 @@ import type { SeenChange, Unseen } from '../../contract/shadow.ts';
 import type { EffectInput } from '../effects/effect.ts';
 import { readCommits, type ClaimedCommit } from '../shadow/commits.ts';
 import { incidentOf } from '../state.ts';
-import { isOutage } from '../world-session.ts';
 import type { ReadSession } from '../world-session.ts';
+import { readActs } from './read-acts.ts';
 import type { Looked, ShadowSource } from './source.ts';
 
 /** Commits of one look at one repository. */
@@ -54,30 +54,24 @@ interface RepositoryLook extends Looked {
 }
 
 async function lookAt(input: EffectInput, read: ReadSession, repository: string): Promise<RepositoryLook> {
-  const { scope, opened_at } = incidentOf(input.context);
-  const path = `/teams/${scope.team}/${scope.env}/change/${repository}/commits.yaml`;
-  const response = await read.world.call(
-    {
-      op: 'run',
-      command: `read ${path}?since=${opened_at}&limit=${COMMITS_READ_MAX}`,
-      why_needed: 'shadow: what people commit',
-    },
-    input.signal,
-  );
-  const blind = (why: string, outage: boolean): RepositoryLook => ({
-    changes: [],
-    near: new Set(),
-    unseen: [gap(repository, why)],
-    outage,
+  const found = await readActs(input, read, {
+    file: `change/${repository}/commits.yaml`,
+    more: { limit: COMMITS_READ_MAX },
+    why_needed: 'shadow: what people commit',
+    place: `git/${repository}/*`,
+    parse: (text) => judgeFile(input, repository, text),
   });
-  if (!response.ok) return blind(response.refusal.reason, isOutage(response.refusal.code));
-  if (response.op !== 'run') return blind('the answer is no file', false);
-  const { store, settings } = input.deps;
-  const opened = await store.evidence.open(response.capture.pointer.evidence_id);
-  if ('problem' in opened) return blind(`what was read cannot be opened (${opened.problem})`, false);
+  return 'near' in found ? found : { ...found, near: new Set() };
+}
+
+async function judgeFile(
+  input: EffectInput,
+  repository: string,
+  text: string,
+): Promise<RepositoryLook | null> {
   const planned = input.context.shadow?.compared?.actions ?? [];
-  const look = readCommits(opened.text, settings.shadow.robots, planned);
-  if (look === null) return blind('the file of commits has another form', false);
+  const look = readCommits(text, input.deps.settings.shadow.robots, planned);
+  if (look === null) return null;
   const unseen: Unseen[] = [];
   if (look.more) unseen.push(gap(repository, `more than the newest ${COMMITS_READ_MAX} commits`));
   if (look.undated > 0)

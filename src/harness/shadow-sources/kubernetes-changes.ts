@@ -1,9 +1,7 @@
-import type { SeenChange, Unseen } from '../../contract/shadow.ts';
-import type { EffectInput } from '../effects/effect.ts';
 import { readLook, watchedPlaces } from '../shadow/look.ts';
 import { incidentOf } from '../state.ts';
-import { isOutage } from '../world-session.ts';
-import type { ReadSession } from '../world-session.ts';
+import { readActs } from './read-acts.ts';
+import { allOf } from './source.ts';
 import type { Looked, ShadowSource } from './source.ts';
 
 /** What stands in the objects themselves: `managedFields` name the last writer of each field, and when. */
@@ -17,45 +15,21 @@ export const kubernetesChanges: ShadowSource = {
         unseen: [{ place: '*', why: 'the incident names no namespace, so nobody could be watched' }],
         outage: false,
       };
-    const changes: SeenChange[] = [];
-    const unseen: Unseen[] = [];
-    let outage = false;
-    for (const place of places) {
-      const seen = await lookAt(input, read, place, targets);
-      changes.push(...seen.changes);
-      unseen.push(...seen.unseen);
-      outage ||= seen.outage;
-    }
-    return { changes, unseen, outage };
+    const { kinds, robots } = input.deps.settings.shadow;
+    const looks: Looked[] = [];
+    for (const { cluster, namespace } of places)
+      looks.push(
+        await readActs(input, read, {
+          file: `k8s/clusters/${cluster}/namespaces/${namespace}/changes.yaml`,
+          more: { kinds: kinds.join('+') },
+          why_needed: 'shadow: what people do by hand',
+          place: `${cluster}/${namespace}/*`,
+          parse: (text) => {
+            const look = readLook(text, robots, targets);
+            return look === null ? null : { ...look, outage: false };
+          },
+        }),
+      );
+    return allOf(looks);
   },
 };
-
-async function lookAt(
-  input: EffectInput,
-  read: ReadSession,
-  place: { readonly cluster: string; readonly namespace: string },
-  targets: ReadonlySet<string>,
-): Promise<Looked> {
-  const { scope, opened_at } = incidentOf(input.context);
-  const kinds = input.deps.settings.shadow.kinds.join('+');
-  const path = `/teams/${scope.team}/${scope.env}/k8s/clusters/${place.cluster}/namespaces/${place.namespace}/changes.yaml`;
-  const response = await read.world.call(
-    {
-      op: 'run',
-      command: `read ${path}?since=${opened_at}&kinds=${kinds}`,
-      why_needed: 'shadow: what people do by hand',
-    },
-    input.signal,
-  );
-  const blind = (why: string, outage: boolean): Looked => ({
-    changes: [],
-    unseen: [{ place: `${place.cluster}/${place.namespace}/*`, why: why.slice(0, 300) }],
-    outage,
-  });
-  if (!response.ok) return blind(response.refusal.reason, isOutage(response.refusal.code));
-  if (response.op !== 'run') return blind('the answer is no file', false);
-  const opened = await input.deps.store.evidence.open(response.capture.pointer.evidence_id);
-  if ('problem' in opened) return blind(`what was read cannot be opened (${opened.problem})`, false);
-  const look = readLook(opened.text, input.deps.settings.shadow.robots, targets);
-  return look === null ? blind('the file of changes has another form', false) : { ...look, outage: false };
-}

@@ -17,3 +17,12 @@ export interface ShadowSource {
   /** `targets`: what the compared plan wanted to change. */
   look(input: EffectInput, read: ReadSession, targets: ReadonlySet<string>): Promise<Looked>;
 }
+
+/** What several looks gave together. */
+export function allOf(looks: readonly Looked[]): Looked {
+  return {
+    changes: looks.flatMap((look) => look.changes),
+    unseen: looks.flatMap((look) => look.unseen),
+    outage: looks.some((look) => look.outage),
+  };
+}
