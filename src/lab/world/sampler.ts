@@ -52,7 +52,7 @@ interface ContainerFacts {
   readonly key: string;
   readonly node: string;
   readonly limit_bytes: number;
-  labelsAt(instance: string): Exposed['labels'];
+  readonly labelsAt: (instance: string) => Exposed['labels'];
 }
 
 const containerFacts = oncePerObject((pod): ContainerFacts => {
@@ -64,7 +64,7 @@ const containerFacts = oncePerObject((pod): ContainerFacts => {
     key: `${uidOf(pod)}/${container}`,
     node,
     limit_bytes: parseQuantity(at(pod, 'spec', 'containers', 0, 'resources', 'limits', 'memory')) ?? 0,
-    labelsAt(instance) {
+    labelsAt: (instance) => {
       if (labels['instance'] === instance) return labels;
       labels = {
         container,
