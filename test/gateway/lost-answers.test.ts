@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { journalKey } from '../../src/contract/tool.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { approvedPlan, execute, type ApprovedPlan } from './approved-plan.ts';
@@ -216,7 +216,7 @@ describe.concurrent('an answer that takes its time', () => {
     const sent = patchesSent(stage);
     stage.kubernetes.faults.delay({ times: 1, match: isPatch, ms: 4500 });
     const first = execute(stage, approved, { timeout_ms: 10_000 });
-    await expect.poll(() => journalStatus(approved, stage)).toBe('dispatched');
+    await vi.waitFor(async () => expect(await journalStatus(approved, stage)).toBe('dispatched'), 10_000);
     const second = await execute(stage, approved);
     expect(second).toMatchObject({ outcome: { status: 'done' } });
     expect(await first).toMatchObject({ outcome: { status: 'done' } });
