@@ -7,7 +7,8 @@ import { EXAMPLE_CONFIG } from '../src/cli/example-config.ts';
 import { loadConfig } from '../src/config.ts';
 import { INCIDENT_STATES } from '../src/contract/incident.ts';
 import { SCENARIOS } from '../src/lab/scenarios/index.ts';
-import { aegis } from './cli/run-aegis.ts';
+import { run } from '../src/cli/program.ts';
+import { aegis, inProcess } from './cli/run-aegis.ts';
 
 // A README that is wrong is worse than none: every command, snippet, path and word of it is held against the product.
 
@@ -65,9 +66,10 @@ describe('commands of the README', () => {
   it.each(commands.filter((line) => line.startsWith('aegis ')))('%s is understood', async (line) => {
     const [, verb = '', ...rest] = wordsOf(line);
     expect(help).toMatch(new RegExp(`^  ${verb} `, 'm'));
-    const ran = ['start', 'doctor', 'init'].includes(verb)
-      ? await aegis([verb, '--help'])
-      : await aegis(['--config', join(dir, 'none.yaml'), verb, ...rest]);
+    const line_of_words = ['start', 'doctor', 'init'].includes(verb)
+      ? [verb, '--help']
+      : ['--config', join(dir, 'none.yaml'), verb, ...rest];
+    const ran = await inProcess(() => run(line_of_words));
     // Without a configuration it must get as far as asking for one: 1, never 2 (bad usage).
     expect([ran.code === 2, ran.err.includes('unknown')]).toEqual([false, false]);
   });

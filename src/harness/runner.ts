@@ -26,8 +26,10 @@ import { voidUnderOldPolicies } from './void-approvals.ts';
 const ROUND_ROWS_MAX = 200;
 /** A row that throws this often is set aside as dead, with the reason. */
 const ROW_ATTEMPTS_MAX = 5;
-/** Longest sleep between rounds: another process may have added rows. */
+/** Longest sleep between rounds, whatever the store says of other processes. */
 const POLL_MS_MAX = 1000;
+/** How often a sleeping runner asks the store whether another process wrote: somebody waits at a command line. */
+const GLANCE_EVERY_MS = 50;
 /** A tenth of a lock's lease. */
 const LOCKS_RENEWED_EVERY_MS = 60_000;
 
@@ -90,7 +92,24 @@ export class Runner {
     const wait =
       due === null ? POLL_MS_MAX : Math.min(POLL_MS_MAX, Math.max(5, due - this.#deps.clock.now()));
     if (this.#stopping || this.#round !== null) return;
-    this.#timer = setTimeout(() => this.wake(), wait);
+    this.#doze(wait);
+  }
+
+  #doze(left_ms: number): void {
+    const nap_ms = Math.min(left_ms, GLANCE_EVERY_MS);
+    this.#timer = setTimeout(() => {
+      if (left_ms <= nap_ms || this.#writtenElsewhere()) this.wake();
+      else this.#doze(left_ms - nap_ms);
+    }, nap_ms);
+  }
+
+  #writtenElsewhere(): boolean {
+    try {
+      return this.#deps.store.inbox.writtenElsewhere();
+    } catch {
+      // A store that cannot be read fails the next round, which says so.
+      return false;
+    }
   }
 
   async #runRound(): Promise<void> {

@@ -90,7 +90,15 @@ export function inboxStore(core: Core, append: AppendToInbox): InboxStore {
     `INSERT INTO seen_once (key, expires_at_ms) VALUES (?, ?)
      ON CONFLICT (key) DO UPDATE SET expires_at_ms = excluded.expires_at_ms WHERE seen_once.expires_at_ms <= ?`,
   );
+  // Moves when another connection commits, never when this one does.
+  const version = db.prepare<[], number>('PRAGMA data_version').pluck();
+  let seen = version.get();
   return {
+    writtenElsewhere() {
+      const before = seen;
+      seen = version.get();
+      return seen !== before;
+    },
     async append(row) {
       return core.grouped(() => append(row));
     },

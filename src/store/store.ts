@@ -275,6 +275,11 @@ export interface InboxStore {
   appendAll(rows: readonly NewInboxRow[]): Promise<readonly { inbox_id: string; duplicate: boolean }[]>;
   /** Pending rows, oldest first. */
   pending(limit: number): Promise<readonly InboxRow[]>;
+  /**
+   * Whether another process may have written to this store since the last time this was asked. Costs a few microseconds,
+   * and is only a reason to look earlier: a store that cannot tell says false.
+   */
+  writtenElsewhere(): boolean;
   /** Marks a row consumed without a step (handled by intake, or a recorded no-op). */
   consume(inbox_id: string, note: string): Promise<void>;
   /** How a row ended, for whoever wrote it and waits; `note` says why when nothing came of it. Null: no such row. */

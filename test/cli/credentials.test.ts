@@ -1,18 +1,15 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { credentials } from '../../src/cli/credentials.ts';
 import { EXAMPLE_CONFIG } from '../../src/cli/example-config.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { systemClock } from '../../src/system-ports.ts';
-import { inProcess, json, type Ran } from './run-aegis.ts';
+import { aegis, inProcess, json, type Ran } from './run-aegis.ts';
 
 // `aegis credentials`: the value comes on standard input and goes nowhere but into the sealed file.
 
-const ENTRY = fileURLToPath(new URL('../../src/cli/aegis.ts', import.meta.url));
 const KEY = 'a-key-of-more-than-sixteen-characters';
 const VALUE = 'the-token-of-cluster-prod-1';
 let dir = '';
@@ -29,20 +26,8 @@ sealed_file: { key: { file: ./seal.key } }\n`,
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
-function seal(args: readonly string[], input: string): Promise<Ran> {
-  const env = { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent' };
-  const words = ['--import', import.meta.resolve('tsx'), ENTRY, '--config', config, 'credentials', 'seal'];
-  const child = spawn(process.execPath, [...words, ...args], { env, stdio: 'pipe' });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(input);
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code) => resolve({ code, out, err }));
-  });
-}
+const seal = (args: readonly string[], input: string): Promise<Ran> =>
+  aegis(['--config', config, 'credentials', 'seal', ...args], { input });
 
 const run = (action: string, name?: string) =>
   inProcess(() => credentials({ config, json: true }, action, name, {}));

@@ -133,7 +133,7 @@ describe('aegis doctor', () => {
       {
         check: 'cluster prod-1',
         status: 'failed',
-        detail: expect.stringContaining('the system still accepts it'),
+        detail: expect.stringContaining('(vault_kubernetes) and revoked, and the system still accepts it'),
         next: expect.stringContaining('instead of lending one that stays'),
       },
     ]);

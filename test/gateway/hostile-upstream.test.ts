@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { BUILT_ENTRY } from '../built-product.ts';
 import { isRefusal } from '../../src/contract/verdict.ts';
 import { findingsIn } from '../../src/gateway/upstreams/definition.ts';
 import { hostile, startUpstreamStage, textOf, type UpstreamStage } from './upstream-stage.ts';
@@ -259,7 +260,7 @@ describe('nothing of a hostile MCP server is left after close', () => {
   });
 
   it('when Aegis itself is killed without a word, its servers and their children end too', async () => {
-    const link = join(import.meta.dirname, '../../src/gateway/upstreams/link-stdio.ts');
+    const link = join(BUILT_ENTRY, '../../gateway/upstreams/link-stdio.js');
     const server = join(import.meta.dirname, 'hostile-server.mjs');
     const script = `
       const { openStdioLink } = await import(${JSON.stringify(link)});
@@ -268,7 +269,7 @@ describe('nothing of a hostile MCP server is left after close', () => {
       const answer = await link.request('tools/call', { name: 'look', arguments: {} }, { timeout_ms: 40000 });
       console.log(answer.result.content[0].text);
       setInterval(() => undefined, 1000);`;
-    const aegis = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+    const aegis = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     try {

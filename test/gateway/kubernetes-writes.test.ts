@@ -5,7 +5,7 @@ import { isRefusal } from '../../src/contract/verdict.ts';
 import { locateField } from '../../src/gateway/drivers/kubernetes/field-path.ts';
 import { hasKubectl, kubectlFor } from '../lab/kubernetes/twin-fixture.ts';
 import { approvedPlan, execute, type ApprovedPlan } from './approved-plan.ts';
-import { startStage, type Stage } from './stage.ts';
+import { patient, startStage, type Stage } from './stage.ts';
 
 const API = 'mcp://k8s/prod-1/spark-jobs/deployment/settlement-api';
 const FOREIGN = 'mcp://k8s/prod-1/fraud/deployment/fraud-scorer';
@@ -98,6 +98,33 @@ const CASES: WriteCase[] = [
   },
 ];
 
+const isWrite = ({ method, dry_run }: { method: string; dry_run: boolean }): boolean =>
+  method === 'PATCH' && !dry_run;
+
+/** A write whose connection broke before the server saw it: what came of it, on a stage of its own. */
+async function neverArrived({ tool, changes }: WriteCase) {
+  const stage = await startStage({ settings: patient });
+  try {
+    const approved = await approve(stage, tool, changes);
+    stage.kubernetes.faults.dropBefore({ times: 1, match: isWrite });
+    const answer = await execute(stage, approved);
+    const patches = stage.kubernetes.requests().filter((request) => isWrite(request)).length;
+    return { answer, patches, writes: writes(stage), values: changes.map(({ path }) => now(stage, path)) };
+  } finally {
+    await stage.close();
+  }
+}
+
+// The gateway looks for seconds before it calls an outcome unknown: the tools wait together, beside the other tests.
+const unheard = new Map<string, ReturnType<typeof neverArrived>>();
+beforeAll(() => {
+  for (const each of CASES) {
+    const end = neverArrived(each);
+    end.catch(() => undefined);
+    unheard.set(each.tool, end);
+  }
+});
+
 describe.each(CASES)('$tool', ({ tool, changes, before, jsonpath, printed }) => {
   let stage: Stage;
   beforeAll(async () => {
@@ -165,18 +192,19 @@ describe.each(CASES)('$tool', ({ tool, changes, before, jsonpath, printed }) => 
 
   it('a lost answer is found done by looking, also for reconcile; one that never arrived is not sent again', async () => {
     const lost = await approve(stage, tool, changes);
-    const isWrite = ({ method, dry_run }: { method: string; dry_run: boolean }): boolean =>
-      method === 'PATCH' && !dry_run;
     stage.kubernetes.faults.dropAfter({ times: 1, match: isWrite });
     const count = writes(stage);
     expect(await execute(stage, lost)).toMatchObject({ outcome: { status: 'done' } });
     expect(writes(stage)).toBe(count + 1);
     expect(await undo(stage, lost)).toMatchObject({ outcome: { status: 'done' } });
-    const never = await approve(stage, tool, changes);
-    stage.kubernetes.faults.dropBefore({ times: 1, match: isWrite });
-    expect(await execute(stage, never)).toMatchObject({ outcome: { status: 'outcome_unknown' } });
     expect(writes(stage)).toBe(count + 2);
     expect(changes.map(({ path }) => now(stage, path))).toEqual(before);
+    expect(await unheard.get(tool)).toEqual({
+      answer: expect.objectContaining({ outcome: expect.objectContaining({ status: 'outcome_unknown' }) }),
+      patches: 1,
+      writes: 0,
+      values: before,
+    });
   });
 
   it('writes nothing when the object shows another value than the approved one, or is another object', async () => {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { compiledOnce } from '../kill/compile-entry.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { handClock, INC, step } from './samples.ts';
 
@@ -34,15 +35,16 @@ describe('several processes on one home', () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  function start(task: string): ChildProcess {
-    const child = spawn(process.execPath, ['--import', 'tsx', RACER, home, task], {
+  async function start(task: string): Promise<ChildProcess> {
+    const child = spawn(process.execPath, [await compiledOnce(RACER), home, task], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     children.push(child);
     return child;
   }
 
-  async function raced(child: ChildProcess): Promise<Raced> {
+  async function raced(started: Promise<ChildProcess>): Promise<Raced> {
+    const child = await started;
     let out = '';
     let err = '';
     child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
@@ -67,7 +69,7 @@ describe('several processes on one home', () => {
 
   it('that are killed between a checkpoint and its witness line are not taken for a database that went back', async () => {
     for (const lines of [1, 3, 9]) {
-      const [a, b] = [start('race'), start('race')];
+      const [a, b] = [await start('race'), await start('race')];
       const witness = join(home, 'witness.jsonl');
       const written = () => (existsSync(witness) ? readFileSync(witness, 'utf8').split('\n').length - 1 : 0);
       const wanted = written() + lines;
@@ -88,7 +90,7 @@ describe('several processes on one home', () => {
     const id = `${INC}/1/0`;
     const store = await openStore({ home, clock: handClock() });
     await store.step.commit(step(0, { effects: [{ effect_id: id, kind: 'triage', payload: {} }] }));
-    const child = start(id);
+    const child = await start(id);
     const [line] = (await once(child.stdout!, 'data')) as [Buffer];
     expect(JSON.parse(line.toString())).toEqual({ started: true });
     expect(await store.effects.open(10)).toEqual([]);

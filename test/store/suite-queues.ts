@@ -35,6 +35,18 @@ function describeInbox(bench: Bench): void {
     expect(await bench.store.inbox.pending(10)).toEqual([]);
   });
 
+  it('tells once that another process wrote, and never of what it wrote itself', async () => {
+    const { inbox } = bench.store;
+    const other = await bench.another();
+    inbox.writtenElsewhere();
+    await inbox.append(inboxRow('own'));
+    expect(inbox.writtenElsewhere()).toBe(false);
+    await other.inbox.append(inboxRow('theirs'));
+    expect([inbox.writtenElsewhere(), inbox.writtenElsewhere()]).toEqual([true, false]);
+    await other.inbox.pending(10);
+    expect(inbox.writtenElsewhere()).toBe(false);
+  });
+
   it('takes all rows of a webhook or none, and reports the ones that it knew', async () => {
     await bench.store.inbox.append(inboxRow('k2'));
     const results = await bench.store.inbox.appendAll([

@@ -53,11 +53,29 @@ export type AuthorizerLoad =
   | { readonly ok: true; readonly authorizer: Authorizer; readonly policy_ids: readonly string[] }
   | { readonly ok: false; readonly problems: readonly string[] };
 
+/** Sets that are in the engine, by name. Some: an operator goes back and forth between a few. */
+const in_engine = new Map<string, AuthorizerLoad & { readonly ok: true }>();
+const IN_ENGINE_MAX = 20;
+
 /**
  * Parses and validates policies strictly against the schema. `set_name` must differ for different contents: parsed
- * sets live in the engine under their name.
+ * sets live in the engine under their name, and one that is there already is not validated again.
  */
 export async function loadAuthorizer(
+  set_name: string,
+  schema: string,
+  files: readonly { readonly name: string; readonly text: string }[],
+): Promise<AuthorizerLoad> {
+  const known = in_engine.get(set_name);
+  if (known !== undefined) return known;
+  const loaded = await validated(set_name, schema, files);
+  if (!loaded.ok) return loaded;
+  if (in_engine.size >= IN_ENGINE_MAX) in_engine.clear();
+  in_engine.set(set_name, loaded);
+  return loaded;
+}
+
+async function validated(
   set_name: string,
   schema: string,
   files: readonly { readonly name: string; readonly text: string }[],

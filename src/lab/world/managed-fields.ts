@@ -3,7 +3,7 @@
  * writer's entry and leave all others, as in the real server; values are not compared further.
  */
 import type { JsonObject, KubeObject, ManagedFieldsEntry } from './kube-object.ts';
-import { isObject, kubeTime, sameJson } from './kube-object.ts';
+import { copyJson, isObject, kubeTime, sameJson } from './kube-object.ts';
 
 export interface Writer {
   manager: string;
@@ -46,7 +46,7 @@ export function trackManager(
   now_ms: number,
 ): ManagedFieldsEntry[] {
   const changed = changedFields(tracked(previous), tracked(next));
-  const entries = structuredClone(previous?.metadata.managedFields ?? []);
+  const entries = copyJson(previous?.metadata.managedFields ?? []);
   if (changed === undefined) return entries;
   const operation = writer.operation ?? 'Update';
   const isSame = (entry: ManagedFieldsEntry) =>

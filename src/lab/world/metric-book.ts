@@ -6,40 +6,48 @@ const SAMPLES_PER_SERIES_MAX = 20_000;
 interface OpenSeries {
   labels: Readonly<Record<string, string>>;
   samples: Sample[];
-  live: boolean;
 }
 
-/** One exposed value of a scrape. */
+/** One exposed value of a scrape. Whoever exposes the same labels again may hand over the same object. */
 export interface Exposed {
   name: string;
-  labels: Record<string, string>;
+  labels: Readonly<Record<string, string>>;
   value: number;
 }
 
 export class MetricBook {
   readonly #series = new Map<string, OpenSeries>();
+  /** Series by the object that carries their labels, then by name: an hour of the past exposes few of these anew. */
+  readonly #known = new WeakMap<Exposed['labels'], Map<string, OpenSeries>>();
+  #live = new Set<OpenSeries>();
 
   /** Stores one scrape of everything; what was exposed before and is not now gets its stale marker. */
   scrape(ts_ms: number, exposed: readonly Exposed[]): void {
-    const seen = new Set<string>();
-    for (const { name, labels, value } of exposed) {
-      const all = { __name__: name, ...labels };
-      const key = JSON.stringify(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1)));
-      seen.add(key);
-      const series = this.#series.get(key) ?? { labels: Object.freeze(all), samples: [], live: true };
-      this.#series.set(key, series);
-      series.live = true;
-      push(series, { ts_ms, value });
+    const seen = new Set<OpenSeries>();
+    for (const one of exposed) {
+      const series = this.#seriesOf(one);
+      seen.add(series);
+      push(series, { ts_ms, value: one.value });
     }
-    for (const [key, series] of this.#series) {
-      if (!series.live || seen.has(key)) continue;
-      series.live = false;
-      push(series, { ts_ms, value: Number.NaN, stale: true });
-    }
+    for (const series of this.#live)
+      if (!seen.has(series)) push(series, { ts_ms, value: Number.NaN, stale: true });
+    this.#live = seen;
   }
 
   series(): readonly Series[] {
     return [...this.#series.values()];
+  }
+
+  #seriesOf({ name, labels }: Exposed): OpenSeries {
+    const by_name = this.#known.get(labels) ?? new Map<string, OpenSeries>();
+    const known = by_name.get(name);
+    if (known !== undefined) return known;
+    const all = { __name__: name, ...labels };
+    const key = JSON.stringify(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const series = this.#series.get(key) ?? { labels: Object.freeze(all), samples: [] };
+    this.#series.set(key, series);
+    this.#known.set(labels, by_name.set(name, series));
+    return series;
   }
 }
 

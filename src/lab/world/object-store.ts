@@ -3,7 +3,7 @@
  * no protocol and no rights; the Kubernetes twin adds those. Stored objects are frozen, so nobody changes them in place.
  */
 import type { KubeObject } from './kube-object.ts';
-import { deepFreeze, kubeTime, sameJson } from './kube-object.ts';
+import { copyJson, deepFreeze, kubeTime, sameJson } from './kube-object.ts';
 import type { Writer } from './managed-fields.ts';
 import { trackManager } from './managed-fields.ts';
 import type { Random } from './random.ts';
@@ -58,7 +58,7 @@ export class ObjectStore {
 
   /** What `create` would store, without storing it: the server's dry run. */
   prepareCreate(object: KubeObject, writer: Writer): KubeObject {
-    const next = structuredClone(object);
+    const next = copyJson(object);
     next.metadata.uid ??= this.#random.uuid();
     next.metadata.creationTimestamp ??= kubeTime(this.#now());
     if (COUNTS_GENERATION.has(next.kind)) next.metadata.generation = 1;
@@ -78,7 +78,7 @@ export class ObjectStore {
 
   prepareUpdate(previous: KubeObject, object: KubeObject, writer: Writer): KubeObject {
     if (sameJson(withoutBookkeeping(previous), withoutBookkeeping(object))) return previous;
-    const next = structuredClone(object);
+    const next = copyJson(object);
     const { uid, creationTimestamp, generation, resourceVersion } = previous.metadata;
     Object.assign(next.metadata, { uid, creationTimestamp, resourceVersion });
     if (COUNTS_GENERATION.has(next.kind)) {
@@ -93,7 +93,7 @@ export class ObjectStore {
     const previous = this.get(kind, namespace, name);
     if (previous === undefined) return undefined;
     this.#objects.get(kind)?.delete(keyOf(namespace, name));
-    const gone = structuredClone(previous);
+    const gone = copyJson(previous);
     gone.metadata.deletionTimestamp ??= kubeTime(this.#now());
     this.#announce('DELETED', previous, gone);
     for (const [ownedKind, objects] of this.#objects) {

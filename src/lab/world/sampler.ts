@@ -9,14 +9,28 @@ import { parseQuantity } from './quantity.ts';
 const KSM = { job: 'kube-state-metrics', instance: '10.42.1.9:8080' };
 const PHASES = ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'] as const;
 
+/**
+ * What only depends on a stored object is worked out once: stored objects are frozen, and a change is another object. A
+ * past of hours scrapes each of them hundreds of times.
+ */
+function oncePerObject<T>(work: (object: KubeObject) => T): (object: KubeObject) => T {
+  const known = new WeakMap<KubeObject, { made: T }>();
+  return (object) => {
+    let entry = known.get(object);
+    if (entry === undefined) {
+      entry = { made: work(object) };
+      known.set(object, entry);
+    }
+    return entry.made;
+  };
+}
+
 /** Everything that the targets expose at this moment. `cpu_seconds` accumulates between calls, by process key. */
 export function scrapeCluster(cluster: Cluster, cpu_seconds: Map<string, number>, step_s: number): Exposed[] {
   const { store } = cluster;
   return [
-    ...store
-      .list('Node')
-      .map((node) => up('kubelet', `${stringAt(node, 'status', 'addresses', 0, 'address')}:10250`)),
-    up(KSM.job, KSM.instance),
+    ...store.list('Node').map(kubeletUp),
+    kubeStateMetricsUp,
     ...store
       .list('Pod')
       .flatMap((pod) => [...containerUsage(cluster, pod, cpu_seconds, step_s), ...podState(pod)]),
@@ -25,9 +39,49 @@ export function scrapeCluster(cluster: Cluster, cpu_seconds: Map<string, number>
   ];
 }
 
+const kubeletUp = oncePerObject((node) =>
+  up('kubelet', `${stringAt(node, 'status', 'addresses', 0, 'address')}:10250`),
+);
+const kubeStateMetricsUp = up(KSM.job, KSM.instance);
+
 function up(job: string, instance: string): Exposed {
   return { name: 'up', labels: { job, instance }, value: 1 };
 }
+
+interface ContainerFacts {
+  readonly key: string;
+  readonly node: string;
+  readonly limit_bytes: number;
+  readonly labelsAt: (instance: string) => Exposed['labels'];
+}
+
+const containerFacts = oncePerObject((pod): ContainerFacts => {
+  const container = stringAt(pod, 'spec', 'containers', 0, 'name');
+  const node = stringAt(pod, 'spec', 'nodeName');
+  const id = stringAt(pod, 'status', 'containerStatuses', 0, 'containerID').replace('containerd://', '');
+  let labels: Exposed['labels'] = {};
+  return {
+    key: `${uidOf(pod)}/${container}`,
+    node,
+    limit_bytes: parseQuantity(at(pod, 'spec', 'containers', 0, 'resources', 'limits', 'memory')) ?? 0,
+    labelsAt: (instance) => {
+      if (labels['instance'] === instance) return labels;
+      labels = {
+        container,
+        id: `/kubepods.slice/kubepods-pod${uidOf(pod).replaceAll('-', '_')}.slice/cri-containerd-${id}.scope`,
+        image: stringAt(pod, 'spec', 'containers', 0, 'image'),
+        instance,
+        job: 'kubelet',
+        metrics_path: '/metrics/cadvisor',
+        name: id,
+        namespace: pod.metadata.namespace ?? '',
+        node,
+        pod: pod.metadata.name,
+      };
+      return labels;
+    },
+  };
+});
 
 function containerUsage(
   cluster: Cluster,
@@ -35,39 +89,24 @@ function containerUsage(
   cpu_seconds: Map<string, number>,
   step_s: number,
 ): Exposed[] {
-  const container = stringAt(pod, 'spec', 'containers', 0, 'name');
-  const key = `${uidOf(pod)}/${container}`;
+  const { key, node, limit_bytes, labelsAt } = containerFacts(pod);
   const process = cluster.processes.get(key);
   if (process === undefined) return [];
   const now = cluster.timeline.now();
-  const node = stringAt(pod, 'spec', 'nodeName');
   const address = stringAt(cluster.store.get('Node', undefined, node), 'status', 'addresses', 0, 'address');
-  const id = stringAt(pod, 'status', 'containerStatuses', 0, 'containerID').replace('containerd://', '');
-  const labels = {
-    container,
-    id: `/kubepods.slice/kubepods-pod${uidOf(pod).replaceAll('-', '_')}.slice/cri-containerd-${id}.scope`,
-    image: stringAt(pod, 'spec', 'containers', 0, 'image'),
-    instance: `${address}:10250`,
-    job: 'kubelet',
-    metrics_path: '/metrics/cadvisor',
-    name: id,
-    namespace: pod.metadata.namespace ?? '',
-    node,
-    pod: pod.metadata.name,
-  };
-  const limit = parseQuantity(at(pod, 'spec', 'containers', 0, 'resources', 'limits', 'memory')) ?? 0;
+  const labels = labelsAt(`${address}:10250`);
   const memory = process.memory_bytes(now);
   const cpu = (cpu_seconds.get(key) ?? 0) + process.cpu_cores(now) * step_s;
   cpu_seconds.set(key, cpu);
   return [
     { name: 'container_memory_working_set_bytes', labels, value: memory },
     { name: 'container_memory_rss', labels, value: Math.round(memory * 0.97) },
-    { name: 'container_spec_memory_limit_bytes', labels, value: limit },
+    { name: 'container_spec_memory_limit_bytes', labels, value: limit_bytes },
     { name: 'container_cpu_usage_seconds_total', labels, value: Math.round(cpu * 1000) / 1000 },
   ];
 }
 
-function podState(pod: KubeObject): Exposed[] {
+const podState = oncePerObject((pod): readonly Exposed[] => {
   const { namespace = '', name } = pod.metadata;
   const base = { ...KSM, namespace, pod: name, uid: uidOf(pod) };
   const container = stringAt(pod, 'spec', 'containers', 0, 'name');
@@ -107,9 +146,9 @@ function podState(pod: KubeObject): Exposed[] {
     if (reason !== '') series.push({ name: metric, labels: { ...own, reason }, value: 1 });
   }
   return series;
-}
+});
 
-function quotaSeries(quota: KubeObject): Exposed[] {
+const quotaSeries = oncePerObject((quota): readonly Exposed[] => {
   const { namespace = '', name } = quota.metadata;
   return (['hard', 'used'] as const).flatMap((type) =>
     Object.entries(objectAt(quota, 'status', type)).map(([resource, amount]) => ({
@@ -118,9 +157,9 @@ function quotaSeries(quota: KubeObject): Exposed[] {
       value: parseQuantity(amount) ?? 0,
     })),
   );
-}
+});
 
-function deploymentSeries(deployment: KubeObject): Exposed[] {
+const deploymentSeries = oncePerObject((deployment): readonly Exposed[] => {
   const { namespace = '', name } = deployment.metadata;
   const labels = { ...KSM, namespace, deployment: name };
   const updated = listAt(deployment, 'status', 'conditions').length > 0;
@@ -141,4 +180,4 @@ function deploymentSeries(deployment: KubeObject): Exposed[] {
         ]
       : []),
   ];
-}
+});

@@ -9,7 +9,7 @@ import type { ImageBehaviour, SparkBehaviour, TimedChange, WorldDefinition } fro
 import { runDeploymentController } from './deployment-controller.ts';
 import { runDisruptionController } from './disruption-controller.ts';
 import type { KubeObject } from './kube-object.ts';
-import { kubeTime, objectAt } from './kube-object.ts';
+import { copyJson, kubeTime, objectAt } from './kube-object.ts';
 import type { ContainerLogRecord } from './log-book.ts';
 import { LogBook } from './log-book.ts';
 import type { Writer } from './managed-fields.ts';
@@ -102,7 +102,7 @@ export class World implements Telemetry {
   #edit({ kind, namespace, name, edit }: Omit<TimedChange, 'at_ms' | 'manager'>, writer: Writer): KubeObject {
     const current = this.store.get(kind, namespace, name);
     if (current === undefined) throw new Error(`the world has no ${kind} ${namespace}/${name} to change`);
-    const next = structuredClone(current);
+    const next = copyJson(current);
     edit(next);
     return this.store.update(next, writer);
   }

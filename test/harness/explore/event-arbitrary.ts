@@ -103,12 +103,19 @@ function arbitraryOf(schema: Schema, path: string): fc.Arbitrary<unknown> {
   }
 }
 
+const MATCHING = new Map<string, fc.Arbitrary<string>>();
+
+/** Made once for a pattern: a hash stands in dozens of fields, and making its arbitrary takes longer than drawing from it. */
+function matching(pattern: string): fc.Arbitrary<string> {
+  const arbitrary = MATCHING.get(pattern) ?? fc.stringMatching(new RegExp(pattern));
+  MATCHING.set(pattern, arbitrary);
+  return arbitrary;
+}
+
 function textOf(schema: Schema): fc.Arbitrary<string> {
   if (schema.format === 'date-time') return fc.integer(MS_OF_2026).map((ms) => new Date(ms).toISOString());
   if (schema.pattern !== undefined)
-    return fc
-      .stringMatching(new RegExp(schema.pattern))
-      .filter((text) => text.length <= (schema.maxLength ?? Infinity));
+    return matching(schema.pattern).filter((text) => text.length <= (schema.maxLength ?? Infinity));
   return fc.string({
     minLength: schema.minLength ?? 0,
     maxLength: Math.min(schema.maxLength ?? CHARS_MAX, CHARS_MAX),

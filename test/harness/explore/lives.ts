@@ -24,8 +24,16 @@ export interface Seen {
   readonly untaken: readonly string[];
 }
 
-/** Lives through these seeds. @throws with the whole life when a law is broken or a replay differs. */
-export function liveThrough(seeds: { first: number; count: number }, events_max: number): Seen {
+/**
+ * Lives through these seeds; `look` sees each situation that an event came to.
+ *
+ * @throws with the whole life when a law is broken or a replay differs.
+ */
+export function liveThrough(
+  seeds: { first: number; count: number },
+  events_max: number,
+  look: (situation: Snapshot) => void = () => undefined,
+): Seen {
   const states = new Set<string>();
   const taken = new Set<string>();
   let [events, refused] = [0, 0];
@@ -37,6 +45,7 @@ export function liveThrough(seeds: { first: number; count: number }, events_max:
         life.push(taken_step);
         events += 1;
         const { from, event, stepped } = taken_step;
+        look(from);
         if (!stepped.ok) {
           refused += 1;
           checkSentence(stepped.refusal);
