@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Range } from '../../src/lab/range.ts';
 import { badDeploy, badDeployLateFailure, badDeployNoWayBack } from '../../src/lab/scenarios/bad-deploy.ts';
@@ -6,6 +8,8 @@ import type { StoredMessage } from '../../src/lab/slack/store.ts';
 import { pressWhenThere, until } from '../../src/lab/watching.ts';
 import {
   atTheUndo,
+  cleanEnd,
+  oncePerPhase,
   imageNow,
   paceNow,
   release,
@@ -13,7 +17,15 @@ import {
   startDeployStory,
 } from './deploy-story.ts';
 import { patches, replayed, standing, untilState } from './looking-in.ts';
-import { approveByTwo, planIncident, shown, startStory, threadText, untilShown } from './range-for-test.ts';
+import {
+  approveByTwo,
+  planIncident,
+  shown,
+  startStory,
+  threadText,
+  untilShown,
+  untilThread,
+} from './range-for-test.ts';
 
 /**
  * What else happens to a rollback: somebody releases a third version meanwhile, somebody presses Stop, and a log that is
@@ -47,6 +59,45 @@ describe.concurrent('bad deploy, at worse moments', () => {
     }
     await Promise.all(ranges.map((range) => range.close()));
   }, 60_000);
+
+  it('puts the change back when the earlier release crashes too; a freeze halts that, and Resume goes on', async () => {
+    const range = await startDeployStory(badDeployNoWayBack);
+    ranges.push(range);
+    const freeze = join(range.files.home, 'FREEZE');
+    const { root, card } = await planIncident(range);
+    atTheUndo(range, () => writeFileSync(freeze, 'audit in progress\n'));
+    await approveByTwo(range, card);
+    const frozen = await untilState(range, 'HALTED', PATIENCE_MS);
+    expect(frozen.halt).toMatchObject({ reason: 'paused', resume_to: 'ROLLING_BACK' });
+    expect(patches(range)).toHaveLength(1);
+    expect(await untilShown(range, root, /The rollback stopped\./)).toMatch(
+      /Still in force: CHG-1\. Put back: nothing\..*audit in progress/s,
+    );
+
+    rmSync(freeze);
+    await pressWhenThere(range.twins.slack, 'maya', root, 'incident.resume');
+    const text = await untilShown(range, root, /Everything was put back/, PATIENCE_MS);
+    expect(text).toMatch(
+      /Why: The canary of CHG-1 \(one pod of settlement-api .*\) did not pass, check "The first pod of revision 1 runs without a restart" failed: crashing\. The rest of it was not run/,
+    );
+    expect(text).not.toContain('To undo by hand');
+    expect((await standing(range)).halt).toMatchObject({ reason: 'rolled_back', resume_to: null });
+    expect(patches(range).map((p) => [p.method, p.status])).toEqual([
+      ['PATCH', 200],
+      ['PATCH', 200],
+    ]);
+    expect(imageNow(range)).toBe('2.15.0');
+    expect(paceNow(range)).toEqual({ min_ready_s: undefined, surge: '25%', unavailable: '25%' });
+    const thread = await untilThread(
+      range,
+      root,
+      /Rolling back: The canary of CHG-1 .*newest change first.*CHG-\d+ put back.*Halted: Everything was put back/s,
+    );
+    expect(thread).not.toContain('Postmortem');
+    await untilThread(range, root, /Plan revision 1 was put back\n/);
+    await oncePerPhase(range, frozen.incident_id);
+    await cleanEnd(range);
+  });
 
   it('does not overwrite a release that came in between: it names the field and is not tried again', async () => {
     const { range, root } = await approved(badDeployNoWayBack, (ready) =>

@@ -10,6 +10,9 @@ import type { Scenario } from '../../src/lab/scenarios/scenario.ts';
 import type { CrashStory } from './crash-story.ts';
 import type { KubeObject } from '../../src/lab/world/kube-object.ts';
 import { objectAt } from '../../src/lab/world/kube-object.ts';
+import { expect } from 'vitest';
+import { until } from '../../src/lab/watching.ts';
+import { duplicateCards, ledgerOf, replayed, standing } from './looking-in.ts';
 import { startStory } from './range-for-test.ts';
 
 const SKILLS = fileURLToPath(new URL('../../skills', import.meta.url));
@@ -117,4 +120,31 @@ export function imageNow(range: Range): string {
   const spec = deployment?.spec as
     { template?: { spec?: { containers?: { image?: string }[] } } } | undefined;
   return spec?.template?.spec?.containers?.[0]?.image?.split(':')[1] ?? '';
+}
+
+/** The undo went through the same door as the change, under a permit and a journal key of its own. */
+export async function oncePerPhase(range: Range, incident_id: string): Promise<void> {
+  const ledger = await ledgerOf(range, incident_id);
+  const done = ledger.filter((e) => e.kind === 'outcome').map((e) => e.payload);
+  expect(done).toMatchObject([
+    { phase: 'canary', outcome: { status: 'done' } },
+    { phase: 'undo', outcome: { status: 'done' } },
+  ]);
+  const keys = ledger.flatMap((e) =>
+    e.kind === 'call' && e.payload['door'] === 'execute' ? [e.payload['journal_key']] : [],
+  );
+  expect([...new Set(keys)]).toEqual([`${incident_id}#CHG-1#canary`, `${incident_id}#CHG-1#undo`]);
+  const permits = ledger.flatMap((e) => (e.kind === 'permit' ? [e.payload['permit']] : []));
+  expect(permits.filter((p) => (p as { phase: string }).phase === 'undo').length).toBeGreaterThan(0);
+}
+
+/** Nothing leased, nothing posted twice, and the ledger tells every state by itself. */
+export async function cleanEnd(range: Range): Promise<void> {
+  await until('leases to be given back', () =>
+    range.twins.vault.outstanding().leases.length === 0 ? true : undefined,
+  );
+  expect(duplicateCards(range)).toEqual([]);
+  expect(range.twins.slack.store.troubles).toEqual([]);
+  const { incident_id } = await standing(range);
+  expect(await replayed(range, incident_id)).toMatchObject({ equal: true });
 }
