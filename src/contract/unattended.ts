@@ -101,6 +101,28 @@ export interface LevelsNow {
   readonly lowered: string | null;
 }
 
+const PersonsWord = z.looseObject({ type: z.string(), by: z.string(), decision: z.string().optional() });
+
+/**
+ * A person said no to what this incident planned: a denial, Stop, or taking over by hand. From then on people are asked,
+ * here and, for as long as `EFFECT_MEMORY_MS`, wherever the same change is planned again: a new plan is no way around a no.
+ */
+export function saidNo(
+  incident_id: string,
+  entries: readonly Pick<LedgerEntry, 'kind' | 'at' | 'payload'>[],
+  since_ms: number,
+): string | null {
+  for (const { kind, at, payload } of entries) {
+    const parsed = kind === 'event' && Date.parse(at) >= since_ms ? PersonsWord.safeParse(payload) : null;
+    if (parsed?.success !== true) continue;
+    const { type, by, decision } = parsed.data;
+    if (type === 'decided' && decision === 'deny') return `${by} denied a plan of ${incident_id}.`;
+    if (type === 'stopped') return `${by} pressed Stop in ${incident_id}.`;
+    if (type === 'handed_over') return `${by} took ${incident_id} over by hand.`;
+  }
+  return null;
+}
+
 /** Why nothing runs without a person at this level, in one sentence; null when it may. */
 export function levelProblem(
   place: Pick<UnattendedPlan, 'team' | 'env'>,

@@ -1,5 +1,6 @@
 import type { Guardrails } from '../contract/guardrails.ts';
-import { levelProblem, judgeUnattended } from '../contract/unattended.ts';
+import { EFFECT_MEMORY_MS } from '../contract/approval.ts';
+import { levelProblem, judgeUnattended, saidNo } from '../contract/unattended.ts';
 import type { Unattended } from '../contract/unattended.ts';
 import type { Plan } from '../contract/plan.ts';
 import { effectKey } from '../contract/plan-calls.ts';
@@ -37,6 +38,8 @@ export async function readUnattended(
     lowered: lowered?.why ?? null,
   });
   if (level !== null) return { may: false, words: level };
+  const no = await anybodysNo(deps, incident.incident_id, plan);
+  if (no !== null) return { may: false, words: no };
   const actions = plan.actions.map(({ change_id, target }) => {
     const preview = previews.get(effectKey(change_id));
     const seen = preview !== undefined && !isRefusal(preview);
@@ -45,4 +48,22 @@ export async function readUnattended(
   const past = await deps.store.journal.unattended();
   const { incident_id } = incident;
   return judgeUnattended(limited, { incident_id, ...place, actions }, past, deps.clock.now());
+}
+
+async function anybodysNo(
+  { store, clock }: Pick<HarnessDeps, 'store' | 'clock'>,
+  own_id: string,
+  plan: Plan,
+): Promise<string | null> {
+  const since_ms = clock.now() - EFFECT_MEMORY_MS;
+  const others = new Set<string>();
+  for (const { tool, target } of plan.actions)
+    for (const { incident_id } of await store.incidents.planning({ tool, target }, since_ms))
+      if (incident_id !== own_id) others.add(incident_id);
+  for (const id of [own_id, ...others]) {
+    const events = await store.ledger.read(id, { kinds: ['event'] });
+    const no = saidNo(id, events, id === own_id ? 0 : since_ms);
+    if (no !== null) return no;
+  }
+  return null;
 }

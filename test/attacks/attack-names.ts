@@ -56,6 +56,8 @@ export const ATTACKS: Readonly<Record<string, readonly string[]>> = {
     'a risk that asks for two people, with the rule for none',
     'a tool that no such rule names',
     'a person denied it',
+    'planned again after a person %s',
+    'planned again in another incident after a person said no',
     'nobody had the time to say no',
     'frozen',
   ],

@@ -7,7 +7,7 @@ import { approvedPlan, execute, type ApprovedPlan, type PlanKnobs } from '../gat
 import { JOB, startStage, type Stage } from '../gateway/stage.ts';
 import { editPayload } from '../scenarios/tampering.ts';
 import { score } from '../harness/shadow-samples.ts';
-import { INC, step } from '../store/samples.ts';
+import { INC, incidentContext, step } from '../store/samples.ts';
 import type { Place } from './edit-rows.ts';
 import { refusedWrite } from './refused-write.ts';
 
@@ -28,6 +28,7 @@ let place: Place;
 /** What aegis.yaml says of data/prod; the gateway reads it at each call. */
 let configured: GatewaySettings['teams'][string]['environments'][string];
 let changes = 1000;
+let others = 500;
 
 beforeAll(async () => {
   stage = await startStage({
@@ -249,6 +250,30 @@ describe('without the right to act alone', () => {
     await refused('approval-missing', await plan({ denied_by: 'dee' }));
     await refused('approval-missing', await plan({ approval_status: 'void' }));
     await refused('approval-missing', await plan({ approval_status: 'expired' }));
+  });
+
+  it.each([
+    ['denied its last plan', { type: 'decided', decision: 'deny', by: 'dee' }],
+    ['pressed Stop', { type: 'stopped', by: 'dee', reason: 'no' }],
+    ['took it over by hand', { type: 'handed_over', by: 'dee' }],
+  ])('planned again after a person %s', async (_, no) => {
+    await refused('person-said-no', await plan({ events: [no, { type: 'plan_again', by: 'dee' }] }));
+  });
+
+  it('planned again in another incident after a person said no to the same change, for a day', async () => {
+    const at = new Date(stage.clock.now()).toISOString();
+    others += 1;
+    const incident_id = `INC-2026-1123-${others}`;
+    const context = incidentContext(incident_id);
+    const entries = [
+      { type: 'opened', context, at, channel: 'C1' },
+      { type: 'decided', at, by: 'dee', decision: 'deny' },
+    ].map((payload) => ({ kind: 'event' as const, actor: 'aegis:test', payload }));
+    const planned = [{ tool: 'job.update_spec', target: JOB }];
+    await stage.store.step.commit(step(0, { incident_id, entries, planned }));
+    await refused('person-said-no', await plan());
+    stage.clock.skip(DAY_MS);
+    expect(await execute(stage, await plan())).toMatchObject(DONE);
   });
 
   it('nobody had the time to say no', async () => {

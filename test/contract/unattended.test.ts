@@ -5,6 +5,7 @@ import {
   judgeUnattended,
   levelProblem,
   pastChanges,
+  saidNo,
   unattendedEntries,
 } from '../../src/contract/unattended.ts';
 import type { PastChange, UnattendedLimits, UnattendedPlan } from '../../src/contract/unattended.ts';
@@ -228,6 +229,30 @@ describe('levels', () => {
     expect(levelProblem(place, { ...all, earned: 'approve', lowered: 'a check failed' })).toBe(
       'The ladder went down to approve: a check failed.',
     );
+  });
+});
+
+describe('a person’s no', () => {
+  const at = '2026-11-23T11:00:00.000Z';
+  const event = (payload: Record<string, unknown>, kind = 'event' as 'event' | 'refusal') => ({
+    kind,
+    at,
+    payload,
+  });
+  const said = (...entries: ReturnType<typeof event>[]) => saidNo('INC-1', entries, Date.parse(at));
+
+  it('is a denial, Stop, or taking over, and nothing else', () => {
+    expect(said(event({ type: 'decided', by: 'dan', decision: 'deny' }))).toBe('dan denied a plan of INC-1.');
+    expect(said(event({ type: 'stopped', by: 'dan' }))).toBe('dan pressed Stop in INC-1.');
+    expect(said(event({ type: 'handed_over', by: 'dan' }))).toBe('dan took INC-1 over by hand.');
+    const others = ['approve', 'withdraw'].map((decision) => event({ type: 'decided', by: 'dan', decision }));
+    expect(said(...others, event({ type: 'activated', by: 'dan' }))).toBeNull();
+    expect(said(event({ type: 'stopped', by: 'dan' }, 'refusal'))).toBeNull();
+  });
+
+  it('of before that time does not count', () => {
+    const stopped = event({ type: 'stopped', by: 'dan' });
+    expect(saidNo('INC-1', [stopped], Date.parse(at) + 1)).toBeNull();
   });
 });
 

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { DATA_CHANNEL } from '../../src/lab/people.ts';
 import type { Range } from '../../src/lab/range.ts';
-import { hasAction, until } from '../../src/lab/watching.ts';
+import { approvalCard, hasAction, pressWhenThere, until } from '../../src/lab/watching.ts';
 import { ledgerOf, patches, replayed, standing } from './looking-in.ts';
 import { shown, untilThread } from './range-for-test.ts';
 import { alerted, PATIENCE_MS, startLimited, unattended } from './limited-story.ts';
@@ -37,6 +37,15 @@ describe.concurrent('limited autonomy', { timeout: 240_000 }, () => {
     });
     await untilThread(range, root, /the new schema does not fit the old release/);
     expect(patches(range)).toEqual([]);
+    await pressWhenThere(slack, 'maya', root, 'incident.plan_again');
+    const asking = await until(
+      'people to be asked',
+      () => approvalCard(slack, DATA_CHANNEL, root.ts),
+      PATIENCE_MS,
+    );
+    expect(shown(range, asking)).toContain(
+      `0 of 1 given. People are asked: dan denied a plan of ${incident_id}.`,
+    );
     const kinds = (await ledgerOf(range, incident_id)).map((entry) => entry.kind);
     expect(kinds).not.toContain('permit');
     expect(unattended(await ledgerOf(range, 'SYSTEM'))).toEqual([]);

@@ -1,3 +1,4 @@
+import { EFFECT_MEMORY_MS } from '../../contract/approval.ts';
 import { selectRule } from '../../contract/approval-rule.ts';
 import { hashOf } from '../../contract/canonical.ts';
 import { standingOf } from '../../contract/ladder.ts';
@@ -8,6 +9,7 @@ import {
   judgeUnattended,
   levelProblem,
   pastChanges,
+  saidNo,
   unattendedEntries,
   type UnattendedLimits,
   type UnattendedPlan,
@@ -19,6 +21,8 @@ import type { GatewayCore } from './core.ts';
 import type { Proof } from './prove-approval.ts';
 import { readVerifiedChain } from './verified-chain.ts';
 
+/** Most other incidents with the same effect whose chains are hashed again for one write. */
+const OTHERS_MAX = 200;
 /** Scores of one place that count, as on the ladder. */
 const SCORES_MAX = 1000;
 const ASK_PEOPLE = 'Press Plan again: the new plan asks people.';
@@ -56,6 +60,8 @@ export async function proveAttendance(
     );
   const level = await levelNow(core, plan, proof);
   if (level !== null) return refuse('autonomy-forbids', level, ASK_PEOPLE);
+  const no = await anybodysNo(core, entries, incident_id, proof.plan.plan.actions);
+  if (no !== null) return isRefusal(no) ? no : refuse('person-said-no', no, ASK_PEOPLE);
   const system = await readVerifiedChain(core.store.ledger, 'SYSTEM');
   if (isRefusal(system)) return system;
   const verdict = judgeUnattended(limits, plan, pastChanges(system), core.clock.now());
@@ -114,6 +120,35 @@ async function levelNow(
     earned: standing.cap,
     lowered: standing.lowered?.why ?? null,
   });
+}
+
+/** In this incident at any time, and in others that planned the same change within a day; from verified chains. */
+async function anybodysNo(
+  { store, clock }: Pick<GatewayCore, 'store' | 'clock'>,
+  entries: readonly LedgerEntry[],
+  own_id: string,
+  actions: readonly { readonly tool: string; readonly target: string }[],
+): Promise<string | Refusal | null> {
+  const own = saidNo(own_id, entries, 0);
+  if (own !== null) return own;
+  const since_ms = clock.now() - EFFECT_MEMORY_MS;
+  const others = new Set<string>();
+  for (const { tool, target } of actions)
+    for (const { incident_id } of await store.incidents.planning({ tool, target }, since_ms))
+      if (incident_id !== own_id) others.add(incident_id);
+  if (others.size > OTHERS_MAX)
+    return refuse(
+      'same-effect',
+      `More than ${OTHERS_MAX} incidents of the last day planned the same change, too many to tell whether a person said no.`,
+      'Find out why it comes back so often; make the change by hand meanwhile.',
+    );
+  for (const other of others) {
+    const chain = await readVerifiedChain(store.ledger, other);
+    if (isRefusal(chain)) return chain;
+    const no = saidNo(other, chain, since_ms);
+    if (no !== null) return no;
+  }
+  return null;
 }
 
 function planOf({ context, plan, approved }: Proof): UnattendedPlan {
