@@ -98,6 +98,26 @@ describe('policy check', () => {
     expect((await run('check', undefined, false)).out).toContain(`${found?.file}:${found?.line}: `);
   });
 
+  it('does not call a set sound whose schema does not know what the gateway asks', async () => {
+    const shipped = (name: string) => readFileSync(join(SHIPPED, name), 'utf8');
+    // As the schema and the rules of an operator were before limited autonomy.
+    writeFileSync(
+      join(dir, 'schema.cedarschema'),
+      shipped('schema.cedarschema').replace('      unattended: Bool,\n', ''),
+    );
+    writeFileSync(
+      join(dir, 'write.cedar'),
+      shipped('write.cedar').replace(/@id\("nobody-asked-only-when-limited"\)[^;]*;/, ''),
+    );
+    const ran = await run('check', undefined, false);
+    expect([ran.code, ran.out]).toEqual([
+      1,
+      expect.stringMatching(
+        /schema\.cedarschema:1: the gateway's question about "execute" .*`unattended`.*take the declaration over/,
+      ),
+    ]);
+  });
+
   it('says that a directory that is not there allows nothing', async () => {
     rmSync(dir, { recursive: true });
     const ran = await run('check', undefined, false);

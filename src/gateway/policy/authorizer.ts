@@ -53,6 +53,40 @@ export type AuthorizerLoad =
   | { readonly ok: true; readonly authorizer: Authorizer; readonly policy_ids: readonly string[] }
   | { readonly ok: false; readonly problems: readonly string[] };
 
+/**
+ * One question of each kind, as the gateway puts it. A schema that does not know what is asked would refuse every write,
+ * at the worst moment: behind the approvals.
+ */
+const ASKED = { tool: 'k8s.get', action_class: 'read', env: 'e', tier: 'tier3' } as const;
+const QUESTIONS: readonly AuthorizationRequest[] = [
+  { ...ASKED, action: 'read' as const },
+  { ...ASKED, action: 'preview' as const, dry_run: 'server' },
+  {
+    ...ASKED,
+    action: 'execute' as const,
+    phase: 'apply' as const,
+    autonomy: 'approve' as const,
+    freeze: false,
+    permit_valid: false,
+    approvals: 0,
+    people_required: 1,
+    unattended: false,
+    denied: false,
+  },
+].map((call) => ({
+  principal: { id: 'aegis', tenant: 't/e', token_class: 'read' as const, has_incident: false },
+  target: {
+    system: 'k8s',
+    cluster: 'c',
+    namespace: 'n',
+    kind: 'pod',
+    name: 'p',
+    uri: 'mcp://k8s/c/n/pod/p',
+    tenants: ['t/e'],
+  },
+  call,
+}));
+
 /** Sets that are in the engine, by name. Some: an operator goes back and forth between a few. */
 const in_engine = new Map<string, AuthorizerLoad & { readonly ok: true }>();
 const IN_ENGINE_MAX = 20;
@@ -99,6 +133,14 @@ async function validated(
   ];
   for (const answer of parsed)
     if (answer.type === 'failure') problems.push(...answer.errors.map((e) => e.message));
+  if (problems.length > 0) return { ok: false, problems };
+  for (const question of QUESTIONS) {
+    const answer = cedar.statefulIsAuthorized(cedarCall(set_name, question));
+    if (answer.type === 'failure')
+      problems.push(
+        `schema.cedarschema: the gateway's question about "${question.call.action}" does not fit it: ${answer.errors.map((e) => e.message).join('; ')}; take the declaration over from the schema that Aegis brings along`,
+      );
+  }
   if (problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
