@@ -1,4 +1,6 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer } from 'vitest/node';
+import type { TestSpecification } from 'vitest/node';
 
 // Two suites: `fast` runs on every change (under 3 minutes on 2 cores), `deep` holds kill points, storms, large
 // properties and drivers against real programs (under 8 minutes). A test file is deep when its name ends in
@@ -10,6 +12,31 @@ const DEEP = [
   'test/harness/crash.test.ts',
 ];
 
+// The longest files, longest first. Begun last, one of them would run alone at the end, with a core idle beside it.
+const LONGEST = [
+  'scenarios/rollback-crash.deep',
+  'scenarios/crash.deep',
+  'harness/explore.deep',
+  'scenarios/bad-deploy',
+  'scenarios/faults.deep',
+  'gateway/crash',
+  'slack/outbox.deep',
+  'kill/toy.deep',
+  'scenarios/',
+  'attacks/approvals',
+  'cli/doctor',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONGEST.findIndex((part) => moduleId.includes(`/test/${part}`));
+      return at === -1 ? LONGEST.length : at;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
 export default defineConfig({
   test: {
     // Patience, not a promise: a slow machine under load must not turn a test red.
@@ -17,6 +44,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Most of a scenario's time is waiting; vitest alone would use one worker on two cores.
     maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     // In CI a test that fails is tried once more, and the report says so (`retry x1`): most of these talk to real processes on
     // a machine that is not ours alone. At a desk a red test stays red.
     retry: process.env['CI'] === undefined ? 0 : 1,

@@ -14,7 +14,8 @@ export interface Bench {
   readonly name: string;
   /** What it measures, for `npm run bench -- --help`. */
   readonly about: string;
-  run(): Promise<readonly Measurement[]>;
+  /** `brief`: a tenth of what takes long; the figure says so by its `n`. */
+  run(options: { readonly brief: boolean }): Promise<readonly Measurement[]>;
 }
 
 /** The middle value of a list that is not empty. */

@@ -16,21 +16,21 @@ export const harness: Bench = {
   name: 'harness',
   about:
     'start with 1,000 open incidents (floor: with none), a storm of 10,000 alerts (floor: bare durable webhook)',
-  run: async () => [...(await measureOpen()), ...(await storm())],
+  run: async ({ brief }) => [...(await measureOpen(brief ? 1 : RUNS)), ...(await storm(brief ? 0.1 : 1))],
 };
 
 const INCIDENTS = 1000;
 const RUNS = 3;
 
-async function measureOpen(): Promise<Measurement[]> {
+async function measureOpen(runs: number): Promise<Measurement[]> {
   const dir = mkdtempSync(join(tmpdir(), 'aegis-bench-'));
   try {
     const config = await writeAwayConfig(dir);
-    const empty = await starts(config);
+    const empty = await starts(config, runs);
     const bytes_before = databaseBytes(config);
     await withStore(config, (store) => openIncidents(store, INCIDENTS));
     const bytes_each = (databaseBytes(config) - bytes_before) / INCIDENTS;
-    const full = await starts(config);
+    const full = await starts(config, runs);
     const memory_each = full.memory.map((m, n) => (m - (empty.memory[n] ?? m)) / INCIDENTS / 1024);
     const snapshot = await withStore(config, snapshotBytes);
     return [
@@ -43,9 +43,9 @@ async function measureOpen(): Promise<Measurement[]> {
   }
 }
 
-async function starts(config: AwayConfig): Promise<{ ready_ms: number[]; memory: number[] }> {
+async function starts(config: AwayConfig, runs: number): Promise<{ ready_ms: number[]; memory: number[] }> {
   const found = { ready_ms: [] as number[], memory: [] as number[] };
-  for (let n = -1; n < RUNS; n += 1) {
+  for (let n = -1; n < runs; n += 1) {
     const product = await startAway(config);
     const memory = residentBytes(product.pid);
     await product.stop();

@@ -42,14 +42,19 @@ const server = createServer((request, response) => {
 });
 server.listen(0, '127.0.0.1', () => process.stdout.write(String(server.address().port)));`;
 
-export async function storm(): Promise<Measurement[]> {
+/** `share` of the alerts, at the same pace. */
+export async function storm(share: number): Promise<Measurement[]> {
   const dir = mkdtempSync(join(tmpdir(), 'aegis-bench-'));
   try {
-    const floor = await floorLatencies(join(dir, 'floor.db'));
+    const floor = await floorLatencies(join(dir, 'floor.db'), FLOOR_ALERTS * share);
     const config = await writeAwayConfig(dir, { activation: 'auto' });
     const product = await startAway(config);
     try {
-      const latencies = await send(`http://127.0.0.1:${config.port}/hooks/alertmanager`, ALERTS, config);
+      const latencies = await send(
+        `http://127.0.0.1:${config.port}/hooks/alertmanager`,
+        ALERTS * share,
+        config,
+      );
       const drain_ms = await drained(config);
       return [
         atPercentile('storm webhook p50', 50, latencies, floor),
@@ -58,7 +63,7 @@ export async function storm(): Promise<Measurement[]> {
       ];
     } finally {
       await product.stop();
-      await checkGroups(config);
+      await checkGroups(config, (ALERTS * share) / GROUPS);
     }
   } finally {
     rmSync(dir, { recursive: true, force: true });
@@ -147,13 +152,13 @@ async function drained(config: AwayConfig): Promise<number> {
 }
 
 /** Every group is one incident that knows all of its alerts. */
-async function checkGroups(config: AwayConfig): Promise<void> {
+async function checkGroups(config: AwayConfig, each: number): Promise<void> {
   const rows = await withReader(config, (store) => store.incidents.list({ limit: 1000 }));
   const counts = rows.map((row) => {
     const { context } = row.snapshot as { context: { incident: { alerts: unknown[] } } };
     return context.incident.alerts.length;
   });
-  if (rows.length !== GROUPS || counts.some((count) => count !== ALERTS / GROUPS))
+  if (rows.length !== GROUPS || counts.some((count) => count !== each))
     throw new Error(`${rows.length} incidents with ${counts.join(', ')} alerts`);
 }
 
@@ -169,13 +174,13 @@ async function withReader<T>(
   }
 }
 
-async function floorLatencies(file: string): Promise<number[]> {
+async function floorLatencies(file: string, count: number): Promise<number[]> {
   const child = spawn(process.execPath, ['--input-type=module', '-e', FLOOR, file], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   try {
     const port = await firstWord(child);
-    return await send(`http://127.0.0.1:${port}/`, FLOOR_ALERTS, { webhook_secret: 'none' });
+    return await send(`http://127.0.0.1:${port}/`, count, { webhook_secret: 'none' });
   } finally {
     child.kill();
   }
