@@ -79,11 +79,15 @@ function attendanceOf(
   };
 }
 
-/** The row of `guardrails.yaml` that the plan names is the one that would be chosen today, for the tier of today. */
-function isChosenRule({ policy, tier }: Admission, { context, plan }: Proof): boolean {
+/**
+ * The row of `guardrails.yaml` that the plan names is the one that would be chosen today, for the tier of today and the
+ * class that this call really has.
+ */
+function isChosenRule({ policy, tier, action_class }: Admission, { context, plan, action }: Proof): boolean {
   const { approval_policy, scope } = context;
   const place = { approval_policy, scope: { ...scope, tier } };
-  const chosen = selectRule(policy.guardrails, place, plan.risk, plan.plan.actions, true);
+  const called = { tool: action.tool, action_class };
+  const chosen = selectRule(policy.guardrails, place, plan.risk, [...plan.plan.actions, called], true);
   return !isRefusal(chosen) && hashOf(chosen) === hashOf(plan.rule);
 }
 
