@@ -45,11 +45,22 @@ export function selectRule(
       `No approval rule of policy "${incident.approval_policy}" covers a ${highest} in ${tier} ${env}.`,
       'Add a row under `approval` in policies/guardrails.yaml, or act by hand.',
     );
-  const two =
-    score >= guardrails.risk.two_people_at || risk.required_gates.includes('two_person_approval_required');
+  const { two_people, step_up } = riskDemands(guardrails, risk);
   return {
     ...row.rule,
-    people: two ? Math.max(2, row.rule.people) : row.rule.people,
-    step_up: row.rule.step_up || risk.required_gates.includes('step_up_required'),
+    people: two_people ? Math.max(2, row.rule.people) : row.rule.people,
+    step_up: row.rule.step_up || step_up,
+  };
+}
+
+/** What the risk asks for, whatever a row says. */
+export function riskDemands(
+  { risk: { two_people_at } }: Pick<Guardrails, 'risk'>,
+  { blast_radius_score, required_gates }: RiskEnvelope,
+): { readonly two_people: boolean; readonly step_up: boolean } {
+  return {
+    two_people:
+      blast_radius_score >= two_people_at || required_gates.includes('two_person_approval_required'),
+    step_up: required_gates.includes('step_up_required'),
   };
 }

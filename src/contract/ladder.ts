@@ -8,6 +8,9 @@ import type { LadderRaise, Score } from './shadow.ts';
  * Pure.
  */
 
+/** Newest scores of one place that count. */
+export const SCORES_MAX = 1000;
+
 export interface Standing {
   /** Highest level that the ladder allows; configuration may allow less. */
   readonly cap: Autonomy;

@@ -9,6 +9,7 @@ import { isRefusal } from '../contract/verdict.ts';
 import type { Refusal } from '../contract/verdict.ts';
 import { environmentOf } from './deps.ts';
 import type { HarnessDeps } from './deps.ts';
+import { othersPlanning } from './same-effect.ts';
 import { ladderStanding, placeOf } from './shadow/ladder-facts.ts';
 import { incidentOf } from './state.ts';
 import type { MachineContext } from './state.ts';
@@ -21,7 +22,7 @@ import type { MachineContext } from './state.ts';
 export async function readUnattended(
   deps: Pick<HarnessDeps, 'store' | 'settings' | 'clock'>,
   context: MachineContext,
-  { limited }: Pick<Guardrails, 'limited'>,
+  limited: Guardrails['limited'],
   plan: Plan,
   previews: ReadonlyMap<string, Preview | Refusal>,
 ): Promise<Unattended | null> {
@@ -51,17 +52,14 @@ export async function readUnattended(
 }
 
 async function anybodysNo(
-  { store, clock }: Pick<HarnessDeps, 'store' | 'clock'>,
+  deps: Pick<HarnessDeps, 'store' | 'clock'>,
   own_id: string,
   plan: Plan,
 ): Promise<string | null> {
-  const since_ms = clock.now() - EFFECT_MEMORY_MS;
-  const others = new Set<string>();
-  for (const { tool, target } of plan.actions)
-    for (const { incident_id } of await store.incidents.planning({ tool, target }, since_ms))
-      if (incident_id !== own_id) others.add(incident_id);
+  const since_ms = deps.clock.now() - EFFECT_MEMORY_MS;
+  const others = (await othersPlanning(deps, own_id, plan)).map(({ incident_id }) => incident_id);
   for (const id of [own_id, ...others]) {
-    const events = await store.ledger.read(id, { kinds: ['event'] });
+    const events = await deps.store.ledger.read(id, { kinds: ['event'] });
     const no = saidNo(id, events, id === own_id ? 0 : since_ms);
     if (no !== null) return no;
   }

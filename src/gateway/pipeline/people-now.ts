@@ -1,16 +1,12 @@
-import { EFFECT_MEMORY_MS } from '../../contract/approval.ts';
 import { ApprovalPayload } from '../../contract/ledger.ts';
 import type { LedgerEntry } from '../../contract/ledger.ts';
 import { rolesOf } from '../../contract/settings.ts';
 import type { Permit } from '../../contract/tool.ts';
-import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
+import { isRefusal, type Refusal } from '../../contract/verdict.ts';
 import type { TokenGrant } from '../../store/authority.ts';
 import type { GatewayCore } from './core.ts';
+import { otherChains } from './other-chains.ts';
 import { incidentOf, type PeopleNow } from './prove-approval.ts';
-import { readVerifiedChain } from './verified-chain.ts';
-
-/** Most other incidents with the same effect whose chains are hashed again for one write. */
-const OTHERS_MAX = 200;
 
 /**
  * Roles as the identity map has them today, who took part in the same effect through another incident, and which tokens
@@ -26,21 +22,13 @@ export async function peopleNow(
   if (phase === 'undo') return { roles: new Map(), elsewhere: new Map(), distrusted: new Set() };
   const roles = new Map(settings.identity.map((person) => [person.principal, rolesOf(person, team, env)]));
   const elsewhere = new Map<string, string>();
-  const others = (await store.incidents.planning({ tool, target }, clock.now() - EFFECT_MEMORY_MS)).filter(
-    (row) => row.incident_id !== incident_id,
-  );
-  if (others.length > OTHERS_MAX)
-    return refuse(
-      'same-effect',
-      `More than ${OTHERS_MAX} incidents of the last day planned ${tool} on ${target}, too many to tell who took part in them.`,
-      'Find out why it comes back so often; make the change by hand meanwhile.',
-    );
-  for (const other of others) {
-    const entries = await readVerifiedChain(store.ledger, other.incident_id);
-    if (isRefusal(entries)) return entries;
-    const incident = incidentOf(entries);
+  const too_many = `planned ${tool} on ${target}, too many to tell who took part in them`;
+  const others = await otherChains({ store, clock }, incident_id, [{ tool, target }], too_many);
+  if (isRefusal(others)) return others;
+  for (const [other_id, chain] of others) {
+    const incident = incidentOf(chain);
     if (isRefusal(incident)) return incident;
-    for (const principal of incident.involved) elsewhere.set(principal, other.incident_id);
+    for (const principal of incident.involved) elsewhere.set(principal, other_id);
   }
   const distrusted = await store.persons.distrusted(entries.flatMap(tokenIdOf));
   return { roles, elsewhere, distrusted };

@@ -1,7 +1,7 @@
 import { EFFECT_MEMORY_MS } from '../../contract/approval.ts';
 import { selectRule } from '../../contract/approval-rule.ts';
 import { hashOf } from '../../contract/canonical.ts';
-import { standingOf } from '../../contract/ladder.ts';
+import { SCORES_MAX, standingOf } from '../../contract/ladder.ts';
 import { ApprovalPayload, type LedgerEntry } from '../../contract/ledger.ts';
 import type { Permit } from '../../contract/tool.ts';
 import {
@@ -18,13 +18,10 @@ import { isRefusal, refuse, type Refusal } from '../../contract/verdict.ts';
 import type { Attendance } from '../../store/authority.ts';
 import type { Admission } from './admit.ts';
 import type { GatewayCore } from './core.ts';
+import { otherChains } from './other-chains.ts';
 import type { Proof } from './prove-approval.ts';
 import { readVerifiedChain } from './verified-chain.ts';
 
-/** Most other incidents with the same effect whose chains are hashed again for one write. */
-const OTHERS_MAX = 200;
-/** Scores of one place that count, as on the ladder. */
-const SCORES_MAX = 1000;
 const ASK_PEOPLE = 'Press Plan again: the new plan asks people.';
 
 /**
@@ -128,28 +125,18 @@ async function levelNow(
 
 /** In this incident at any time, and in others that planned the same change within a day; from verified chains. */
 async function anybodysNo(
-  { store, clock }: Pick<GatewayCore, 'store' | 'clock'>,
+  core: Pick<GatewayCore, 'store' | 'clock'>,
   entries: readonly LedgerEntry[],
   own_id: string,
   actions: readonly { readonly tool: string; readonly target: string }[],
 ): Promise<string | Refusal | null> {
   const own = saidNo(own_id, entries, 0);
   if (own !== null) return own;
-  const since_ms = clock.now() - EFFECT_MEMORY_MS;
-  const others = new Set<string>();
-  for (const { tool, target } of actions)
-    for (const { incident_id } of await store.incidents.planning({ tool, target }, since_ms))
-      if (incident_id !== own_id) others.add(incident_id);
-  if (others.size > OTHERS_MAX)
-    return refuse(
-      'same-effect',
-      `More than ${OTHERS_MAX} incidents of the last day planned the same change, too many to tell whether a person said no.`,
-      'Find out why it comes back so often; make the change by hand meanwhile.',
-    );
-  for (const other of others) {
-    const chain = await readVerifiedChain(store.ledger, other);
-    if (isRefusal(chain)) return chain;
-    const no = saidNo(other, chain, since_ms);
+  const too_many = 'planned the same change, too many to tell whether a person said no';
+  const others = await otherChains(core, own_id, actions, too_many);
+  if (isRefusal(others)) return others;
+  for (const [other_id, chain] of others) {
+    const no = saidNo(other_id, chain, core.clock.now() - EFFECT_MEMORY_MS);
     if (no !== null) return no;
   }
   return null;

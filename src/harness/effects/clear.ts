@@ -30,10 +30,8 @@ export const clearEffect: Effect = (input) =>
     const unreachable = [...holds.values()].find((h) => h.status === 'unreachable');
     if (unreachable !== undefined) return failed(input, unreachable.detail);
     const { plan, rule } = payload;
-    const guardrails = deps.gateway.guardrails();
-    // Without guardrails no gate can be checked; `gatherFacts` says so.
-    const unattended =
-      guardrails === null ? null : await readUnattended(deps, context, guardrails, plan, previews);
+    const limited = deps.gateway.guardrails()?.limited;
+    const unattended = await readUnattended(deps, context, limited, plan, previews);
     const facts = await gatherFacts(deps, context, {
       phase: 'clear',
       plan,

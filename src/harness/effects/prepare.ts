@@ -73,7 +73,7 @@ async function judgePlan(
         'Run "aegis policy check" and mend the file it names.',
       ),
     );
-  const unattended = await readUnattended(deps, context, guardrails, plan, previews);
+  const unattended = await readUnattended(deps, context, guardrails.limited, plan, previews);
   const rule = selectRule(guardrails, incident, risk, plan.actions, unattended?.may ?? false);
   if (isRefusal(rule)) return refusedBy(input, [], rule);
   const tools = deps.gateway.toolDefinitionsDigest();

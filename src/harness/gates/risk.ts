@@ -1,3 +1,4 @@
+import { riskDemands } from '../../contract/approval-rule.ts';
 import type { Gate } from './gate.ts';
 import { passed, refused } from './gate.ts';
 
@@ -12,11 +13,10 @@ export const riskGate: Gate = {
         `Blast radius ${score.toFixed(2)} is above the limit of ${guardrails.risk.blast_radius_max}.`,
         'A person has to do this by hand.',
       );
-    const two =
-      score >= guardrails.risk.two_people_at || risk.required_gates.includes('two_person_approval_required');
-    if (two && rule.people < 2)
+    const { two_people, step_up } = riskDemands(guardrails, risk);
+    if (two_people && rule.people < 2)
       return refused('This risk needs two people, the rule asked for fewer.', 'Press Plan again.');
-    if (risk.required_gates.includes('step_up_required') && !rule.step_up)
+    if (step_up && !rule.step_up)
       return refused(
         'This risk needs an approval outside Slack, the rule asked for none.',
         'Press Plan again.',

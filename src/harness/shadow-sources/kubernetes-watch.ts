@@ -5,6 +5,7 @@ import { isoTime } from '../../contract/ports.ts';
 import type { SeenChange, Unseen } from '../../contract/shadow.ts';
 import { isRefusal } from '../../contract/verdict.ts';
 import { lineText } from '../../vfs/line-text.ts';
+import { KubeWrite } from '../../vfs/mounts/kube-changes.ts';
 import type { EffectInput } from '../effects/effect.ts';
 import { isOfInterest, seenWrite, watchedPlaces } from '../shadow/look.ts';
 import { isRobot } from '../shadow/people.ts';
@@ -35,20 +36,7 @@ const OPEN = new OpenWatches();
 const Answer = z.object({
   resource_version: z.string().max(64).nullable(),
   gone: z.boolean(),
-  writes: z.array(
-    z.object({
-      name: z.string(),
-      uid: z.string(),
-      generation: z.number(),
-      manager: z.string(),
-      operation: z.string(),
-      at: z.string(),
-      fields: z.array(z.string()),
-      more_fields: z.number(),
-      values: z.record(z.string(), z.unknown()),
-      template: z.string().nullable(),
-    }),
-  ),
+  writes: z.array(KubeWrite),
   deletions: z.array(
     z.object({
       name: z.string(),

@@ -1,6 +1,6 @@
 import { AUTONOMY_LEVELS } from '../../contract/incident.ts';
 import type { Autonomy, IncidentContext } from '../../contract/incident.ts';
-import { minLevel, standingOf } from '../../contract/ladder.ts';
+import { minLevel, SCORES_MAX, standingOf } from '../../contract/ladder.ts';
 import type { Standing } from '../../contract/ladder.ts';
 import type { Settings } from '../../contract/settings.ts';
 import type { Score } from '../../contract/shadow.ts';
@@ -9,9 +9,6 @@ import { ladderOf } from './ladder.ts';
 import type { LadderView, Place } from './ladder.ts';
 
 /** The ladder as it stands now: the record from the store, the ceiling from configuration. */
-
-/** Scores of one place that count. */
-const SCORES_MAX = 1000;
 
 type LadderDeps = { readonly store: Pick<Store, 'ladder'>; readonly settings: Settings };
 

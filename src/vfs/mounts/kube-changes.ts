@@ -14,25 +14,23 @@ import { badAnswer, kubeTarget, type Place } from './kube-reader.ts';
  */
 const SINCE_OTHERWISE = '1h';
 
-const Answer = z.object({
-  writes: z.array(
-    z.object({
-      name: z.string(),
-      uid: z.string(),
-      generation: z.number(),
-      revision: z.string().nullable(),
-      manager: z.string(),
-      operation: z.string(),
-      at: z.string(),
-      fields: z.array(z.string()),
-      more_fields: z.number(),
-      values: z.record(z.string(), z.unknown()),
-      template: z.string().nullable(),
-    }),
-  ),
-  more: z.boolean(),
+/** One write as `k8s.changes` and `k8s.watch` tell it. */
+export const KubeWrite = z.object({
+  name: z.string(),
+  uid: z.string(),
+  generation: z.number(),
+  revision: z.string().nullable(),
+  manager: z.string(),
+  operation: z.string(),
+  at: z.string(),
+  fields: z.array(z.string()),
+  more_fields: z.number(),
+  values: z.record(z.string(), z.unknown()),
+  template: z.string().nullable(),
 });
-type Write = z.infer<typeof Answer>['writes'][number];
+type Write = z.infer<typeof KubeWrite>;
+
+const Answer = z.object({ writes: z.array(KubeWrite), more: z.boolean() });
 
 export function changesFile(mount: string, place: Place, params: PathParams, now: () => number): Look {
   const bad = onlyParams(params, ['since', 'kinds']);
